@@ -1,0 +1,20 @@
+"""Durations as people write them: `500ms`, `30s`, `10m`, `24h`, `7d`, or seconds as a number."""
+
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_FORM = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
+
+
+def parse_duration(value: object) -> object:
+    """Seconds for a duration in words; anything that is not text is left to the type check.
+
+    Raises:
+        ValueError: The text is not a duration.
+    """
+    if not isinstance(value, str) or value == "forever":
+        return value
+    match = _FORM.match(value)
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; write 500ms, 30s, 10m, 24h or 7d")
+    return float(match[1]) * _UNITS[match[2] or "s"]

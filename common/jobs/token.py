@@ -1,0 +1,66 @@
+"""The token: the broker message that says "this job may run". A wake-up, never the truth."""
+
+from dataclasses import dataclass
+
+import orjson
+
+TOKEN_FORMAT = 1
+
+
+class MalformedTokenError(ValueError):
+    """The bytes of a delivery are not a token; they become a dead letter as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRef:
+    """Which tool a job runs; on a token it serves only the worker's local preconditions."""
+
+    backend: str
+    tool: str  # the backend's own name for it
+    version: str  # digest of the tool's definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    job: str
+    generation: int  # grows each time a job goes back to the queue for a new reason
+    version: int  # of the record when the token was made: a first claim needs no read
+    tool: ToolRef
+    format: int = TOKEN_FORMAT
+
+
+def encode_token(token: Token) -> bytes:
+    tool = token.tool
+    return orjson.dumps(
+        {
+            "v": token.format,
+            "job": token.job,
+            "generation": token.generation,
+            "version": token.version,
+            "tool": [tool.backend, tool.tool, tool.version],
+        }
+    )
+
+
+def decode_token(raw: bytes) -> Token:
+    """Read a token of this or an older format; a newer one keeps its `format` number.
+
+    Raises:
+        MalformedTokenError: Not a token of any format.
+    """
+    try:
+        body = orjson.loads(raw)
+        backend, tool, tool_version = body["tool"]
+        token = Token(
+            format=body["v"],
+            job=body["job"],
+            generation=body["generation"],
+            version=body["version"],
+            tool=ToolRef(backend=backend, tool=tool, version=tool_version),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise MalformedTokenError(f"not a token: {error}") from error
+    numbers = (token.format, token.generation, token.version)
+    if not isinstance(token.job, str) or not all(type(number) is int for number in numbers):
+        raise MalformedTokenError("not a token: a field has the wrong type")
+    return token

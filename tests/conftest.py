@@ -1,0 +1,8 @@
+"""Fixtures every tier needs."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
