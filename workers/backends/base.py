@@ -1,0 +1,137 @@
+"""What the rest of a worker sees of a backend: a place for one call, the call, and how it can fail."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+Era = Literal["modern", "legacy"]
+ReplicaState = Literal["starting", "ready", "backoff", "stopped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One tool call as it goes to a backend."""
+
+    tool: str  # the backend's own name
+    arguments: Mapping[str, Any] | None = None
+    meta: Mapping[str, Any]  # the caller's `_meta` to pass on, without its progressToken
+    client_capabilities: Mapping[str, Any]  # the caller's; only modern backends are told
+    log_level: str | None = None  # the caller's wish; only modern backends are told
+    input_responses: Mapping[str, Any] | None = None  # answers of a modern question round
+    request_state: str | None = None  # returned to the backend byte for byte
+
+
+class Listener(Protocol):
+    """Hears a running call. Never blocks, may be called from any task of the loop."""
+
+    def progress(self, value: float, total: float | None, message: str | None) -> None: ...
+
+    def log(self, params: Mapping[str, Any]) -> None:
+        """The params of a `notifications/message` that belongs to this call and no other."""
+        ...
+
+
+class BackendError(Exception):
+    """A call that ended without a tool result."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotStarted(BackendError):
+    """Provably not run: nothing was written, or the backend refused before running anything."""
+
+
+class ConnectionLost(BackendError):
+    """The request was written and no answer came: the outcome is unknown."""
+
+
+class ProtocolFailure(BackendError):
+    """The backend answered with a JSON-RPC error."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolListing:
+    """What a backend offers, as it said it."""
+
+    backend: str
+    protocol_version: str
+    era: Era
+    server_info: dict[str, Any]
+    instructions: str | None
+    tools: tuple[dict[str, Any], ...]  # definitions verbatim
+    dropped: tuple[tuple[str, str], ...]  # (name, reason): no tool a client could be shown
+    bad_headers: tuple[tuple[str, str], ...]  # (name, reason): listed, but not for modern clients
+    capabilities: dict[str, Any]
+
+
+OnTools = Callable[[ToolListing], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStatus:
+    state: ReplicaState
+    since: float  # seconds since the epoch
+    protocol_version: str | None
+    in_flight: int
+    restarts: int
+    pid: int | None  # stdio only; also its process group
+    url: str | None  # HTTP only
+    last_error: str | None
+    last_stderr: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendStatus:
+    name: str
+    transport: str
+    replicas: tuple[ReplicaStatus, ...]
+
+
+class Connection(Protocol):
+    """One live connection to a replica, shared by all its calls."""
+
+    async def call(self, call: Call, listener: Listener) -> dict[str, Any]: ...
+
+
+class Place:
+    """Room for one call on one live replica; given back once, by `release` or leaving the block."""
+
+    __slots__ = ("_connection", "_give_back")
+
+    def __init__(self, connection: Connection, give_back: Callable[[], None]) -> None:
+        self._connection = connection
+        self._give_back: Callable[[], None] | None = give_back
+
+    async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
+        """The raw result, verbatim. No clock runs here; cancelling it cancels at the backend.
+
+        Raises:
+            NotStarted: the backend provably did not run it.
+            ConnectionLost: it may have run.
+            ProtocolFailure: the backend answered with a JSON-RPC error.
+        """
+        return await self._connection.call(call, listener)
+
+    def release(self) -> None:
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
