@@ -60,7 +60,11 @@ def decode_token(raw: bytes) -> Token:
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise MalformedTokenError(f"not a token: {error}") from error
-    numbers = (token.format, token.generation, token.version)
-    if not isinstance(token.job, str) or not all(type(number) is int for number in numbers):
+    if [type(part) for part in (token.job, token.format, token.generation, token.version)] != [
+        str,
+        int,
+        int,
+        int,
+    ]:
         raise MalformedTokenError("not a token: a field has the wrong type")
     return token

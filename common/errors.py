@@ -1,0 +1,41 @@
+"""What can go wrong, and the words that callers and operators get for it.
+
+LonghaulError
+├── NotFoundError          no such job, tool, queue for this caller
+├── InvalidCallError       arguments against the tool's schema
+├── RefusedError           admission: too many, too large
+├── StoreUnreachableError  the store does not answer
+└── ConfigError            in common.config: the configuration cannot be used
+
+`BrokerError` lives with its port: it never reaches a caller, a stored job waits instead.
+"""
+
+# JSON-RPC codes of our own; the protocol reserves -32768 to -32000.
+TIMED_OUT = -31_001  # one of the job's clocks ran out
+BACKEND_GONE = -31_002  # the backend could not be reached, or went away, and tries are used up
+CANCELLED = -31_003
+OUTCOME_UNKNOWN = -31_004
+
+
+class LonghaulError(Exception):
+    """Something we can tell a caller about."""
+
+
+class NotFoundError(LonghaulError):
+    """It does not exist for this caller."""
+
+
+class InvalidCallError(LonghaulError):
+    """The arguments do not fit the tool's schema; the text names path and rule."""
+
+
+class RefusedError(LonghaulError):
+    """Admission said no; nothing was stored."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after  # seconds; None: repeating it will not help
+
+
+class StoreUnreachableError(LonghaulError):
+    """The store did not answer in time; unless said otherwise, nothing was stored."""

@@ -1,0 +1,157 @@
+"""A change: what one commit checks and writes. Values only; the stores carry it out.
+
+Both stores interpret the same small language: guards, field operations, index moves, one event,
+parts, and who is told. `common.store.interpret` does so in Python for SQLite; the Lua script of the
+Redis store mirrors it; the contract suite holds them together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# --- guards: all must hold at the moment of the commit, by the store's own clock and data
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseAlive:
+    lease: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGone:
+    """No beat within a lease, and no grace open; a released lease is gone at once."""
+
+    lease: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeReached:
+    """The store's time is at or after the head's field (0: holds)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBefore:
+    """The store's time is before the head's field (0: holds)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The index holds fewer than `limit` entries scored at or above `at_least`."""
+
+    index: str
+    limit: int
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """The key is free, or already this job's; it lives as long as the record."""
+
+    key: str
+
+
+Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | Room | Unique
+
+# --- field operations
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The store's time plus `after` milliseconds."""
+
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The larger of the field and this number."""
+
+    value: int
+
+
+Value = str | int | Add | Now | AtLeast
+
+# --- indexes
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Put the job into an index with a score, or take it out (`score` None).
+
+    `index` may hold `{field}`: it stands for the head's value before this change.
+    """
+
+    index: str
+    score: float | Now | None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Where the record stands in the due index: the earliest of these.
+
+    `after` is milliseconds from the store's now; `fields` are times in the head after the change
+    (0 counts as never).
+    """
+
+    after: int | None = None
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One transition, ready to be committed."""
+
+    name: str  # of the transition; also the event's name
+    fields: Mapping[str, Value]
+    due: Due
+    guards: tuple[Guard, ...] = ()
+    moves: tuple[Move, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the event
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+    wake_owner: bool = False  # tell the worker that holds the claim, too
+    returning: tuple[str, ...] = ()  # "head", and names of parts, that `Done` carries back
+
+
+# --- notes: what decides nothing and leaves the version alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    claim: int | None = None  # dropped unless this is the head's claim and it still runs
+    watch: str | None = None  # a watcher to add
+    unwatch: str | None = None  # a watcher to remove
+    relay: bytes | None = None  # sent to every watcher of all changes
+
+
+WATCH_END = "!"
+"""A watcher named with this suffix hears only of the end of the job."""
+
+# --- what a commit answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    version: int
+    now: int  # the store's time
+    head: Any = None  # a Head when asked for
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Nothing was written. `guard` is `version`, `missing`, or the name of the guard's class."""
+
+    guard: str
+    now: int
+    head: Any = None  # the current Head; None when there is no record
+    holder_of_key: str = ""  # the job that has the key, when `guard` is `Unique`

@@ -1,0 +1,161 @@
+"""The transitions that end a job, one named constructor each. Nobody else sets a state.
+
+Pure functions from what is known to a `Change`, to be committed only at the head's version.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from common.errors import OUTCOME_UNKNOWN
+from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
+from common.jobs.head import Head
+from common.jobs.indexes import owner_index, queue_index
+from common.jobs.state import JobState
+from common.jobs.transitions import LEASE_MS, allow, moves_between
+
+RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionMs:
+    answered: int
+    completed: int
+    failed: int
+    dead: int
+
+    def of(self, state: JobState, *, answered: bool) -> int:
+        if answered:
+            return self.answered
+        if state is JobState.FAILED:
+            return self.failed
+        if state in {JobState.DEAD, JobState.LOST}:
+            return self.dead
+        return self.completed
+
+
+def complete(head: Head, result: bytes, retention: RetentionMs, *, tool_error: bool) -> Change:
+    """The tool answered, well or with an error of its own."""
+    allow(head, JobState.COMPLETED)
+    return _end(
+        head,
+        JobState.COMPLETED,
+        retention,
+        reason="the tool reported an error" if tool_error else "done",
+        result=result,
+        fields={"tool_error": int(tool_error)},
+    )
+
+
+def fail(head: Head, error: Mapping[str, Any], retention: RetentionMs) -> Change:
+    """A protocol error or a clock ended it; `error` is a JSON-RPC error object."""
+    allow(head, JobState.FAILED)
+    return _end(
+        head,
+        JobState.FAILED,
+        retention,
+        reason=str(error["message"]),
+        result=orjson.dumps(error),
+    )
+
+
+def bury(head: Head, error: Mapping[str, Any], retention: RetentionMs) -> Change:
+    """Tries used up, or poison: a dead letter."""
+    allow(head, JobState.DEAD)
+    return _end(
+        head, JobState.DEAD, retention, reason=str(error["message"]), result=orjson.dumps(error)
+    )
+
+
+def lose(head: Head, retention: RetentionMs, *, seen_gone: bool) -> Change:
+    """Its worker died in mid-call and the tool may not run twice.
+
+    With `seen_gone` the loss rests on the owner's lease, and the commit checks it.
+    """
+    allow(head, JobState.LOST)
+    error = {
+        "code": OUTCOME_UNKNOWN,
+        "message": "outcome unknown: the worker died while the tool ran",
+    }
+    return _end(
+        head,
+        JobState.LOST,
+        retention,
+        reason=str(error["message"]),
+        result=orjson.dumps(error),
+        fields={"lost_at": Now()},
+        guards=(LeaseGone(head.owner),) if seen_gone else (),
+    )
+
+
+def cancel(head: Head, reason: str, retention: RetentionMs) -> Change:
+    """Cancelled at once for everybody who looks; a running tool is told and keeps its claim."""
+    allow(head, JobState.CANCELLED)
+    running = head.state in {JobState.RUNNING, JobState.INPUT_REQUIRED} and bool(head.owner)
+    return _end(
+        head,
+        JobState.CANCELLED,
+        retention,
+        reason=reason,
+        result=None,
+        fields={"still_running": 1} if running else {},
+        keeps_claim=running,
+    )
+
+
+def let_go(head: Head, retention: RetentionMs) -> Change:
+    """The tool of a cancelled job has ended: slot, claim and lease entry are free."""
+    return Change(
+        name="let_go",
+        fields={"still_running": 0, "owner": ""},
+        moves=(Move(owner_index(head.owner), None),),
+        due=Due(after=retention.of(head.state, answered=False)),
+    )
+
+
+def keep(head: Head, retention: RetentionMs) -> Change:
+    """Held when it ended, and nobody noted that its answer went out: kept like any other."""
+    return Change(
+        name="kept",
+        fields={"handed_off": 1, "holder": ""},
+        due=Due(after=retention.of(head.state, answered=False)),
+    )
+
+
+def _end(
+    head: Head,
+    state: JobState,
+    retention: RetentionMs,
+    *,
+    reason: str,
+    result: bytes | None,
+    fields: Mapping[str, Value] | None = None,
+    guards: tuple[Guard, ...] = (),
+    keeps_claim: bool = False,
+) -> Change:
+    moves = [*moves_between(head.tool, head.state, state), Move(queue_index(head.queue), None)]
+    ended: dict[str, Value] = {
+        "state": state,
+        "finished_at": Now(),
+        "reason": reason[:500],
+        "cancel_at": 0,
+        **(fields or {}),
+    }
+    if not keeps_claim:
+        ended["owner"] = ""
+        if head.owner:
+            moves.append(Move(owner_index(head.owner), None))
+    held = bool(head.holder) and not head.handed_off
+    kept = LEASE_MS if keeps_claim else retention.of(state, answered=held)
+    return Change(
+        name=state.value,
+        fields=ended,
+        guards=guards,
+        moves=tuple(moves),
+        due=Due(after=kept),
+        facts={"reason": reason[:500], "try": head.tries},
+        parts={} if result is None else {RESULT: result},
+        wake_owner=keeps_claim,
+    )

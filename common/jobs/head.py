@@ -1,0 +1,139 @@
+"""The head of a record: the small part that decides everything, and the call that goes with it.
+
+Times are milliseconds since the epoch by the store's clock; 0 is "never". A field that a commit may
+change is a field of `Head`; what is frozen at submission is in its `Spec`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import orjson
+
+from common.jobs.state import TERMINAL, JobState
+
+RECORD_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What was frozen when the job was accepted."""
+
+    backend: str
+    backend_tool: str  # the backend's own name for the tool
+    tool_version: str  # digest of its definition
+    priority: int
+    attempts: int = 3  # tries in all
+    retry_first_ms: int = 2_000
+    retry_max_ms: int = 300_000
+    idle_ms: int = 0  # 0: no such clock
+    run_ms: int = 0
+    repeatable: bool = False
+    repeatable_from: str = "default"  # operator | annotations | default
+    keep: bool = False  # on_disconnect: only an explicit cancel ends it
+    request_id: str = ""  # of the request that submitted it, for the logs
+    replay_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    id: str
+    version: int  # grows with every commit
+    state: JobState
+    tool: str  # as exposed
+    queue: str
+    caller: str
+    spec: Spec
+    format: int = RECORD_FORMAT
+    generation: int = 1  # which token may start it
+    confirmed: int = 0  # newest generation that the broker confirmed (noted)
+    claims: int = 0  # the fence: grows with every claim
+    tries: int = 0  # runs that count against the limit
+    owner: str = ""  # lease of the worker that holds the claim
+    holder: str = ""  # lease of the ingress that holds its call, until an id is given out
+    handed_off: bool = False  # its id was given out, or it goes on as if it was
+    answered: bool = False  # its result went out on the call's own response (noted)
+    still_running: bool = False  # cancelled, but the tool has not let go
+    created_at: int = 0
+    started_at: int = 0  # of the newest claim
+    finished_at: int = 0
+    lost_at: int = 0
+    not_before: int = 0
+    queue_deadline: int = 0
+    deadline: int = 0
+    cancel_at: int = 0  # nobody waits for it any more: cancelled then
+    checks: int = 0  # times the reconciler published it again
+    published_at: int = 0  # newest publication
+    tool_error: bool = False
+    reason: str = ""  # of the newest transition, one sentence
+    progress: str = ""  # JSON [value, total, message] (noted)
+    progress_at: int = 0
+    watchers: str = ""  # who hears of changes (noted); see common.jobs.change
+    commits: str = ""  # ids of the newest commits
+
+    @property
+    def terminal(self) -> bool:
+        return self.state in TERMINAL
+
+    @property
+    def claim(self) -> tuple[str, int]:
+        """Who may settle the running job: the owner's lease and the fence."""
+        return self.owner, self.claims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCall:
+    """What a worker needs to run the tool; stored apart from the head."""
+
+    arguments: Mapping[str, Any] | None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    client_capabilities: Mapping[str, Any] = field(default_factory=dict)
+    log_level: str | None = None
+
+
+_STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
+    "watchers",
+    "commits",
+}
+_FLAGS = {"handed_off", "answered", "still_running", "tool_error"}
+
+
+def encode_head(head: Head) -> dict[str, str | int]:
+    """Flat fields, as both stores keep them; a field at its default is left out."""
+    encoded: dict[str, str | int] = {}
+    for name, default in _DEFAULTS.items():
+        value = getattr(head, name)
+        if name == "spec":
+            encoded[name] = orjson.dumps(value).decode()
+        elif name == "state":
+            encoded[name] = str(value)
+        elif value != default:
+            encoded[name] = int(value) if isinstance(value, bool) else value
+    return encoded
+
+
+def decode_head(encoded: Mapping[str, str | int]) -> Head:
+    values: dict[str, Any] = {}
+    for name, value in encoded.items():
+        if name in _STRINGS:
+            values[name] = str(value)
+        elif name in _FLAGS:
+            values[name] = int(value) == 1
+        elif name == "spec":
+            values[name] = Spec(**orjson.loads(str(value)))
+        elif name == "state":
+            values[name] = JobState(str(value))
+        elif name in _DEFAULTS:
+            values[name] = int(value)
+    return Head(**values)
+
+
+def encode_call(call: StoredCall) -> bytes:
+    return orjson.dumps(call)
+
+
+def decode_call(raw: bytes) -> StoredCall:
+    return StoredCall(**orjson.loads(raw))
+
+
+_DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}

@@ -1,0 +1,30 @@
+"""Job ids: a shard, then time, then chance, in an alphabet that survives being read aloud."""
+
+import secrets
+
+SHARDS = 1
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_LENGTH = 22
+
+
+def new_job_id(now_ms: int) -> str:
+    """A new id: the shard's digit, 9 characters of time (ms), 12 random ones (60 bits).
+
+    Ids sort by the time of their creation; the first character names the shard whose keys hold the
+    record.
+    """
+    shard = secrets.randbelow(SHARDS)
+    number = (now_ms << 60) | secrets.randbits(60)
+    digits = []
+    for _ in range(_LENGTH - 1):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return _ALPHABET[shard] + "".join(reversed(digits))
+
+
+def shard_of(job_id: str) -> str:
+    return job_id[0]
+
+
+def is_job_id(text: str) -> bool:
+    return len(text) == _LENGTH and all(character in _ALPHABET for character in text)

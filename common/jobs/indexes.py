@@ -1,0 +1,34 @@
+"""The indexes over records, named here and nowhere else. Scores are milliseconds."""
+
+from common.jobs.state import JobState
+
+DUE = "due"
+ALL = "all"  # by creation
+PRIORITY_STEP = 10_000_000_000_000  # larger than any time in ms: priority first, then age
+
+
+def state_index(state: JobState | str) -> str:
+    return f"state:{state}"
+
+
+def tool_state_index(tool: str, state: JobState | str) -> str:
+    """Cardinality is the gauge "jobs by state and tool"."""
+    return f"tool:{tool}:{state}"
+
+
+def queue_index(queue: str) -> str:
+    """Jobs that wait in a queue, in the order they will start: priority, then age."""
+    return f"queue:{queue}"
+
+
+def owner_index(lease: str) -> str:
+    """Jobs whose claim a worker holds."""
+    return f"owner:{lease}"
+
+
+def caller_index(caller: str) -> str:
+    return f"caller:{caller}"
+
+
+def queue_score(priority: int, created_at: int) -> float:
+    return float((9 - priority) * PRIORITY_STEP + created_at)

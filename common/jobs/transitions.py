@@ -1,0 +1,281 @@
+"""The transitions of a job that goes on, one named constructor each; `endings` has the others.
+
+Nobody else sets a state.
+
+Pure functions from what is known to a `Change`. Times are milliseconds. Where a function takes a
+`Head`, its change may be committed only at that head's version; `claim` alone needs no read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from common.jobs.change import (
+    Add,
+    Change,
+    Due,
+    Guard,
+    LeaseAlive,
+    LeaseGone,
+    Move,
+    Now,
+    TimeBefore,
+    TimeReached,
+    Value,
+)
+from common.jobs.head import Head, Spec, StoredCall, encode_call
+from common.jobs.indexes import (
+    ALL,
+    caller_index,
+    owner_index,
+    queue_index,
+    queue_score,
+    state_index,
+    tool_state_index,
+)
+from common.jobs.state import MOVES, JobState
+
+LEASE_MS = 10_000
+FIRST_CHECK_MS = 5_000
+CHECK_MS = 15_000
+LAST_REPUBLISH_MS = 600_000
+CALL = "call"
+
+_DEADLINES = ("queue_deadline", "deadline", "cancel_at")
+
+
+class IllegalMoveError(Exception):
+    """A transition was asked of a job whose state does not allow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A call, ready to become a record."""
+
+    tool: str
+    queue: str
+    caller: str
+    spec: Spec
+    call: StoredCall
+    queue_ms: int = 0  # clocks; 0: none
+    deadline_ms: int = 0
+    holder: str = ""  # lease of the ingress that holds the call; empty: the id is given out
+    watcher: str = ""
+
+
+def moves_between(tool: str, before: JobState | None, after: JobState) -> tuple[Move, ...]:
+    leave = (
+        ()
+        if before is None
+        else (Move(state_index(before), None), Move(tool_state_index(tool, before), None))
+    )
+    enter = Move(state_index(after), Now()), Move(tool_state_index(tool, after), Now())
+    return (*leave, *enter)
+
+
+def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> Change:
+    """A new record in `queued`. `now` only orders the queue; the store's clock dates the record."""
+    each = submission
+    fields: dict[str, Value] = {
+        "state": JobState.QUEUED,
+        "tool": each.tool,
+        "queue": each.queue,
+        "caller": each.caller,
+        "spec": orjson.dumps(each.spec).decode(),
+        "created_at": Now(),
+        "generation": 1,
+        "format": 1,
+    }
+    if each.queue_ms:
+        fields["queue_deadline"] = Now(each.queue_ms)
+    if each.deadline_ms:
+        fields["deadline"] = Now(each.deadline_ms)
+    moves = [
+        Move(ALL, Now()),
+        Move(caller_index(each.caller), Now()),
+        Move(queue_index(each.queue), queue_score(each.spec.priority, now)),
+        *moves_between(each.tool, None, JobState.QUEUED),
+    ]
+    if each.holder:
+        fields["holder"] = each.holder
+    else:
+        fields["handed_off"] = 1
+    if each.watcher:
+        fields["watchers"] = each.watcher
+    return Change(
+        name="submitted",
+        fields=fields,
+        guards=guards,
+        moves=tuple(moves),
+        due=Due(after=FIRST_CHECK_MS, fields=_DEADLINES),
+        parts={CALL: encode_call(each.call)},
+    )
+
+
+def claim(worker: str) -> Change:
+    """A worker's right to run the job now; goes without a read when the token's version is current.
+
+    The guards are the job's own: not before its time, not after its clocks.
+    """
+    return Change(
+        name="claimed",
+        fields={
+            "state": JobState.RUNNING,
+            "owner": worker,
+            "claims": Add(1),
+            "tries": Add(1),
+            "started_at": Now(),
+            "not_before": 0,
+            "queue_deadline": 0,
+            "progress_at": Now(),
+            "reason": "",
+        },
+        guards=(
+            LeaseAlive(worker),
+            TimeReached("not_before"),
+            TimeBefore("queue_deadline"),
+            TimeBefore("deadline"),
+        ),
+        moves=(
+            Move("state:{state}", None),
+            Move("tool:{tool}:{state}", None),
+            Move("queue:{queue}", None),
+            Move(state_index(JobState.RUNNING), Now()),
+            Move("tool:{tool}:running", Now()),
+            Move(owner_index(worker), Now()),
+        ),
+        due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),
+        facts={"worker": worker},
+        returning=("head", CALL),
+    )
+
+
+def retry(head: Head, delay_ms: int, error: Mapping[str, Any]) -> Change:
+    """Another try after a delay; the token of the next generation goes to a lane."""
+    allow(head, JobState.WAITING)
+    return Change(
+        name="retried",
+        fields={
+            "state": JobState.WAITING,
+            "generation": Add(1),
+            "not_before": Now(delay_ms),
+            "published_at": Now(),
+            "owner": "",
+            "reason": f"try {head.tries} failed: {error['message']}",
+        },
+        moves=(
+            *moves_between(head.tool, head.state, JobState.WAITING),
+            Move(owner_index(head.owner), None),
+            _into_queue(head),
+        ),
+        due=Due(after=delay_ms + FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
+        facts={"delay_ms": delay_ms, "error": error, "try": head.tries},
+    )
+
+
+def hand_back(head: Head, reason: str) -> Change:
+    """The run ended through no fault of the tool and never reached it: uncounted, to the queue."""
+    return _requeue(head, "handed_back", reason, counted=False)
+
+
+def rescue(head: Head, *, seen_gone: bool) -> Change:
+    """Its owner is gone and the tool may run again: next try."""
+    return _requeue(
+        head,
+        "rescued",
+        "its worker died; it starts again",
+        counted=True,
+        guards=(LeaseGone(head.owner),) if seen_gone else (),
+    )
+
+
+def park(head: Head, delay_ms: int, reason: str) -> Change:
+    """Not now: the token of the next generation comes back after a delay."""
+    allow(head, JobState.QUEUED)
+    return Change(
+        name="parked",
+        fields={
+            "generation": Add(1),
+            "not_before": Now(delay_ms),
+            "published_at": Now(),
+            "reason": reason,
+        },
+        due=Due(after=delay_ms + FIRST_CHECK_MS, fields=_DEADLINES),
+        facts={"delay_ms": delay_ms},
+    )
+
+
+def hand_off(head: Head, reason: str, cancel_after_ms: int | None = None) -> Change:
+    """Nobody is held for it any more: its id was given out, or its caller was lost.
+
+    `cancel_after_ms`: cancelled then, unless somebody comes for it.
+    """
+    fields: dict[str, Value] = {"handed_off": 1, "holder": ""}
+    if cancel_after_ms is not None:
+        fields["cancel_at"] = Now(cancel_after_ms)
+    return Change(
+        name="handed_off",
+        fields=fields,
+        due=_due_of(head),
+        facts={"reason": reason},
+    )
+
+
+def check(head: Head, *, republished: bool) -> Change:
+    """The reconciler looked and left the job where it is."""
+    fields: dict[str, Value] = {"checks": Add(1)}
+    if republished:
+        fields["published_at"] = Now()
+    return Change(name="checked", fields=fields, due=_due_of(head))
+
+
+def check_ms(head: Head) -> int:
+    """Milliseconds until the reconciler looks at a job that stays where it is."""
+    if head.state in {JobState.RUNNING, JobState.INPUT_REQUIRED} or head.still_running:
+        return LEASE_MS
+    doubled: int = CHECK_MS << max(0, min(head.checks - 4, 6))
+    return min(doubled, LAST_REPUBLISH_MS)
+
+
+def _due_of(head: Head) -> Due:
+    queued = head.state is JobState.QUEUED
+    return Due(after=check_ms(head), fields=_DEADLINES if queued else _DEADLINES[1:])
+
+
+def _requeue(
+    head: Head, name: str, reason: str, *, counted: bool, guards: tuple[Guard, ...] = ()
+) -> Change:
+    allow(head, JobState.QUEUED)
+    fields: dict[str, Value] = {
+        "state": JobState.QUEUED,
+        "generation": Add(1),
+        "owner": "",
+        "not_before": 0,
+        "published_at": Now(),
+        "reason": reason,
+    }
+    if not counted:
+        fields["tries"] = Add(-1)
+    return Change(
+        name=name,
+        fields=fields,
+        guards=guards,
+        moves=(
+            *moves_between(head.tool, head.state, JobState.QUEUED),
+            Move(owner_index(head.owner), None),
+            _into_queue(head),
+        ),
+        due=Due(after=FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
+        facts={"reason": reason},
+    )
+
+
+def _into_queue(head: Head) -> Move:
+    return Move(queue_index(head.queue), queue_score(head.spec.priority, head.created_at))
+
+
+def allow(head: Head, state: JobState) -> None:
+    if state not in MOVES[head.state]:
+        raise IllegalMoveError(f"{head.id} is {head.state}; it cannot become {state}")

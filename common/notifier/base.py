@@ -1,0 +1,45 @@
+"""The `Notifier` port: hints without guarantee. A fact is never carried by a hint alone.
+
+Channels are named here. `watch` channels carry what the store tells an ingress about jobs; a worker
+has one for orders; `news` is heard by everyone.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+NEWS = "news"  # payload: b"catalogue" when the catalogue has changed
+
+
+def ingress_channel(lease: str) -> str:
+    return f"in:{lease}"
+
+
+def worker_channel(lease: str) -> str:
+    return f"w:{lease}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    channel: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Hints may have been missed (start, or a lost connection): read what you wait for again."""
+
+
+class Notifier(Protocol):
+    async def publish(self, channel: str, payload: bytes) -> None:
+        """Tell whoever listens now; never raises for a lost connection."""
+        ...
+
+    def listen(
+        self, channels: Sequence[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[Hint | Gap]]:
+        """Hints of these channels; entered once the subscription stands. Begins with a `Gap`."""
+        ...
+
+    async def aclose(self) -> None: ...

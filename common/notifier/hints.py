@@ -1,0 +1,43 @@
+"""What a hint to a watcher of a job says; both stores write it, the ingress reads it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+INLINE_RESULT = 65_536  # bytes; a larger result is read from the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobHint:
+    """A job changed, progressed, or said something.
+
+    `kind` is `state` (a commit; `result` may carry the result of a completed or failed job),
+    `progress` (`body` is [value, total, message]) or `log` (`body` is the message's params).
+    """
+
+    kind: str
+    job: str
+    state: str = ""
+    version: int = 0
+    body: Any = None
+    result: bytes | None = None
+
+
+def encode_hint(hint: JobHint) -> bytes:
+    head = orjson.dumps([hint.kind, hint.job, hint.state, hint.version, hint.body])
+    return head if hint.result is None else head + b"\n" + hint.result
+
+
+def decode_hint(raw: bytes) -> JobHint:
+    """The Lua of the Redis store and `encode_hint` write the same form: a JSON line, a result."""
+    line, separator, result = raw.partition(b"\n")
+    kind, job, state, version, body = orjson.loads(line)
+    return JobHint(
+        kind=kind,
+        job=job,
+        state=state,
+        version=version,
+        body=body,
+        result=result if separator else None,
+    )

@@ -1,0 +1,130 @@
+"""The `JobStore` port: records, indexes, leases and the catalogue. The truth lives here.
+
+Contract, held by `tests/contract/test_store.py` on every implementation:
+
+* `commit` is atomic and durable once it answers `Done`; it checks the version and every guard.
+* The same commit id again answers `Done` again and writes nothing.
+* All times are the store's own clock, in milliseconds.
+* Every record stands in the due index exactly once; `remove` takes it out of everything.
+* Watchers hear of a commit after it is durable; that is a hint and may be lost.
+
+Every method raises `StoreUnreachableError` when the store does not answer in time; a commit may
+have happened then, and repeating it with its commit id is safe.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from common.jobs.change import Change, Done, Note, Refused
+from common.jobs.head import Head
+
+EVENTS_KEPT = 256
+COMMITS_KEPT = 4
+LEASE_MS = 10_000
+SILENCE_MS = 6_000  # no beat from anyone for so long: the store was away
+GRACE_MS = 15_000  # after that, no owner counts as dead for so long
+DUE_PUSH_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    at: int  # ms
+    name: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One process start: who it is and what it offers, as it said with its last beat."""
+
+    id: str
+    beat_at: int  # ms
+    alive: bool
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueEntry:
+    """What one backend offers, as a worker published it."""
+
+    backend: str
+    digest: str
+    started_at: int  # ms; of the worker that published: the newest start wins
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    heads: Sequence[Head]
+    cursor: str | None  # where the next page begins; None: there is none
+
+
+class JobStore(Protocol):
+    # --- records
+    async def commit(
+        self, job_id: str, change: Change, *, version: int, commit_id: str | None = None
+    ) -> Done | Refused:
+        """Carry the change out if the record is at `version` (0: does not exist) and guards hold.
+
+        Without a commit id the store makes one, which then covers only its own repetitions.
+        """
+        ...
+
+    async def note(self, job_id: str, note: Note) -> bool:
+        """Write what decides nothing; False when there was no such record or claim."""
+        ...
+
+    async def get(self, job_id: str) -> Head | None: ...
+    async def part(self, job_id: str, name: str) -> bytes | None: ...
+    async def events(self, job_id: str) -> Sequence[Event]: ...
+    async def remove(self, job_id: str, *, version: int) -> bool:
+        """Delete the record with everything that belongs to it; False when it has moved on."""
+        ...
+
+    async def due(self, limit: int) -> Sequence[Head]:
+        """Take up to `limit` records whose check is due; each comes back in 5 s if nothing happens.
+
+        An entry of the due index without a record is dropped.
+        """
+        ...
+
+    # --- indexes
+    async def page(
+        self, index: str, *, limit: int, cursor: str | None = None, newest_first: bool = True
+    ) -> Page: ...
+    async def count(self, index: str) -> int: ...
+    async def counts(self, indexes: Sequence[str]) -> Sequence[int]: ...
+    async def rank(self, index: str, job_id: str) -> int | None:
+        """How many stand before it; None when it is not there."""
+        ...
+
+    async def oldest(self, index: str) -> float | None:
+        """The lowest score; None when the index is empty."""
+        ...
+
+    # --- leases
+    async def beat(self, lease: str, info: Mapping[str, Any]) -> None: ...
+    async def release(self, lease: str) -> None:
+        """Gone at once, in a grace too; jobs that it owns become due now."""
+        ...
+
+    async def gone(self, leases: Sequence[str]) -> Sequence[bool]:
+        """For each lease: does it count as gone now? An empty name never does."""
+        ...
+
+    async def leases(self) -> Sequence[Lease]: ...
+
+    # --- catalogue
+    async def put_catalogue(self, entry: CatalogueEntry) -> bool:
+        """Store it if its digest is new and no newer worker start said otherwise; tells everyone."""
+        ...
+
+    async def catalogue(self) -> Sequence[CatalogueEntry]: ...
+    async def forget(self, backend: str) -> bool: ...
+
+    async def now(self) -> int:
+        """The store's time, ms; also the cheapest question that shows it answers."""
+        ...
+
+    async def aclose(self) -> None: ...
