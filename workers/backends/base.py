@@ -1,4 +1,4 @@
-"""What the rest of a worker sees of a backend: a place for one call, the call, and how it can fail."""
+"""What a worker sees of a backend: a place for one call, the call itself, and how it can fail."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
