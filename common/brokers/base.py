@@ -6,11 +6,12 @@ Contract, held by `tests/contract/test_broker.py` on every implementation:
   the broker's data exists. A publish that raised may have been delivered all the same.
 * Higher priority (0-9) first; within one priority, the order of publication.
 * A consumer never holds more unacknowledged deliveries than its slots.
-* A delivery that was not acked is delivered again, marked `redelivered`, when its consumer ends.
+* A delivery that was not acked is delivered again, marked `redelivered`, when its consumer ends:
+  its context was left, its connection was lost, or its process is gone.
 * Delivering the same token twice is normal. The record decides.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,14 @@ from common.jobs.token import Token
 
 PRIORITIES = range(10)
 LANES_MS = (1_000, 2_000, 5_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000)
+
+
+def lane_for(delay: float) -> int:
+    """The largest lane, in ms, that is not longer than `delay` seconds; at least the first.
+
+    Too early is harmless (the record knows the time, the token is parked again), too late is not.
+    """
+    return max((ms for ms in LANES_MS if ms <= delay * 1000), default=LANES_MS[0])
 
 
 class BrokerError(Exception):
@@ -58,6 +67,18 @@ class Delivery(Protocol):
         ...
 
 
+class Consumer(AsyncIterator[Delivery], Protocol):
+    """The deliveries of one queue; goes on by itself after a lost broker."""
+
+    async def stop(self) -> None:
+        """Take no more: what was not handed out goes back, and the iteration ends.
+
+        Deliveries already handed out stay this consumer's until its context is left, so that a
+        drain can let them finish and ack them. Never raises.
+        """
+        ...
+
+
 class Broker(Protocol):
     async def declare(self, queue: str) -> None:
         """Make the queue exist. Idempotent. `publish` and `consume` do it by themselves.
@@ -83,13 +104,12 @@ class Broker(Protocol):
         """
         ...
 
-    def consume(
-        self, queue: str, slots: int
-    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def consume(self, queue: str, slots: int) -> AbstractAsyncContextManager[Consumer]:
         """Deliveries of one queue, at most `slots` unacknowledged.
 
-        The iterator survives a lost broker: it reconnects with backoff and goes on. Leaving the
-        context stops deliveries; those already handed out may still be acked until `aclose`.
+        The iterator survives a lost broker: it reconnects with backoff and goes on; what was handed
+        out before may then come again, `redelivered`. Leaving the context gives back what was not
+        acked: `stop` first, and leave when the running jobs are settled.
         """
         ...
 
@@ -101,8 +121,11 @@ class Broker(Protocol):
         """
         ...
 
-    async def drain(self, limit: int) -> list[tuple[str, bytes]]:
-        """Take up to `limit` messages out of the dead and unrouted queues, as (queue, body).
+    async def drain(self, limit: int, handle: Callable[[str, bytes], Awaitable[None]]) -> int:
+        """Take up to `limit` messages out of the dead and unrouted queues; how many it were.
+
+        `handle(queue, body)` keeps the message; only when it returns is the message gone from the
+        broker. When it raises, the message stays and the exception passes through.
 
         Raises:
             BrokerError: Not reachable.
@@ -111,7 +134,7 @@ class Broker(Protocol):
 
     @property
     def unreachable_since(self) -> float | None:
-        """Seconds since the epoch when the publishing connection was lost; None while it is up."""
+        """Seconds since the epoch when publishing stopped to work; None while it does."""
         ...
 
     async def aclose(self) -> None: ...
