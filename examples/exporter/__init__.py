@@ -1,0 +1,1 @@
+"""A bundled MCP server that does slow work honestly: it exports rows of a data set to a file."""

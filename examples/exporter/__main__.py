@@ -1,0 +1,5 @@
+"""`python -m examples.exporter`, from the repository's root."""
+
+from examples.exporter.server import main
+
+main()
