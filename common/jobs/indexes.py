@@ -1,5 +1,6 @@
 """The indexes over records, named here and nowhere else. Scores are milliseconds."""
 
+from common.jobs.head import Head
 from common.jobs.state import JobState
 
 DUE = "due"
@@ -32,3 +33,15 @@ def caller_index(caller: str) -> str:
 
 def queue_score(priority: int, created_at: int) -> float:
     return float((9 - priority) * PRIORITY_STEP + created_at)
+
+
+def memberships(head: Head) -> tuple[str, ...]:
+    """Every index besides the due index that may hold the job."""
+    return (
+        ALL,
+        caller_index(head.caller),
+        state_index(head.state),
+        tool_state_index(head.tool, head.state),
+        queue_index(head.queue),
+        owner_index(head.owner),
+    )

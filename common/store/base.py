@@ -21,10 +21,16 @@ from common.jobs.head import Head
 
 EVENTS_KEPT = 256
 COMMITS_KEPT = 4
-LEASE_MS = 10_000
-SILENCE_MS = 6_000  # no beat from anyone for so long: the store was away
-GRACE_MS = 15_000  # after that, no owner counts as dead for so long
 DUE_PUSH_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """How leases are judged, milliseconds."""
+
+    lease_ms: int = 10_000  # no beat for so long: lapsed
+    silence_ms: int = 6_000  # no beat from anyone for so long: the store was away
+    grace_ms: int = 15_000  # after that, no owner counts as dead for so long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,7 @@ class JobStore(Protocol):
         """How many stand before it; None when it is not there."""
         ...
 
+    async def score(self, index: str, job_id: str) -> float | None: ...
     async def oldest(self, index: str) -> float | None:
         """The lowest score; None when the index is empty."""
         ...
@@ -117,7 +124,7 @@ class JobStore(Protocol):
 
     # --- catalogue
     async def put_catalogue(self, entry: CatalogueEntry) -> bool:
-        """Store it if its digest is new and no newer worker start said otherwise; tells everyone."""
+        """Store it if its digest is new and no newer start said otherwise; tells everyone."""
         ...
 
     async def catalogue(self) -> Sequence[CatalogueEntry]: ...

@@ -1,0 +1,68 @@
+"""Every Redis key and channel, and what it holds. Nobody else spells one.
+
+All keys of a job's shard share one hash tag, `{lh0}`, so that a script may touch several of them.
+Records have no TTL: the due sweep removes them.
+"""
+
+from common.jobs.ids import SHARDS, shard_of
+
+HOME_SHARD = "0"  # leases and the catalogue
+
+
+class Keys:
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    def shard(self, shard: str) -> str:
+        """The prefix of everything in a shard; scripts append the rest as the methods below do."""
+        return f"{{{self._namespace}{shard}}}"
+
+    def of_job(self, job_id: str) -> str:
+        return self.shard(shard_of(job_id))
+
+    @property
+    def home(self) -> str:
+        return self.shard(HOME_SHARD)
+
+    @property
+    def shards(self) -> list[str]:
+        return [self.shard(str(number)) for number in range(SHARDS)]
+
+    @staticmethod
+    def head(prefix: str, job_id: str) -> str:
+        """Hash: the head."""
+        return f"{prefix}:j:{job_id}"
+
+    @staticmethod
+    def part(prefix: str, job_id: str, name: str) -> str:
+        """String: the call, the result."""
+        return f"{prefix}:j:{job_id}:{name}"
+
+    @staticmethod
+    def events(prefix: str, job_id: str) -> str:
+        """List of JSON [ms, name, facts], the newest last, capped."""
+        return f"{prefix}:j:{job_id}:ev"
+
+    @staticmethod
+    def index(prefix: str, name: str) -> str:
+        """Sorted set of job ids. Unique keys are strings at `:u:`, a job's own at `:j:ID:u`."""
+        return f"{prefix}:i:{name}"
+
+    @property
+    def leases(self) -> str:
+        """Sorted set: lease id by its newest beat, ms. What a process said is the hash `:said`."""
+        return f"{self.home}:leases"
+
+    @property
+    def said(self) -> str:
+        return f"{self.home}:said"
+
+    @property
+    def catalogue(self) -> str:
+        """Hash: backend to JSON [digest, started_at, body]."""
+        return f"{self.home}:catalogue"
+
+    @property
+    def channels(self) -> str:
+        """Prefix of the pub/sub channels; scripts append `in:LEASE`, `w:LEASE`, `news`."""
+        return f"{self._namespace}:"

@@ -1,0 +1,118 @@
+-- One transition: the version, every guard, then all of it. Mirrors common/store/interpret.py.
+-- ARGV: request (JSON), channel prefix, event facts (JSON), then part names and bodies in turn.
+local R = cjson.decode(ARGV[1])
+local now = now_ms()
+local head, flat = read_head(R.id)
+
+local function done(version)
+  local answer = { 1, version, now, {} }
+  for _, name in ipairs(R.returning) do
+    if name == 'head' then
+      answer[4] = redis.call('HGETALL', P .. ':j:' .. R.id)
+    else
+      answer[#answer + 1] = redis.call('GET', P .. ':j:' .. R.id .. ':' .. name)
+    end
+  end
+  return answer
+end
+
+local function refused(guard, job)
+  return { 0, guard, now, flat, job or '' }
+end
+
+-- A reply was lost and the commit came again: it is done, whatever happened since.
+if head and head.commits and string.find(',' .. head.commits .. ',', ',' .. R.commit .. ',', 1, true) then
+  return done(number(head, 'version'))
+end
+if R.version == 0 then
+  if head then return refused('version') end
+  head = {}
+elseif not head then
+  return refused('missing')
+elseif number(head, 'version') ~= R.version then
+  return refused('version')
+end
+
+for _, guard in ipairs(R.guards) do
+  local kind, name = guard[1], guard[2]
+  local holds
+  if kind == 'LeaseAlive' then
+    holds = lease_alive(name, now, R.timings)
+  elseif kind == 'LeaseGone' then
+    holds = lease_gone(name, now, R.timings)
+  elseif kind == 'TimeReached' then
+    holds = now >= number(head, name)
+  elseif kind == 'TimeBefore' then
+    holds = number(head, name) == 0 or now < number(head, name)
+  elseif kind == 'Room' then
+    local least = guard[4] == cjson.null and '-inf' or guard[4]
+    holds = redis.call('ZCOUNT', P .. ':i:' .. name, least, '+inf') < guard[3]
+  elseif kind == 'Unique' then
+    local job = redis.call('GET', P .. ':u:' .. name)
+    if job and job ~= R.id then return refused(kind, job) end
+    holds = true
+  end
+  if not holds then return refused(kind) end
+end
+
+local function template(index)
+  return P .. ':i:' .. string.gsub(index, '{(%w+)}', function(name) return head[name] or '' end)
+end
+
+for _, move in ipairs(R.moves) do
+  if move[2] == 'out' then
+    redis.call('ZREM', template(move[1]), R.id)
+  else
+    redis.call('ZADD', template(move[1]), resolve(move[3], move[2], now), R.id)
+  end
+end
+for _, guard in ipairs(R.guards) do
+  if guard[1] == 'Unique' then
+    redis.call('SET', P .. ':u:' .. guard[2], R.id)
+    redis.call('SADD', P .. ':j:' .. R.id .. ':u', guard[2])
+  end
+end
+
+local owner = head.owner or ''
+local commits = split(head.commits)
+commits[#commits + 1] = R.commit
+while #commits > R.commits_kept do table.remove(commits, 1) end
+local write = { 'id', R.id, 'version', R.version + 1, 'commits', table.concat(commits, ',') }
+for _, field in ipairs(R.fields) do
+  local value = resolve(field[3], field[2], now, head[field[1]])
+  head[field[1]] = type(value) == 'number' and whole(value) or value
+  write[#write + 1] = field[1]
+  write[#write + 1] = head[field[1]]
+end
+redis.call('HSET', P .. ':j:' .. R.id, unpack(write))
+
+local due = R.after ~= cjson.null and now + R.after or nil
+for _, name in ipairs(R.due_fields) do
+  local at = number(head, name)
+  if at > 0 and (not due or at < due) then due = at end
+end
+redis.call('ZADD', P .. ':i:due', due, R.id)
+
+local events = P .. ':j:' .. R.id .. ':ev'
+local length = redis.call('RPUSH', events, '[' .. whole(now) .. ',"' .. R.name .. '",' .. ARGV[3] .. ']')
+if length > R.events_kept then redis.call('LTRIM', events, -R.events_kept, -1) end
+
+local result
+for i = 4, #ARGV, 2 do
+  redis.call('SET', P .. ':j:' .. R.id .. ':' .. ARGV[i], ARGV[i + 1])
+  if ARGV[i] == 'result' and #ARGV[i + 1] <= R.inline then result = ARGV[i + 1] end
+end
+
+local state = head.state
+local watchers = split(head.watchers)
+if #watchers > 0 or (R.wake_owner and owner ~= '') then
+  local terminal = R.terminal[state]
+  local hint = cjson.encode({ 'state', R.id, state, R.version + 1, R.name })
+  if result and (state == 'completed' or state == 'failed') then hint = hint .. '\n' .. result end
+  for _, watcher in ipairs(watchers) do
+    local name = string.gsub(watcher, '!$', '')
+    if terminal or name == watcher then redis.call('PUBLISH', ARGV[2] .. 'in:' .. name, hint) end
+  end
+  if R.wake_owner and owner ~= '' then redis.call('PUBLISH', ARGV[2] .. 'w:' .. owner, hint) end
+end
+return done(R.version + 1)

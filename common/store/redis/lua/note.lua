@@ -1,0 +1,36 @@
+-- Writes what decides nothing; the version stays. ARGV: request (JSON), channel prefix, relay bytes.
+local R = cjson.decode(ARGV[1])
+local now = now_ms()
+local head = read_head(R.id)
+if not head then return 0 end
+if R.claim ~= cjson.null then
+  local runs = head.state == 'running' or head.state == 'input_required'
+  if not runs or number(head, 'claims') ~= R.claim then return 0 end
+end
+local write = {}
+for _, field in ipairs(R.fields) do
+  local value = resolve(field[3], field[2], now, head[field[1]])
+  write[#write + 1] = field[1]
+  write[#write + 1] = type(value) == 'number' and whole(value) or value
+end
+local watchers = split(head.watchers)
+if R.watch ~= cjson.null or R.unwatch ~= cjson.null then
+  local changed = R.watch ~= cjson.null and R.watch or R.unwatch
+  local bare = string.gsub(changed, '!$', '')
+  local kept, plain = {}, false
+  for _, watcher in ipairs(watchers) do
+    if watcher == bare then plain = true end
+    if watcher ~= bare and watcher ~= bare .. '!' then kept[#kept + 1] = watcher end
+  end
+  if R.watch ~= cjson.null then kept[#kept + 1] = plain and bare or R.watch end
+  watchers = kept
+  write[#write + 1] = 'watchers'
+  write[#write + 1] = table.concat(kept, ',')
+end
+if #write > 0 then redis.call('HSET', P .. ':j:' .. R.id, unpack(write)) end
+if ARGV[3] ~= '' then
+  for _, watcher in ipairs(watchers) do
+    if string.sub(watcher, -1) ~= '!' then redis.call('PUBLISH', ARGV[2] .. 'in:' .. watcher, ARGV[3]) end
+  end
+end
+return 1

@@ -1,0 +1,137 @@
+"""A change or a note as the JSON that the Lua scripts read, and their answers as values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from common.jobs.change import (
+    Add,
+    AtLeast,
+    Change,
+    Done,
+    Guard,
+    LeaseAlive,
+    LeaseGone,
+    Move,
+    Note,
+    Now,
+    Refused,
+    Room,
+    TimeBefore,
+    TimeReached,
+    Unique,
+    Value,
+)
+from common.jobs.head import Head, decode_head
+from common.jobs.state import TERMINAL
+from common.notifier.hints import INLINE_RESULT
+from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
+
+_TERMINAL = {str(state): True for state in TERMINAL}
+
+
+def commit_request(
+    job_id: str, change: Change, version: int, commit_id: str, timings: Timings
+) -> bytes:
+    return orjson.dumps(
+        {
+            "id": job_id,
+            "version": version,
+            "commit": commit_id,
+            "name": change.name,
+            "fields": _fields(change.fields),
+            "guards": [_guard(guard) for guard in change.guards],
+            "moves": [_move(move) for move in change.moves],
+            "after": change.due.after,
+            "due_fields": change.due.fields,
+            "wake_owner": change.wake_owner,
+            "returning": change.returning,
+            "timings": timings_request(timings),
+            "terminal": _TERMINAL,
+            "inline": INLINE_RESULT,
+            "commits_kept": COMMITS_KEPT,
+            "events_kept": EVENTS_KEPT,
+        }
+    )
+
+
+def note_request(job_id: str, note: Note) -> bytes:
+    return orjson.dumps(
+        {
+            "id": job_id,
+            "fields": _fields(note.fields),
+            "claim": note.claim,
+            "watch": note.watch,
+            "unwatch": note.unwatch,
+        }
+    )
+
+
+def timings_request(timings: Timings) -> dict[str, int]:
+    return {"lease": timings.lease_ms, "silence": timings.silence_ms, "grace": timings.grace_ms}
+
+
+def read_answer(reply: Sequence[Any], returning: tuple[str, ...]) -> Done | Refused:
+    if reply[0] == 0:
+        return Refused(
+            guard=reply[1].decode(),
+            now=int(reply[2]),
+            head=read_head(reply[3]),
+            holder_of_key=reply[4].decode() if len(reply) > 4 else "",
+        )
+    names = [name for name in returning if name != "head"]
+    bodies = zip(names, reply[4:], strict=False)
+    return Done(
+        version=int(reply[1]),
+        now=int(reply[2]),
+        head=read_head(reply[3]),
+        parts={name: body for name, body in bodies if body is not None},
+    )
+
+
+def read_head(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> Head | None:
+    """A head from the flat list of a script or the map of HGETALL; None when empty."""
+    if not flat:
+        return None
+    pairs = flat if isinstance(flat, Mapping) else dict(zip(flat[::2], flat[1::2], strict=True))
+    return decode_head({key.decode(): value.decode() for key, value in pairs.items()})
+
+
+def _fields(fields: Mapping[str, Value]) -> list[list[str | int]]:
+    return [[name, *_value(value)] for name, value in fields.items()]
+
+
+def _value(value: Value) -> tuple[str, str | int]:
+    match value:
+        case Add(amount=amount):
+            return "+", amount
+        case Now(after=after):
+            return "now", after
+        case AtLeast(value=least):
+            return "max", least
+        case _:
+            return "=", value
+
+
+def _guard(guard: Guard) -> list[str | float | None]:
+    kind = type(guard).__name__
+    match guard:
+        case LeaseAlive(lease=name) | LeaseGone(lease=name):
+            return [kind, name]
+        case TimeReached(name=name) | TimeBefore(name=name):
+            return [kind, name]
+        case Room(index=name, limit=limit, at_least=least):
+            return [kind, name, limit, least]
+        case Unique(key=name):
+            return [kind, name]
+
+
+def _move(move: Move) -> list[str | float]:
+    match move.score:
+        case None:
+            return [move.index, "out"]
+        case Now(after=after):
+            return [move.index, "now", after]
+        case score:
+            return [move.index, "=", score]

@@ -1,0 +1,289 @@
+"""`RedisStore`: one Lua script per atomic step, repeated safely when a reply is lost."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import orjson
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+
+from common.clock import Clock
+from common.errors import StoreUnreachableError
+from common.jobs.change import Change, Done, Note, Refused
+from common.jobs.head import Head
+from common.jobs.indexes import DUE, memberships
+from common.store.base import (
+    DUE_PUSH_MS,
+    CatalogueEntry,
+    Event,
+    JobStore,
+    Lease,
+    Page,
+    Timings,
+)
+from common.store.redis.keys import Keys
+from common.store.redis.link import Command, Link
+from common.store.redis.request import (
+    commit_request,
+    note_request,
+    read_answer,
+    read_head,
+    timings_request,
+)
+from common.store.redis.scripts import load_scripts
+
+ANSWER_WITHIN = 5.0  # seconds, repetitions included
+
+
+class RedisStore:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, timings: Timings) -> None:
+        self._link = link
+        self._keys = keys
+        self._clock = clock
+        self._timings = timings
+        self._scripts = load_scripts()
+        self._timings_json = orjson.dumps(timings_request(timings))
+
+    # --- records
+
+    async def commit(
+        self, job_id: str, change: Change, *, version: int, commit_id: str | None = None
+    ) -> Done | Refused:
+        request = commit_request(
+            job_id, change, version, commit_id or secrets.token_hex(6), self._timings
+        )
+        parts = [item for pair in change.parts.items() for item in pair]
+        reply = await self._run(
+            "commit",
+            self._keys.of_job(job_id),
+            request,
+            self._keys.channels,
+            orjson.dumps(change.facts),
+            *parts,
+        )
+        return read_answer(reply, change.returning)
+
+    async def note(self, job_id: str, note: Note) -> bool:
+        reply = await self._run(
+            "note",
+            self._keys.of_job(job_id),
+            note_request(job_id, note),
+            self._keys.channels,
+            note.relay or b"",
+        )
+        return bool(reply)
+
+    async def get(self, job_id: str) -> Head | None:
+        key = self._keys.head(self._keys.of_job(job_id), job_id)
+        return read_head(await self._send("HGETALL", key))
+
+    async def part(self, job_id: str, name: str) -> bytes | None:
+        body: bytes | None = await self._send(
+            "GET", self._keys.part(self._keys.of_job(job_id), job_id, name)
+        )
+        return body
+
+    async def events(self, job_id: str) -> Sequence[Event]:
+        key = self._keys.events(self._keys.of_job(job_id), job_id)
+        rows = [orjson.loads(raw) for raw in await self._send("LRANGE", key, 0, -1)]
+        return [Event(at=at, name=name, facts=facts) for at, name, facts in rows]
+
+    async def remove(self, job_id: str, *, version: int) -> bool:
+        head = await self.get(job_id)
+        if head is None:
+            return False
+        indexes = [*memberships(head), DUE]
+        return bool(await self._run("remove", self._keys.of_job(job_id), job_id, version, *indexes))
+
+    async def due(self, limit: int) -> Sequence[Head]:
+        heads: list[Head] = []
+        for prefix in self._keys.shards:
+            taken = await self._run("due", prefix, limit, DUE_PUSH_MS)
+            heads.extend(head for flat in taken if (head := read_head(flat)) is not None)
+        return heads
+
+    # --- indexes
+
+    async def page(
+        self, index: str, *, limit: int, cursor: str | None = None, newest_first: bool = True
+    ) -> Page:
+        key = self._keys.index(self._keys.home, index)
+        ids, following = await self._page_ids(key, limit, cursor, newest_first=newest_first)
+        heads = [await self.get(job_id) for job_id in ids]
+        return Page(heads=[head for head in heads if head is not None], cursor=following)
+
+    async def _page_ids(
+        self, key: str, limit: int, cursor: str | None, *, newest_first: bool
+    ) -> tuple[list[str], str | None]:
+        """Ids after the cursor ("score:id" of the last one seen), and the next cursor."""
+        score, _, last = (cursor or "").partition(":")
+        begin, end = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
+        order = ("BYSCORE", "REV") if newest_first else ("BYSCORE",)
+        found: list[tuple[str, float]] = []
+        offset = 0
+        while len(found) <= limit:
+            rows = _pairs(
+                await self._send(
+                    "ZRANGE",
+                    *(key, score or begin, end, *order),
+                    *("LIMIT", offset, limit + 1, "WITHSCORES"),
+                )
+            )
+            # Several jobs may share the cursor's millisecond: those up to the cursor are skipped.
+            found += [row for row in rows if not _seen(row, score, last, newest_first)]
+            offset += limit + 1
+            if len(rows) <= limit:
+                break
+        page = found[:limit]
+        following = f"{page[-1][1]:.0f}:{page[-1][0]}" if len(found) > limit else None
+        return [member for member, _ in page], following
+
+    async def count(self, index: str) -> int:
+        return int(await self._send("ZCARD", self._keys.index(self._keys.home, index)))
+
+    async def counts(self, indexes: Sequence[str]) -> Sequence[int]:
+        answers: list[int] = [0] * len(indexes)
+
+        async def one(position: int, index: str) -> None:
+            answers[position] = await self.count(index)
+
+        async with anyio.create_task_group() as group:
+            for position, index in enumerate(indexes):
+                group.start_soon(one, position, index)
+        return answers
+
+    async def rank(self, index: str, job_id: str) -> int | None:
+        key = self._keys.index(self._keys.home, index)
+        rank: int | None = await self._send("ZRANK", key, job_id)
+        return rank
+
+    async def score(self, index: str, job_id: str) -> float | None:
+        score = await self._send("ZSCORE", self._keys.index(self._keys.home, index), job_id)
+        return None if score is None else float(score)
+
+    async def oldest(self, index: str) -> float | None:
+        key = self._keys.index(self._keys.home, index)
+        rows = _pairs(await self._send("ZRANGE", key, 0, 0, "WITHSCORES"))
+        return rows[0][1] if rows else None
+
+    # --- leases
+
+    async def beat(self, lease: str, info: Mapping[str, Any]) -> None:
+        await self._lease("beat", lease, orjson.dumps(info))
+
+    async def release(self, lease: str) -> None:
+        await self._lease("release", lease)
+
+    async def gone(self, leases: Sequence[str]) -> Sequence[bool]:
+        return [bool(answer) for answer in await self._lease("gone", *leases)]
+
+    async def leases(self) -> Sequence[Lease]:
+        return [
+            Lease(
+                id=lease.decode(),
+                beat_at=int(float(beat)),
+                alive=bool(alive),
+                info=orjson.loads(said),
+            )
+            for lease, beat, alive, said in await self._lease("list")
+        ]
+
+    async def _lease(self, verb: str, *arguments: str | bytes) -> Any:
+        return await self._run("leases", self._keys.home, verb, self._timings_json, *arguments)
+
+    # --- catalogue
+
+    async def put_catalogue(self, entry: CatalogueEntry) -> bool:
+        reply = await self._run(
+            "catalogue",
+            self._keys.home,
+            entry.backend,
+            entry.digest,
+            entry.started_at,
+            orjson.dumps(entry.body),
+            self._keys.channels,
+        )
+        return bool(reply)
+
+    async def catalogue(self) -> Sequence[CatalogueEntry]:
+        stored = await self._send("HGETALL", self._keys.catalogue)
+        entries = []
+        for backend, raw in sorted(stored.items()):
+            digest, started_at, body = orjson.loads(raw)
+            entries.append(
+                CatalogueEntry(
+                    backend=backend.decode(), digest=digest, started_at=started_at, body=body
+                )
+            )
+        return entries
+
+    async def forget(self, backend: str) -> bool:
+        removed = bool(await self._send("HDEL", self._keys.catalogue, backend))
+        if removed:
+            await self._send("PUBLISH", f"{self._keys.channels}news", b"catalogue")
+        return removed
+
+    async def now(self) -> int:
+        seconds, micros = await self._send("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def aclose(self) -> None:
+        """Nothing is kept back: what was sent is with Redis."""
+
+    # --- the way out
+
+    async def _run(self, script: str, prefix: str, *arguments: Any) -> Any:
+        return await self._send("EVALSHA", self._scripts[script].sha, 1, prefix, *arguments)
+
+    async def _send(self, *command: Any) -> Any:
+        """One command, repeated on a new connection until it is answered; all of ours may be."""
+        try:
+            with anyio.fail_after(ANSWER_WITHIN):
+                while True:
+                    try:
+                        return await self._link.send(*command)
+                    except NoScriptError:
+                        await self._link.break_off()
+                    except RedisConnectionError:
+                        pass
+                    await self._link.up()
+        except TimeoutError:
+            await self._link.break_off()
+            raise StoreUnreachableError("the store does not answer") from None
+        except RedisError as error:
+            raise StoreUnreachableError(f"the store refused: {error}") from error
+
+
+def _seen(row: tuple[str, float], score: str, last: str, newest_first: bool) -> bool:
+    member, at = row
+    if f"{at:.0f}" != score:
+        return False
+    return member >= last if newest_first else member <= last
+
+
+def _pairs(rows: Sequence[Any]) -> list[tuple[str, float]]:
+    """Members with scores, as RESP3 (pairs) or RESP2 (flat) gives them."""
+    if rows and isinstance(rows[0], list):
+        return [(member.decode(), float(score)) for member, score in rows]
+    flat = list(rows)
+    return [(flat[i].decode(), float(flat[i + 1])) for i in range(0, len(flat), 2)]
+
+
+@asynccontextmanager
+async def open_redis_store(
+    url: str, namespace: str, clock: Clock, timings: Timings | None = None
+) -> AsyncIterator[JobStore]:
+    """A store that connects, and reconnects, by itself; the context ends with its connection."""
+    scripts = load_scripts()
+
+    def prepare() -> list[Command]:
+        return [("SCRIPT", "LOAD", script.text) for script in scripts.values()]
+
+    link = Link(url, clock, prepare)
+    async with anyio.create_task_group() as group:
+        group.start_soon(link.run)
+        yield RedisStore(link, Keys(namespace), clock, timings or Timings())
+        group.cancel_scope.cancel()
