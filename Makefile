@@ -1,0 +1,64 @@
+# Needs only make and Python >= 3.11. `make help` lists what there is.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+# Hashes pin the files; which index they come from is the machine's own setting.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --quiet --upgrade \
+	--generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+
+.PHONY: help install dev check test conformance demo up lock servers43 clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+install: .venv/.runtime ## make .venv with the command longhaul in it
+
+dev: .venv/.dev ## the same, with what the tests need
+
+.venv/pyvenv.cfg:
+	@command -v $(PYTHON) >/dev/null || { echo "Longhaul needs Python 3.11 or newer, and there is no $(PYTHON); name one: make PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Longhaul needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1); name another: make PYTHON=/path/to/python" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; install its venv package (Debian, Ubuntu: python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/.runtime: .venv/pyvenv.cfg requirements.txt requirements-build.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements.txt -r requirements-build.txt
+	$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.txt
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+check: .venv/.dev ## ruff and mypy over code and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check ## everything but conformance, with its own RabbitMQ and Redis (ARGS="-k name" for a part)
+	$(BIN)/python -m pytest $(ARGS)
+
+conformance: .venv/.dev ## the official MCP suite through the router
+	$(BIN)/python tests/conformance/run.py $(ARGS)
+
+demo: .venv/.runtime ## an agent, a router and three MCP servers, start to end
+	@$(BIN)/python -m tests.support.peers time >/dev/null
+	$(BIN)/python examples/demo.py $(ARGS)
+
+up: .venv/.runtime ## the router of the demo, left running
+	@$(BIN)/python -m tests.support.peers time >/dev/null
+	$(BIN)/python examples/demo.py --up $(ARGS)
+
+lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in
+	$(COMPILE) -o requirements.txt pyproject.toml
+	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
+	$(COMPILE) --build-deps-for editable --only-build-deps -c requirements-dev.txt -o requirements-build.txt pyproject.toml
+	for pins in tests/peers/*.in; do $(COMPILE) -o $${pins%.in}.txt $$pins || exit; done
+
+servers43: .venv/.dev ## RabbitMQ 4.3 and Redis 8 in .servers/forky, for the tests that want them (Debian or Ubuntu, as root)
+	$(BIN)/python -m tests.support.rabbit43
+
+clean: ## remove what make made
+	rm -rf .venv .peers .servers .mypy_cache .ruff_cache .pytest_cache .hypothesis
