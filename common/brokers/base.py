@@ -67,9 +67,11 @@ class Delivery(Protocol):
         ...
 
 
-class Consumer(AsyncIterator[Delivery], Protocol):
+class Consumer(Protocol):
     """The deliveries of one queue; goes on by itself after a lost broker."""
 
+    def __aiter__(self) -> AsyncIterator[Delivery]: ...
+    async def __anext__(self) -> Delivery: ...
     async def stop(self) -> None:
         """Take no more: what was not handed out goes back, and the iteration ends.
 
@@ -92,7 +94,7 @@ class Broker(Protocol):
         """Hand the token over; returns once the broker has confirmed it.
 
         Raises:
-            BrokerError: Not confirmed: unknown whether it was taken. Publish the same generation again.
+            BrokerError: Not confirmed, so perhaps taken: publish the same generation again.
         """
         ...
 
