@@ -1,0 +1,61 @@
+"""The ingress's copy of the catalogue, kept fresh; tells whoever listens that it changed."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+
+import structlog
+
+from common.catalogue import Catalogue, build_catalogue
+from common.errors import StoreUnreachableError
+from common.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+REFRESH = 30.0  # seconds; hints may be lost
+
+
+class CatalogueFeed:
+    """`current` is always usable; it stays as it was while the store is away."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._stale = asyncio.Event()
+        self._listeners: set[Callable[[], None]] = set()
+        self.current = Catalogue()
+        self.loaded = asyncio.Event()
+
+    def refresh_soon(self) -> None:
+        """A hint came: the catalogue in the store has changed."""
+        self._stale.set()
+
+    def on_change(self, listener: Callable[[], None]) -> AbstractContextManager[object]:
+        """Call the listener after each change until the context ends."""
+        self._listeners.add(listener)
+        stack = ExitStack()
+        stack.callback(self._listeners.discard, listener)
+        return stack
+
+    async def run(self) -> None:
+        while True:
+            self._stale.clear()
+            await self._refresh()
+            try:
+                async with asyncio.timeout(REFRESH):
+                    await self._stale.wait()
+            except TimeoutError:
+                continue
+
+    async def _refresh(self) -> None:
+        try:
+            entries = await self._runtime.store.catalogue()
+        except StoreUnreachableError:
+            return
+        fresh = build_catalogue(entries, namespaces=self._runtime.settings.namespaces)
+        changed = fresh.digest != self.current.digest
+        self.current = fresh
+        self.loaded.set()
+        if changed:
+            log.info("catalogue.changed", tools=len(fresh.tools), backends=len(fresh.entries))
+            for listener in tuple(self._listeners):
+                listener()

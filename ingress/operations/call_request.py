@@ -1,0 +1,88 @@
+"""A call as a caller made it, over any face, and what becomes of it once it is accepted. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from common.catalogue import CatalogueTool
+from common.jobs.head import Spec, StoredCall
+from common.jobs.transitions import Submission
+from common.routing.rules import ToolPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRequest:
+    tool: str  # as exposed
+    arguments: Mapping[str, Any] | None
+    caller: str
+    request_id: str
+    priority: int | None = None  # 0-9; None: the tool's
+    meta: Mapping[str, Any] = field(default_factory=dict)  # the caller's, to pass on
+    client_capabilities: Mapping[str, Any] = field(default_factory=dict)
+    log_level: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    job: str
+    tool: CatalogueTool
+    policy: ToolPolicy
+    priority: int
+
+    @classmethod
+    def of(cls, job: str, request: CallRequest, tool: CatalogueTool, policy: ToolPolicy) -> Self:
+        priority = policy.priority if request.priority is None else request.priority
+        return cls(job=job, tool=tool, policy=policy, priority=priority)
+
+
+def submission_of(
+    request: CallRequest, accepted: Accepted, *, holder: str, watcher: str
+) -> Submission:
+    """The record to be; everything that decides about it later is frozen here."""
+    tool, policy = accepted.tool, accepted.policy
+    repeatable, repeatable_from = _repeatable(tool, policy.repeatable)
+    spec = Spec(
+        backend=tool.backend,
+        backend_tool=tool.backend_tool,
+        tool_version=tool.version,
+        priority=accepted.priority,
+        attempts=policy.retry.attempts,
+        retry_first_ms=_ms(policy.retry.first),
+        retry_max_ms=_ms(policy.retry.max),
+        idle_ms=_ms(policy.clocks.idle),
+        run_ms=_ms(policy.clocks.run),
+        repeatable=repeatable,
+        repeatable_from=repeatable_from,
+        keep=policy.on_disconnect == "keep",
+        request_id=request.request_id,
+    )
+    call = StoredCall(
+        arguments=request.arguments,
+        meta=request.meta,
+        client_capabilities=request.client_capabilities,
+        log_level=request.log_level,
+    )
+    return Submission(
+        tool=tool.name,
+        queue=policy.queue,
+        caller=request.caller,
+        spec=spec,
+        call=call,
+        queue_ms=_ms(policy.clocks.queue),
+        deadline_ms=_ms(policy.clocks.deadline),
+        holder=holder,
+        watcher=watcher,
+    )
+
+
+def _repeatable(tool: CatalogueTool, operator: bool | None) -> tuple[bool, str]:
+    """The operator's word, else the annotations of a trusted backend, else no (DESIGN 6)."""
+    if operator is not None:
+        return operator, "operator"
+    if tool.trusted and tool.annotated_repeatable:
+        return True, "annotations"
+    return False, "default"
+
+
+def _ms(seconds: float | None) -> int:
+    return 0 if seconds is None else round(seconds * 1000)

@@ -1,0 +1,147 @@
+"""Follow: what an ingress hears of jobs, on one channel, without lost wake-ups.
+
+A hint may be lost, so it never stands alone: the watcher is stored with the record before anything
+can happen to it, and after every gap each followed record is read again, as it is every 30 s.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import structlog
+
+from common.errors import StoreUnreachableError
+from common.jobs.change import WATCH_END, Note
+from common.jobs.state import TERMINAL
+from common.notifier.base import NEWS, Gap, Hint, ingress_channel
+from common.notifier.hints import JobHint, decode_hint
+from common.runtime import Runtime
+from ingress.catalogue_feed import CatalogueFeed
+
+log = structlog.get_logger(__name__)
+
+POLL = 30.0  # seconds
+BUFFERED = 1_000  # hints of one job that nobody has read yet; older ones are dropped
+
+
+class Watch:
+    """One reader of one job. Of progress it keeps the newest only."""
+
+    def __init__(self, *, everything: bool) -> None:
+        self.everything = everything  # False: only the end
+        self.job = ""
+        self.end: JobHint | None = None
+        self._version = 0
+        self._hints: deque[JobHint] = deque(maxlen=BUFFERED)
+        self._waiting = asyncio.Event()
+
+    async def next(self, patience: float | None) -> JobHint | None:
+        """The next hint, the end again and again; None after `patience` seconds without one."""
+        if not self._hints and self.end is None:
+            try:
+                async with asyncio.timeout(patience):
+                    await self._waiting.wait()
+            except TimeoutError:
+                return None
+        self._waiting.clear()
+        return self._hints.popleft() if self._hints else self.end
+
+    def tell(self, hint: JobHint) -> None:
+        if hint.kind == "state":
+            if hint.version <= self._version:
+                return
+            self._version = hint.version
+            if hint.state in TERMINAL:
+                self.end = hint
+        if hint.kind == "progress" and self._hints and self._hints[-1].kind == "progress":
+            self._hints.pop()
+        if self.end is not hint:
+            self._hints.append(hint)
+        self._waiting.set()
+
+
+class Follower:
+    def __init__(self, runtime: Runtime, lease: str, feed: CatalogueFeed) -> None:
+        self._runtime = runtime
+        self._lease = lease
+        self._feed = feed
+        self._watches: dict[str, set[Watch]] = {}
+
+    async def run(self) -> None:
+        """Hear hints until cancelled; a slow poll stands behind them."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll())
+            channels = [ingress_channel(self._lease), NEWS]
+            async with self._runtime.notifier.listen(channels) as hints:
+                async for hint in hints:
+                    match hint:
+                        case Gap():
+                            self._feed.refresh_soon()
+                            group.create_task(self._read_again())
+                        case Hint(channel=channel) if channel == NEWS:
+                            self._feed.refresh_soon()
+                        case Hint(payload=payload):
+                            self._tell(decode_hint(payload))
+
+    def bind(self, watch: Watch, job: str) -> str:
+        """Follow a job that is about to be created; the watcher name for its record."""
+        watch.job = job
+        self._watches.setdefault(job, set()).add(watch)
+        return self._lease if watch.everything else self._lease + WATCH_END
+
+    def ended(self, job: str) -> bool:
+        """Its end was heard here already."""
+        return any(watch.end is not None for watch in self._watches.get(job, ()))
+
+    @contextmanager
+    def watch(self, *, everything: bool) -> Iterator[Watch]:
+        """A watch that `bind` ties to a job; forgotten when the context ends."""
+        watch = Watch(everything=everything)
+        try:
+            yield watch
+        finally:
+            self._forget(watch)
+
+    @asynccontextmanager
+    async def follow(self, job: str, *, everything: bool) -> AsyncIterator[Watch]:
+        """Follow a job that exists; read its record after entering, hints tell what comes later.
+
+        Raises:
+            StoreUnreachableError: The watcher could not be stored.
+        """
+        with self.watch(everything=everything) as watch:
+            name = self.bind(watch, job)
+            await self._runtime.store.note(job, Note(watch=name))
+            yield watch
+
+    def _forget(self, watch: Watch) -> None:
+        watches = self._watches.get(watch.job)
+        if watches is None:
+            return
+        watches.discard(watch)
+        if not watches:
+            del self._watches[watch.job]
+
+    def _tell(self, hint: JobHint) -> None:
+        for watch in tuple(self._watches.get(hint.job, ())):
+            watch.tell(hint)
+
+    async def _poll(self) -> None:
+        while True:
+            await self._runtime.clock.sleep(POLL)
+            await self._read_again()
+
+    async def _read_again(self) -> None:
+        for job in self._not_ended():
+            try:
+                head = await self._runtime.store.get(job)
+            except StoreUnreachableError:
+                return
+            if head is not None:
+                self._tell(
+                    JobHint(kind="state", job=job, state=str(head.state), version=head.version)
+                )
+
+    def _not_ended(self) -> Iterable[str]:
+        return [job for job in self._watches if not self.ended(job)]
