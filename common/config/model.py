@@ -4,14 +4,49 @@ Durations are seconds (`float`) once parsed; the file may write `30s`, `10m`, `2
 """
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from common.config.api_keys import parse_api_keys
 from common.config.duration import parse_duration
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0)]
+
+def _not_a_flag(value: object) -> object:
+    # Pydantic takes `true` for 1; in a file of settings it is a mistake.
+    if isinstance(value, bool):
+        raise ValueError("should be a number")  # noqa: TRY004 - pydantic reports a ValueError
+    return value
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _transport(value: object) -> object:
+    # The names other programs have for streamable HTTP.
+    return "http" if value in {"streamable-http", "streamableHttp", "streamable_http"} else value
+
+
+def _http_address(url: str) -> str:
+    parts = urlsplit(url)  # raises a ValueError of its own for a bad port or bracket
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("should be an address that begins with http:// or https://")
+    return url
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+Period = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_not_a_flag)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+BackendName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+QueueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Balance = Literal["round-robin", "least-busy", "latency", "priority", "affinity"]
 TaskSupport = Literal["optional", "required", "never", "after_input"]
+Transport = Annotated[Literal["stdio", "http", "sse"], BeforeValidator(_transport)]
+Address = Annotated[str, AfterValidator(_http_address)]
 
 
 class _Frozen(BaseModel):
@@ -26,22 +61,22 @@ class Probe(_Frozen):
 
 
 class Health(_Frozen):
-    interval: Duration = 30.0
-    timeout: Duration = 5.0
-    unhealthy_after: int = Field(default=3, ge=1)
+    interval: Period = 30.0
+    timeout: Period = 5.0
+    unhealthy_after: Count = Field(default=3, ge=1)
     probe: Probe | None = None
 
 
 class Breaker(_Frozen):
-    failures: int = Field(default=5, ge=1)
+    failures: Count = Field(default=5, ge=1)
     cooldown: Duration = 30.0
 
 
 class BackendDefaults(_Frozen):
     """What every backend gets unless it says otherwise."""
 
-    replicas: int = Field(default=1, ge=1, le=256)  # per worker
-    concurrency: int = Field(default=4, ge=1, le=1024)  # calls at once per replica
+    replicas: Count = Field(default=1, ge=1, le=256)  # per worker
+    concurrency: Count = Field(default=4, ge=1, le=1024)  # calls at once per replica
     balance: Balance = "least-busy"
     trusted: bool = False  # its tool annotations may decide about retries
     interactive: bool = False  # legacy backends: may its tools ask the caller questions
@@ -49,19 +84,24 @@ class BackendDefaults(_Frozen):
     breaker: Breaker = Breaker()
 
 
-class Backend(BackendDefaults):
+class BackendForm(BackendDefaults):
+    """What a file and the program both say about a backend."""
+
+    command: str | None = Field(default=None, min_length=1)
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    urls: tuple[Address, ...] = Field(default=(), repr=False)  # one replica each
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    disabled: bool = False
+    timeout: Period | None = None  # the maximum run time of its tools, unless a rule says another
+
+
+class Backend(BackendForm):
     """One MCP server: a command to start, or URLs to connect to."""
 
-    name: str
-    command: str | None = None
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
-    cwd: str | None = None
-    urls: tuple[str, ...] = ()  # one replica each
-    headers: dict[str, str] = Field(default_factory=dict)
-    transport: Literal["stdio", "http", "sse"] = "stdio"
-    disabled: bool = False
-    timeout: Duration | None = None  # a foreign file's request time-out: the maximum run time
+    name: BackendName
+    transport: Transport = "stdio"
 
     @property
     def capacity(self) -> int:
@@ -70,22 +110,22 @@ class Backend(BackendDefaults):
 
 
 class Queue(_Frozen):
-    slots: int | None = Field(default=None, ge=1)  # per worker; None: replicas x concurrency
-    max_waiting: int | None = Field(default=None, ge=0)  # None: no limit
+    slots: Count | None = Field(default=None, ge=1)  # per worker; None: replicas x concurrency
+    max_waiting: Count | None = Field(default=None, ge=0)  # None: no limit
     max_share: float = Field(default=0.0, ge=0, le=1)  # 1: one tool may take every slot
 
 
 class Clocks(_Frozen):
     """The four clocks of a tool; None is no limit."""
 
-    queue: Duration | None = None  # waiting for a slot
-    idle: Duration | None = None  # since the last sign of life while running
-    run: Duration | None = None  # running, one try
-    deadline: Duration | None = None  # from submission to the end
+    queue: Period | None = None  # waiting for a slot
+    idle: Period | None = None  # since the last sign of life while running
+    run: Period | None = None  # running, one try
+    deadline: Period | None = None  # from submission to the end
 
 
 class Retry(_Frozen):
-    attempts: int = Field(default=3, ge=1, le=100)  # tries in all
+    attempts: Count = Field(default=3, ge=1, le=100)  # tries in all
     first: Duration = 2.0
     max: Duration = 300.0
 
@@ -93,9 +133,9 @@ class Retry(_Frozen):
 class ToolRule(_Frozen):
     """What the operator says about the tools a pattern matches; None: nothing said."""
 
-    queue: str | None = None
+    queue: QueueName | None = None
     task: TaskSupport | None = None
-    priority: int | None = Field(default=None, ge=0, le=9)
+    priority: Count | None = Field(default=None, ge=0, le=9)
     timeout: Clocks | None = None
     retry: Retry | None = None
     repeatable: bool | None = None
@@ -129,46 +169,51 @@ class Answering(_Frozen):
     inline_wait: Duration = 1.0
     call_wait: Duration = 50.0
     progress_wait: Duration | None = None  # None: as call_wait
-    heartbeat: Duration = 15.0
+    heartbeat: Period = 15.0
     abandon_after: Duration = 15.0
     orphan_ttl: Duration = 900.0
     attach_for: Duration = 600.0
 
 
 class ApiKey(_Frozen):
-    key: str = Field(repr=False)
-    caller: str
+    key: str = Field(repr=False, min_length=1)
+    caller: str = Field(min_length=1)
 
 
 class Listen(_Frozen):
     host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65_535)
-    api_keys: tuple[ApiKey, ...] = ()
+    port: Count = Field(default=8080, ge=0, le=65_535)
+    api_keys: Annotated[tuple[ApiKey, ...], BeforeValidator(parse_api_keys)] = ()
     insecure_no_auth: bool = False
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
-    max_body: int = Field(default=4 * 1024 * 1024, ge=1024)  # bytes of one request
+    allowed_hosts: Words = ()
+    allowed_origins: Words = ()
+    max_body: Count = Field(default=4 * 1024 * 1024, ge=1024)  # bytes of one request
 
 
-class Settings(_Frozen):
-    """Everything one process may know; made by `common.config.load`."""
+class Common(_Frozen):
+    """What a file and the program both say, outside of backends."""
 
-    broker_url: str = "memory:"
-    store_url: str = ""  # empty: the SQLite file of the data folder
+    broker_url: str = Field(default="memory:", repr=False)
+    store_url: str = Field(default="", repr=False)  # empty: the SQLite file of the data folder
     namespace: str = Field(default="lh", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     queue_type: Literal["auto", "classic", "quorum"] = "auto"
     data: str = ""  # the data folder
     namespaces: bool = True  # False: tools keep their bare names
-    max_unpublished: int = Field(default=10_000, ge=0)
+    max_unpublished: Count = Field(default=10_000, ge=0)
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen: Listen = Listen()
     answering: Answering = Answering()
     retention: Retention = Retention()
-    backends: tuple[Backend, ...] = ()
-    queues: dict[str, Queue] = Field(default_factory=dict)
+    queues: dict[QueueName, Queue] = Field(default_factory=dict)
     tools: dict[str, ToolRule] = Field(default_factory=dict)  # pattern -> rule, in file order
     clients: dict[str, ClientRule] = Field(default_factory=dict)
+
+
+class Settings(Common):
+    """Everything one process may know; made by `common.config.load`."""
+
+    backends: tuple[Backend, ...] = ()
 
     @property
     def embedded(self) -> bool:

@@ -1,0 +1,21 @@
+"""Names: how a backend's tool is called outside, and what a name may look like."""
+
+import re
+
+SEPARATOR = "__"
+LONGEST = 64  # what the strictest model providers accept
+FORM = re.compile(r"[A-Za-z0-9_-]+")
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def expose(backend: str, tool: str, *, namespaces: bool) -> str:
+    """The name under which clients see a backend's tool."""
+    return f"{backend}{SEPARATOR}{tool}" if namespaces else tool
+
+
+def backend_name(name: str) -> str:
+    """The nearest name Longhaul accepts: `github.com/acme/files` becomes `github-com-acme-files`.
+
+    Empty when nothing of the name can stay.
+    """
+    return _FOREIGN.sub("-", name).strip("-")
