@@ -77,9 +77,8 @@ class Submit:
         tool = self.tool(request.tool)
         self._check_arguments(tool, request.arguments)
         policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
-        accepted = Accepted.of(
-            new_job_id(round(self._runtime.clock.now() * 1000)), request, tool, policy
-        )
+        job = new_job_id(round(self._runtime.clock.now() * 1000))
+        accepted = Accepted.of(job, request, tool, policy)
         holder = "" if watch is None else self._lease
         watcher = "" if watch is None else self._follower.bind(watch, job)
         submission = submission_of(request, accepted, holder=holder, watcher=watcher)
