@@ -1,7 +1,7 @@
 """Waiting on a fact, with a deadline: the only way a test lets time pass."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
@@ -15,4 +15,24 @@ async def until(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 
     while not (answer := fact()):
         assert time.monotonic() < deadline, f"not so after {seconds} s: {fact}"
         await anyio.sleep(every)
+    return answer
+
+
+async def until_answered(
+    ask: Callable[[], Awaitable[T]], *, seconds: float = 10.0, every: float = 0.01
+) -> T:
+    """As `until`, for a fact that has to be asked for."""
+    deadline = time.monotonic() + seconds
+    while not (answer := await ask()):
+        assert time.monotonic() < deadline, f"not so after {seconds} s: {ask}"
+        await anyio.sleep(every)
+    return answer
+
+
+def wait_for(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 0.02) -> T:
+    """`until` for code that runs outside an event loop."""
+    deadline = time.monotonic() + seconds
+    while not (answer := fact()):
+        assert time.monotonic() < deadline, f"not so after {seconds} s: {fact}"
+        time.sleep(every)
     return answer

@@ -1,0 +1,131 @@
+"""Consuming: one channel per queue, opened again for as long as the consumer lives."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+import structlog
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import DeliveredMessage
+
+from common.brokers.base import BrokerError, Delivery
+from common.brokers.rabbitmq.connection import Backoff, Link, bounded, server_version
+from common.brokers.rabbitmq.declare import declare_work_queue
+from common.brokers.rabbitmq.session import RabbitDelivery, Session
+from common.brokers.rabbitmq.topology import Names, QueueKind, consume_arguments
+from common.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+SUBSCRIBE_WITHIN = 10.0  # seconds
+
+
+class RabbitConsumer:
+    """Deliveries over a chain of sessions; `run` makes them, whoever iterates takes from them."""
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        names: Names,
+        queue: str,
+        slots: int,
+        choose: Callable[[AbstractConnection], QueueKind],
+        clock: Clock,
+    ) -> None:
+        self._link = link
+        self._names = names
+        self._queue = queue
+        self._slots = slots
+        self._choose = choose
+        self._clock = clock
+        # Bounded by the prefetch; None ends the iteration.
+        self._arrived: asyncio.Queue[RabbitDelivery | None] = asyncio.Queue()
+        self._session: Session | None = None
+        self._stopped = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while True:
+            delivery = await self._arrived.get()
+            if delivery is None:
+                self._arrived.put_nowait(None)
+                raise StopAsyncIteration
+            # Not what a lost session left behind: the broker delivers that again.
+            if not delivery.session.ended.is_set():
+                return delivery
+
+    async def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        session = self._session
+        if session is not None:
+            with suppress(BrokerError):
+                async with bounded(SUBSCRIBE_WITHIN, f"stop consuming {self._queue}"):
+                    await session.channel.basic_cancel(self._names.queue(self._queue))
+        while not self._arrived.empty():
+            delivery = self._arrived.get_nowait()
+            if delivery is not None:
+                await delivery.session.give_back(delivery.tag)
+        self._arrived.put_nowait(None)
+
+    async def run(self) -> None:
+        """Keep a session open until stopped or cancelled."""
+        backoff = Backoff()
+        try:
+            while not self._stopped:
+                connection = await self._link.up()
+                began = self._clock.monotonic()
+                try:
+                    async with bounded(SUBSCRIBE_WITHIN, f"consume {self._queue}"):
+                        session = await self._subscribe(connection)
+                except BrokerError as error:
+                    log.warning("consumer.failed", queue=self._queue, reason=str(error))
+                else:
+                    await self._outlive(session)
+                    backoff.lasted(self._clock.monotonic() - began)
+                if not self._stopped:
+                    await self._clock.sleep(backoff.next())
+        finally:
+            self._arrived.put_nowait(None)
+
+    async def _outlive(self, session: Session) -> None:
+        try:
+            # Stopped while it was opened: nobody would take what it brings.
+            if not self._stopped:
+                self._session = session
+                await session.ended.wait()
+                log.info("consumer.interrupted", queue=self._queue)
+        finally:
+            self._session = None
+            await session.close()
+
+    async def _subscribe(self, connection: AbstractConnection) -> Session:
+        wanted = self._choose(connection)
+        kind = await declare_work_queue(connection, self._names, self._queue, wanted)
+        opened = await connection.channel(publisher_confirms=False)
+        channel = await opened.get_underlay_channel()
+        session = Session(opened, channel)
+        name = self._names.queue(self._queue)
+
+        async def arrived(message: DeliveredMessage) -> None:
+            self._arrived.put_nowait(
+                RabbitDelivery(self._queue, message, session, self._clock.now())
+            )
+
+        try:
+            await channel.basic_qos(prefetch_count=self._slots)
+            await channel.basic_consume(
+                name,
+                arrived,
+                consumer_tag=name,
+                arguments=dict(consume_arguments(kind, server_version(connection))),
+            )
+        except BaseException:
+            await session.close()
+            raise
+        return session

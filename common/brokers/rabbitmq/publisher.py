@@ -1,0 +1,82 @@
+"""Publishing: one confirm channel, many messages in flight, each awaited on its own."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from aio_pika.exceptions import (
+    AMQPChannelError,
+    ChannelNotFoundEntity,
+    DeliveryError,
+    PublishError,
+)
+from aiormq import spec
+from aiormq.abc import AbstractChannel as DriverChannel
+
+from common.brokers.base import BrokerError
+from common.brokers.rabbitmq.connection import FAILURES, Link, raise_if_ours
+from common.clock import Clock
+
+PERSISTENT = 2
+
+
+class UnroutableError(Exception):
+    """The exchange is missing, or no queue hangs on it: it was deleted behind our back."""
+
+
+class Publisher:
+    def __init__(self, link: Link, clock: Clock) -> None:
+        self._link = link
+        self._clock = clock
+        self._channel: DriverChannel | None = None
+        self._opening = asyncio.Lock()
+
+    async def publish(
+        self, exchange: str, key: str, body: bytes, *, message_id: str, priority: int
+    ) -> None:
+        """Return when the broker has confirmed; a lost connection is waited out and it is repeated.
+
+        A publish that met a lost connection may have been taken: repeating makes a duplicate token,
+        which is harmless. The caller bounds the time.
+
+        Raises:
+            UnroutableError: Nothing took it; declare, then publish again.
+            BrokerError: Refused, or the broker is down for longer than the link's grace.
+        """
+        properties = spec.Basic.Properties(
+            delivery_mode=PERSISTENT,
+            message_id=message_id,
+            priority=priority,
+            timestamp=datetime.fromtimestamp(self._clock.now(), UTC),
+        )
+        while True:
+            connection = await self._link.ready()
+            try:
+                channel = await self._open_channel()
+                await channel.basic_publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=key,
+                    properties=properties,
+                    mandatory=True,
+                )
+            except (PublishError, ChannelNotFoundEntity) as error:
+                raise UnroutableError(str(error)) from error
+            except (DeliveryError, AMQPChannelError) as error:
+                raise BrokerError(f"the broker refused a token: {error}") from error
+            except FAILURES:
+                self._link.drop(connection)
+            except asyncio.CancelledError as error:
+                raise_if_ours(error)
+                self._link.drop(connection)
+            else:
+                return
+
+    async def _open_channel(self) -> DriverChannel:
+        if self._channel is not None and not self._channel.is_closed:
+            return self._channel
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                connection = await self._link.ready()
+                opened = await connection.channel(on_return_raises=True)
+                self._channel = await opened.get_underlay_channel()
+            return self._channel
