@@ -1,0 +1,114 @@
+"""Ways to get a link to a replica: start a process, or connect to a URL."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from common.config.model import Backend
+from workers.backends.exchange import Exchange, HttpxExchange
+from workers.backends.groups import records_folder
+from workers.backends.http import HttpLink
+from workers.backends.link import Hearing, Link
+from workers.backends.process import Child
+from workers.backends.side import Side
+from workers.backends.stderr import Stderr, StderrFile
+from workers.backends.stdio import StdioLink
+
+
+class Door(Protocol):
+    """Opened again and again, for as long as the replica is wanted."""
+
+    @property
+    def url(self) -> str | None: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def last_stderr(self) -> str | None: ...
+
+    @property
+    def exit_status(self) -> int | None:
+        """Of the last process that ended; negative for a signal."""
+        ...
+
+    def open(self, hearing: Hearing) -> AbstractAsyncContextManager[Link]:
+        """A new link; nothing is known yet about what is behind it.
+
+        Raises:
+            OSError: No process could be started.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class ProcessDoor:
+    """Each opening is a new process."""
+
+    url = None
+
+    def __init__(self, config: Backend, data: Path, owner: str, file: StderrFile) -> None:
+        self._config = config
+        self._records = records_folder(data, owner)
+        self._stderr = Stderr(file)
+        self._child: Child | None = None
+        self.exit_status: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child is not None else None
+
+    @property
+    def last_stderr(self) -> str | None:
+        return self._stderr.last
+
+    @asynccontextmanager
+    async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
+        self.exit_status = None
+        link = StdioLink(self._config.name, hearing)
+        child = await Child.start(
+            self._config,
+            self._records,
+            self._stderr,
+            on_stdout=link.feed,
+            on_gone=lambda: link.lose("the backend's process ended"),
+        )
+        self._child = child
+        link.attach(child)
+        try:
+            yield link
+        finally:
+            await child.stop()
+            link.lose("the backend's process was stopped")
+            self._child = None
+            self.exit_status = child.exit_status
+
+    async def aclose(self) -> None:
+        """Nothing outlives an opening."""
+
+
+class HttpDoor:
+    """All openings share the connections to one URL."""
+
+    pid = None
+    last_stderr = None
+    exit_status = None
+
+    def __init__(self, config: Backend, url: str) -> None:
+        self.url = url
+        self._exchange: Exchange = HttpxExchange(config.headers)
+        self._side = Side(config.name)
+
+    @asynccontextmanager
+    async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
+        link = HttpLink(self.url, self._exchange, hearing, self._side)
+        try:
+            yield link
+        finally:
+            await link.goodbye()
+
+    async def aclose(self) -> None:
+        await self._side.aclose()
+        await self._exchange.aclose()

@@ -1,0 +1,84 @@
+"""How a request is dressed for a backend's era: `_meta`, params and HTTP headers, minted anew."""
+
+from collections.abc import Mapping
+from importlib.metadata import version as installed_version
+from typing import Any
+
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PROTOCOL_VERSION_HEADER,
+    encode_header_value,
+    mcp_param_headers,
+)
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    LOG_LEVEL_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+)
+
+from workers.backends.base import Call, Era
+
+CLIENT_INFO = {"name": "longhaul", "version": installed_version("mcp-longhaul")}
+TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
+_RESERVED = "io.modelcontextprotocol/"
+
+ParamHeaders = Mapping[tuple[str, ...], str]  # property path -> header token, of one tool
+
+
+def modern_meta(protocol_version: str, capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    """What every request of 2026-07-28 carries."""
+    return {
+        PROTOCOL_VERSION_META_KEY: protocol_version,
+        CLIENT_INFO_META_KEY: CLIENT_INFO,
+        CLIENT_CAPABILITIES_META_KEY: capabilities,
+    }
+
+
+def modern_headers(protocol_version: str, method: str) -> dict[str, str]:
+    return {MCP_PROTOCOL_VERSION_HEADER: protocol_version, MCP_METHOD_HEADER: method}
+
+
+def call_params(call: Call, era: Era, protocol_version: str) -> dict[str, Any]:
+    """The params of `tools/call`. Reserved `_meta` of the caller's own connection stays behind."""
+    meta = {
+        key: value
+        for key, value in call.meta.items()
+        if not key.startswith(_RESERVED) and key != "progressToken"
+    }
+    params: dict[str, Any] = {"name": call.tool}
+    if call.arguments is not None:
+        params["arguments"] = call.arguments
+    if era == "modern":
+        meta |= modern_meta(protocol_version, without_tasks(call.client_capabilities))
+        if call.log_level is not None:
+            meta[LOG_LEVEL_META_KEY] = call.log_level
+        if call.input_responses is not None:
+            params["inputResponses"] = call.input_responses
+        if call.request_state is not None:
+            params["requestState"] = call.request_state
+    if meta:
+        params["_meta"] = meta
+    return params
+
+
+def call_headers(call: Call, protocol_version: str, param_headers: ParamHeaders) -> dict[str, str]:
+    """The routing headers of a `tools/call` to a modern backend over HTTP."""
+    return {
+        **modern_headers(protocol_version, "tools/call"),
+        MCP_NAME_HEADER: encode_header_value(call.tool),
+        **mcp_param_headers(param_headers, call.arguments or {}),
+    }
+
+
+def without_tasks(capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's capabilities without tasks: the job is ours, the backend gives results."""
+    kept = {key: value for key, value in capabilities.items() if key != "tasks"}
+    extensions = kept.get("extensions")
+    if isinstance(extensions, Mapping) and TASKS_EXTENSION in extensions:
+        rest = {key: value for key, value in extensions.items() if key != TASKS_EXTENSION}
+        kept["extensions"] = rest
+        if not rest:
+            del kept["extensions"]
+    return kept

@@ -1,0 +1,88 @@
+"""JSON-RPC messages as bytes and back. Results are plain JSON, never models: they pass verbatim."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
+
+from workers.backends.base import ProtocolFailure
+
+Message = dict[str, Any]
+MAX_MESSAGE = 64 * 1024 * 1024  # bytes; one backend must not eat the worker's memory
+
+
+def encode(message: Message) -> bytes:
+    try:
+        return orjson.dumps(message)
+    except TypeError:
+        # orjson refuses integers above 64 bits, JSON does not.
+        return json.dumps(message, separators=(",", ":")).encode()
+
+
+def decode(data: bytes | str) -> list[Message]:
+    """The messages in one line, event or body; a 2025-03-26 server may send several as a batch.
+
+    Raises:
+        ValueError: Not JSON. What is JSON but no message is left out.
+    """
+    found = orjson.loads(data)
+    return [item for item in (found if isinstance(found, list) else [found]) if _is_message(item)]
+
+
+def _is_message(item: object) -> bool:
+    return isinstance(item, dict) and ("method" in item or "result" in item or "error" in item)
+
+
+def request(request_id: int, method: str, params: Mapping[str, Any]) -> Message:
+    return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+
+
+def notification(method: str, params: Mapping[str, Any] | None = None) -> Message:
+    message: Message = {"jsonrpc": "2.0", "method": method}
+    if params is not None:
+        message["params"] = params
+    return message
+
+
+def reply_to(message: Message) -> Message:
+    """Our answer to a backend's request: alive, and nothing else, for no more was declared."""
+    if message["method"] == "ping":
+        return {"jsonrpc": "2.0", "id": message["id"], "result": {}}
+    error = {"code": METHOD_NOT_FOUND, "message": f"{message['method']} is not supported here"}
+    return {"jsonrpc": "2.0", "id": message["id"], "error": error}
+
+
+def result_of(response: Message) -> dict[str, Any]:
+    """The raw result.
+
+    Raises:
+        ProtocolFailure: It is an error response, or its result is no object.
+    """
+    error = response.get("error")
+    if error is not None:
+        raise failure(error)
+    result = response.get("result")
+    if not isinstance(result, dict):
+        raise ProtocolFailure(INTERNAL_ERROR, "the backend's result is not an object")
+    return result
+
+
+def failure(error: object) -> ProtocolFailure:
+    if not isinstance(error, dict):
+        return ProtocolFailure(INTERNAL_ERROR, "the backend's error is not an object")
+    code, message = error.get("code"), error.get("message")
+    return ProtocolFailure(
+        code if isinstance(code, int) and not isinstance(code, bool) else INTERNAL_ERROR,
+        message if isinstance(message, str) else "the backend gave no message",
+        error.get("data"),
+    )
+
+
+def request_id_of(message: Message) -> int | None:
+    """The id of one of our requests that a response names; some peers echo it as a string."""
+    found = message.get("id")
+    if isinstance(found, str) and found.isascii() and found.isdecimal():
+        return int(found)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None

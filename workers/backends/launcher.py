@@ -1,0 +1,65 @@
+"""Becomes a backend process, after writing down which process group it is.
+
+Run by file name in an isolated interpreter, because it must not depend on the folder or the
+environment the backend is given: only the standard library is imported here. It does four things
+and is then replaced by the backend: goes to its folder, asks the kernel to be killed with its
+worker (Linux), records itself for `workers.backends.groups`, and executes the command.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+MARKER = "LONGHAUL_REPLICA"  # environment variable: whose descendant a process is
+CANNOT_START = 127  # as a shell says it
+_PR_SET_PDEATHSIG = 1
+
+
+def start_time(pid: int) -> str | None:
+    """When a process started, in ticks of the running kernel; None when that cannot be known."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    # The command's name stands in brackets and may hold blanks; field 22 counts from before it.
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
+
+
+def main(arguments: list[str]) -> None:
+    record, parent, folder, *command = arguments
+    try:
+        if folder:
+            os.chdir(folder)
+        _die_with(int(parent))
+        _write(Path(record))
+        # The command is the operator's own, from the configuration.
+        os.execvp(command[0], command)  # noqa: S606 -- no shell, as it should be
+    except OSError as error:
+        what = folder if error.filename == folder and folder else command[0]
+        sys.stderr.write(f"longhaul: cannot start {what!r}: {error.strerror}\n")
+        sys.exit(CANNOT_START)
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        # The worker died before the kernel was asked: nobody would ever stop us.
+        sys.exit(CANNOT_START)
+
+
+def _write(record: Path) -> None:
+    pid = os.getpid()
+    content = {"pid": pid, "started": start_time(pid), "token": os.environ.get(MARKER, "")}
+    record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = record.with_suffix(".draft")
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    draft.rename(record)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,128 @@
+"""What both transports have in common: requests in flight, and what is heard while they are."""
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any, Protocol
+
+import structlog
+
+from workers.backends.base import Listener
+
+log = structlog.get_logger(__name__)
+
+DATA_SHOWN = 2_000  # characters of a backend's log line in the operator's log
+
+OnChange = Callable[[], None]
+
+
+class Link(Protocol):
+    """A way to one replica, shared by all its requests."""
+
+    @property
+    def lost(self) -> str | None:
+        """Why nothing new can be asked here any more; None while it can."""
+        ...
+
+    async def wait_lost(self) -> str: ...
+
+    def speak(self, protocol_version: str) -> None:
+        """From now on this is the negotiated version (HTTP says it in every header)."""
+        ...
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        listener: Listener | None = None,
+        cancellable: bool = True,
+    ) -> dict[str, Any]:
+        """Ask and wait, without a clock. Headers matter to HTTP alone.
+
+        Cancelling it tells the backend, unless the protocol forbids that for the method.
+
+        Raises:
+            NotStarted: Provably not run.
+            ConnectionLost: Written, and no answer will come.
+            ProtocolFailure: An error came back.
+        """
+        ...
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Say something that has no answer; errors are not worth having."""
+        ...
+
+
+class Hearing:
+    """The requests in flight on one connection, and who hears what about them.
+
+    The request's id is its progress token, so progress finds its call on whatever stream it comes.
+    """
+
+    def __init__(self, backend: str, on_tools_changed: OnChange) -> None:
+        self._backend = backend
+        self._on_tools_changed = on_tools_changed
+        self._ids = count(1)
+        self._listeners: dict[int, Listener] = {}
+
+    def begin(
+        self, params: Mapping[str, Any], listener: Listener | None
+    ) -> tuple[int, Mapping[str, Any]]:
+        """A new request's id, and its params with the progress token where someone listens."""
+        request_id = next(self._ids)
+        if listener is None:
+            return request_id, params
+        self._listeners[request_id] = listener
+        meta = {**(params.get("_meta") or {}), "progressToken": request_id}
+        return request_id, {**params, "_meta": meta}
+
+    def end(self, request_id: int) -> None:
+        self._listeners.pop(request_id, None)
+
+    def sole(self) -> int | None:
+        """The call in flight, when there is exactly one."""
+        return next(iter(self._listeners)) if len(self._listeners) == 1 else None
+
+    def notified(self, method: str, params: object, owner: int | None) -> None:
+        """A notification came; `owner` is the request it certainly belongs to, if any."""
+        if method == "notifications/tools/list_changed":
+            self._on_tools_changed()
+        elif not isinstance(params, dict):
+            return
+        elif method == "notifications/progress":
+            self._progress(params)
+        elif method == "notifications/message":
+            self._log(params, owner)
+
+    def _progress(self, params: Mapping[str, Any]) -> None:
+        token, value, total = (
+            params.get("progressToken"),
+            params.get("progress"),
+            params.get("total"),
+        )
+        if isinstance(token, str) and token.isascii() and token.isdecimal():
+            token = int(token)
+        if not isinstance(token, int) or not isinstance(value, int | float):
+            return
+        listener = self._listeners.get(token)
+        message = params.get("message")
+        if listener is not None:
+            listener.progress(
+                float(value),
+                float(total) if isinstance(total, int | float) else None,
+                message if isinstance(message, str) else None,
+            )
+
+    def _log(self, params: Mapping[str, Any], owner: int | None) -> None:
+        listener = self._listeners.get(owner) if owner is not None else None
+        if listener is not None:
+            listener.log(params)
+            return
+        log.info(
+            "backend.log",
+            backend=self._backend,
+            severity=params.get("level"),
+            logger_name=params.get("logger"),
+            data=str(params.get("data"))[:DATA_SHOWN],
+        )

@@ -1,0 +1,185 @@
+"""One backend process: started through the launcher in a group of its own, spoken to over pipes.
+
+The event loop's own subprocess protocol is used, not its streams: bytes arrive as they come,
+and the exit is seen although a grandchild may hold the pipes open.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self, cast
+from uuid import uuid4
+
+from mcp.client.stdio import get_default_environment
+from typing_extensions import override
+
+from common.config.model import Backend
+from workers.backends import launcher
+from workers.backends.base import NotStarted
+from workers.backends.stderr import Stderr
+
+GRACE = 1.5  # seconds for each step of stopping: closed stdin, SIGTERM, SIGKILL
+LAST_WORDS = 1.0  # seconds after the exit for what is still in the pipe
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+class Child(asyncio.SubprocessProtocol):
+    """A running backend process. `on_gone` is called once, when it cannot answer any more."""
+
+    def __init__(
+        self,
+        record: Path,
+        stderr: Stderr,
+        on_stdout: Callable[[bytes], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        self._record = record
+        self._stderr = stderr
+        self._on_stdout = on_stdout
+        self._on_gone = on_gone
+        self._exited = asyncio.Event()
+        self._silent = asyncio.Event()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._gone = False
+        self.pid = 0
+
+    @classmethod
+    async def start(
+        cls,
+        config: Backend,
+        records: Path,
+        stderr: Stderr,
+        *,
+        on_stdout: Callable[[bytes], None],
+        on_gone: Callable[[], None],
+    ) -> Self:
+        """Start the backend's command; the process may still fail to become the backend.
+
+        Raises:
+            OSError: Not even the launcher could be started.
+        """
+        token = uuid4().hex
+        child = cls(records / f"{token}.json", stderr, on_stdout, on_gone)
+        await asyncio.get_running_loop().subprocess_exec(
+            lambda: child,
+            sys.executable,
+            *("-I", "-S", launcher.__file__),  # isolated: neither its folder nor PYTHONPATH counts
+            *(str(child._record), str(os.getpid()), config.cwd or ""),
+            *(config.command or "", *config.args),
+            env=get_default_environment() | config.env | {launcher.MARKER: token},
+            start_new_session=True,
+        )
+        return child
+
+    @property
+    def exit_status(self) -> int | None:
+        """As the system says it: negative for a signal; None while it runs."""
+        return self._transport.get_returncode() if self._transport is not None else None
+
+    # --- what the event loop tells us
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
+
+    @override
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == _STDOUT:
+            self._on_stdout(data)
+        else:
+            self._stderr.feed(self.pid, data)
+
+    @override
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == _STDERR:
+            self._stderr.flush(self.pid)
+            self._silent.set()
+        elif fd == _STDOUT:
+            self._lost()
+        else:
+            self._lost_soon()
+
+    @override
+    def process_exited(self) -> None:
+        self._exited.set()
+        self._lost_soon()
+
+    @override
+    def pause_writing(self) -> None:
+        self._flowing.clear()
+
+    @override
+    def resume_writing(self) -> None:
+        self._flowing.set()
+
+    def _lost_soon(self) -> None:
+        # The last answer may still be in the pipe, whose end says `gone`; but a grandchild may
+        # hold the pipe open for ever.
+        asyncio.get_running_loop().call_later(LAST_WORDS, self._lost)
+
+    def _lost(self) -> None:
+        self._flowing.set()
+        if not self._gone:
+            self._gone = True
+            self._on_gone()
+
+    # --- what the link asks
+
+    async def ready_to_write(self) -> None:
+        """Wait until the pipe takes more."""
+        await self._flowing.wait()
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the pipe; never blocks.
+
+        Raises:
+            NotStarted: The process is gone; nothing was written.
+        """
+        stdin = self._transport.get_pipe_transport(_STDIN) if self._transport is not None else None
+        if self._gone or self._exited.is_set() or stdin is None or stdin.is_closing():
+            raise NotStarted("the backend's process is not running")
+        cast("asyncio.WriteTransport", stdin).write(data)
+
+    # --- stopping
+
+    async def stop(self) -> None:
+        """Close stdin, then SIGTERM, then SIGKILL to the whole group; bounded, leaves nothing."""
+        try:
+            self._close_stdin()
+            if not await _within(GRACE, self._exited):
+                self._signal(signal.SIGTERM)
+                await _within(GRACE, self._exited)
+        finally:
+            # Also when stopping is itself cancelled: no child process may be left.
+            self._signal(signal.SIGKILL)
+        await _within(GRACE, self._exited)
+        await _within(LAST_WORDS, self._silent)
+        self._record.unlink(missing_ok=True)
+        if self._transport is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                self._transport.close()
+        self._lost()
+
+    def _close_stdin(self) -> None:
+        stdin = self._transport.get_pipe_transport(_STDIN) if self._transport is not None else None
+        if stdin is not None:
+            stdin.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The number stays the group's while any member lives, and is not given out again so soon.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

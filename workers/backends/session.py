@@ -1,0 +1,130 @@
+"""One agreed connection to a replica: its tools, its calls, and the news that the tools changed."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from mcp_types import INTERNAL_ERROR
+
+from workers.backends.base import (
+    BackendError,
+    Call,
+    ConnectionLost,
+    Listener,
+    ProtocolFailure,
+    ToolListing,
+)
+from workers.backends.envelope import (
+    ParamHeaders,
+    call_headers,
+    call_params,
+    modern_headers,
+    modern_meta,
+)
+from workers.backends.handshake import Agreed
+from workers.backends.link import Link, OnChange
+from workers.backends.tools import sort_tools
+
+log = structlog.get_logger(__name__)
+
+PAGE_CAP = 200  # pages of tools/list; a backend that goes on for ever is cut there
+ASIDE_LIMIT = 10.0  # seconds for logging/setLevel
+LISTEN_AGAIN = 1.0  # seconds before a lost subscription is renewed; doubles up to a minute
+LOG_LEVEL = "info"  # what legacy backends are asked to send
+
+
+class Session:
+    def __init__(self, backend: str, link: Link, agreed: Agreed) -> None:
+        self._backend = backend
+        self._link = link
+        self._param_headers: Mapping[str, ParamHeaders] = {}
+        self.agreed = agreed
+
+    async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
+        """See `Place.call`."""
+        agreed = self.agreed
+        headers = None
+        if agreed.era == "modern":
+            param_headers = self._param_headers.get(call.tool, {})
+            headers = call_headers(call, agreed.version, param_headers)
+        params = call_params(call, agreed.era, agreed.version)
+        return await self._link.request("tools/call", params, headers=headers, listener=listener)
+
+    async def list_tools(self) -> ToolListing:
+        """Every page of the backend's list, sorted.
+
+        Raises:
+            BackendError: It could not be had.
+        """
+        found = sort_tools(await self._all_pages() if "tools" in self.agreed.capabilities else ())
+        self._param_headers = found.param_headers
+        return ToolListing(
+            backend=self._backend,
+            protocol_version=self.agreed.version,
+            era=self.agreed.era,
+            server_info=self.agreed.server_info,
+            instructions=self.agreed.instructions,
+            tools=found.kept,
+            dropped=found.dropped,
+            bad_headers=found.bad_headers,
+            capabilities=self.agreed.capabilities,
+        )
+
+    async def ask_for_logs(self) -> None:
+        """Tell a legacy backend once how much to log; a modern one hears it with each call."""
+        if self.agreed.era == "legacy" and "logging" in self.agreed.capabilities:
+            with suppress(BackendError, TimeoutError):
+                async with asyncio.timeout(ASIDE_LIMIT):
+                    await self._link.request("logging/setLevel", {"level": LOG_LEVEL})
+
+    async def subscribe(self, on_change: OnChange) -> None:
+        """Keep a modern backend's subscription to list changes open; returns when it offers none.
+
+        Legacy backends send the change unasked; it reaches the same `on_change` through the link.
+        """
+        if self.agreed.era != "modern" or not self.agreed.tells_tool_changes:
+            return
+        delay = LISTEN_AGAIN
+        while self._link.lost is None:
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._ask("subscriptions/listen", notifications={"toolsListChanged": True})
+            except ConnectionLost:
+                pass
+            except BackendError as error:
+                # Not offered after all, or the whole link is lost, which others notice.
+                log.info("backend.no_subscription", backend=self._backend, error=error.message)
+                return
+            lasted = asyncio.get_running_loop().time() - started
+            delay = LISTEN_AGAIN if lasted > delay else min(60.0, delay * 2)
+            await asyncio.sleep(delay)
+            # A change in between was not heard.
+            on_change()
+
+    async def _all_pages(self) -> list[object]:
+        tools: list[object] = []
+        cursor: str | None = None
+        for _ in range(PAGE_CAP):
+            page = await self._ask("tools/list", **({} if cursor is None else {"cursor": cursor}))
+            found = page.get("tools")
+            if not isinstance(found, list):
+                raise ProtocolFailure(INTERNAL_ERROR, "tools/list: the answer has no list of tools")
+            tools += found
+            following = page.get("nextCursor")
+            if not isinstance(following, str) or following == cursor:
+                return tools
+            cursor = following
+        log.warning("backend.list_cut", backend=self._backend, pages=PAGE_CAP, tools=len(tools))
+        return tools
+
+    async def _ask(self, method: str, **params: Any) -> dict[str, Any]:
+        if self.agreed.era == "legacy":
+            return await self._link.request(method, params)
+        version = self.agreed.version
+        return await self._link.request(
+            method,
+            {**params, "_meta": modern_meta(version, {})},
+            headers=modern_headers(version, method),
+        )

@@ -1,0 +1,61 @@
+"""What backends say on stderr: kept in a bounded file per backend, the last lines at hand."""
+
+import logging
+from collections import deque
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+FILE_SIZE = 1024 * 1024  # bytes; one older file is kept beside it
+LINES_KEPT = 20  # per replica, in memory
+LINE_LENGTH = 2_000  # characters; the rest of a longer line is cut
+
+
+def log_file(data: Path, backend: str) -> Path:
+    """Where `longhaul backends logs` finds a backend's stderr."""
+    return data / "logs" / f"{backend}.log"
+
+
+class StderrFile:
+    """One backend's file, shared by its replicas; opened at the first line."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._handler = RotatingFileHandler(
+            path, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8", delay=True
+        )
+
+    def write(self, line: str) -> None:
+        self._handler.handle(logging.makeLogRecord({"msg": line}))
+
+    def close(self) -> None:
+        self._handler.close()
+
+
+class Stderr:
+    """The stderr of one replica, across its restarts."""
+
+    def __init__(self, file: StderrFile) -> None:
+        self._file = file
+        self._rest = b""
+        self.lines: deque[str] = deque(maxlen=LINES_KEPT)
+
+    @property
+    def last(self) -> str | None:
+        return self.lines[-1] if self.lines else None
+
+    def feed(self, pid: int, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest = self._rest[:LINE_LENGTH]
+        for line in lines:
+            self._keep(pid, line)
+
+    def flush(self, pid: int) -> None:
+        """The process is gone: what it said without a line's end is a line too."""
+        rest, self._rest = self._rest, b""
+        self._keep(pid, rest)
+
+    def _keep(self, pid: int, line: bytes) -> None:
+        text = line[:LINE_LENGTH].decode("utf-8", "replace").rstrip()
+        if text:
+            self.lines.append(text)
+            self._file.write(f"{pid} {text}")
