@@ -1,0 +1,242 @@
+"""What a change or a note does to a record: the little language of `common.jobs.change`, executed.
+
+Pure over plain values; a store supplies what it knows and carries the plan out in one transaction.
+The Lua scripts of the Redis store mirror this file, and the contract suite holds them together.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.jobs.change import (
+    WATCH_END,
+    Add,
+    AtLeast,
+    Change,
+    Due,
+    Guard,
+    LeaseAlive,
+    LeaseGone,
+    Note,
+    Now,
+    Refused,
+    Room,
+    TimeBefore,
+    TimeReached,
+    Unique,
+    Value,
+)
+from common.jobs.endings import RESULT
+from common.jobs.head import decode_head
+from common.jobs.state import TERMINAL, JobState
+from common.notifier.base import Hint, ingress_channel, worker_channel
+from common.notifier.hints import INLINE_RESULT, JobHint, encode_hint
+from common.store.base import COMMITS_KEPT, Event, Timings
+
+Fields = Mapping[str, str | int]
+
+_TEMPLATE = re.compile(r"\{(\w+)\}")
+_INLINE_STATES = frozenset({JobState.COMPLETED, JobState.FAILED})
+_HOLDING_STATES = frozenset({JobState.RUNNING, JobState.INPUT_REQUIRED})
+
+
+class Known(Protocol):
+    """What guards ask of the store, at the moment of the commit."""
+
+    def lease_alive(self, lease: str) -> bool: ...
+    def lease_gone(self, lease: str) -> bool: ...
+    def has_room(self, guard: Room) -> bool: ...
+    def holder(self, key: str) -> str | None:
+        """The job that has the unique key."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything one commit writes and tells."""
+
+    fields: Fields  # the whole head after the change
+    version: int
+    moves: Mapping[str, float | None]  # index -> score; None: out of it
+    due: float
+    event: Event
+    keys: tuple[str, ...]  # unique keys that are this job's from now on
+    hints: tuple[Hint, ...]  # to be told once the commit is durable
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """This commit was carried out before; its answer was lost."""
+
+
+def interpret(
+    job_id: str,
+    before: Fields | None,
+    change: Change,
+    *,
+    version: int,
+    commit_id: str,
+    now: int,
+    known: Known,
+) -> Plan | Refused | Repeated:
+    """The plan of a commit, or why there is none. `before` is the head, None without a record."""
+    if before is not None and commit_id in _names(before, "commits"):
+        return Repeated()
+    head = None if before is None else decode_head(before)
+    if head is None and version > 0:
+        return Refused(guard="missing", now=now)
+    if head is not None and head.version != version:
+        return Refused(guard="version", now=now, head=head)
+    for guard in change.guards:
+        if not _holds(guard, job_id, before or {}, now, known):
+            key_holder = known.holder(guard.key) if isinstance(guard, Unique) else None
+            return Refused(
+                guard=type(guard).__name__, now=now, head=head, holder_of_key=key_holder or ""
+            )
+    return _plan(job_id, before or {}, change, version, commit_id, now)
+
+
+def _plan(
+    job_id: str, before: Fields, change: Change, version: int, commit_id: str, now: int
+) -> Plan:
+    commits = [*_names(before, "commits"), commit_id][-COMMITS_KEPT:]
+    after = {
+        **written(before, change.fields, now),
+        "id": job_id,
+        "version": version + 1,
+        "commits": ",".join(commits),
+    }
+    shown = before or after
+    return Plan(
+        fields=after,
+        version=version + 1,
+        moves={
+            _resolve(move.index, shown): now + move.score.after
+            if isinstance(move.score, Now)
+            else move.score
+            for move in change.moves
+        },
+        due=_due(change.due, after, now),
+        event=Event(at=now, name=change.name, facts=change.facts),
+        keys=tuple(guard.key for guard in change.guards if isinstance(guard, Unique)),
+        hints=_hints(job_id, before, after, change),
+    )
+
+
+def interpret_note(before: Fields, note: Note, now: int) -> tuple[Fields, tuple[Hint, ...]] | None:
+    """The head after the note and what is relayed; None when the note's claim does not hold."""
+    if note.claim is not None:
+        runs = before.get("state") in _HOLDING_STATES
+        if not runs or number(before, "claims") != note.claim:
+            return None
+    after = written(before, note.fields, now)
+    changed = note.watch or note.unwatch
+    if changed:
+        bare = changed.removesuffix(WATCH_END)
+        watchers = _names(before, "watchers")
+        kept = [name for name in watchers if name.removesuffix(WATCH_END) != bare]
+        if note.watch:
+            # Who hears of everything hears of the end, too.
+            kept.append(bare if bare in watchers else note.watch)
+        after["watchers"] = ",".join(kept)
+    hints = [
+        Hint(ingress_channel(name), note.relay)
+        for name in _names(after, "watchers")
+        if note.relay and not name.endswith(WATCH_END)
+    ]
+    return after, tuple(hints)
+
+
+def written(before: Fields, fields: Mapping[str, Value], now: int) -> dict[str, str | int]:
+    """The fields after the operations."""
+    after = dict(before)
+    for name, value in fields.items():
+        match value:
+            case Add(amount=amount):
+                after[name] = number(before, name) + amount
+            case Now(after=later):
+                after[name] = now + later
+            case AtLeast(value=least):
+                after[name] = max(number(before, name), least)
+            case str():
+                after[name] = str(value)  # a state is stored as its plain word
+            case _:
+                after[name] = value
+    return after
+
+
+def number(fields: Fields, name: str) -> int:
+    return int(fields.get(name) or 0)
+
+
+# --- leases, judged by their newest beats
+
+
+def is_alive(beat_at: int | None, now: int, timings: Timings) -> bool:
+    return beat_at is not None and now - beat_at < timings.lease_ms
+
+
+def is_silent(newest_beat: int | None, now: int, timings: Timings) -> bool:
+    """Nobody has beaten for so long that the store itself must have been away."""
+    return newest_beat is not None and now - newest_beat > timings.silence_ms
+
+
+# --- the parts of a plan
+
+
+def _holds(guard: Guard, job_id: str, head: Fields, now: int, known: Known) -> bool:
+    match guard:
+        case LeaseAlive(lease=lease):
+            return known.lease_alive(lease)
+        case LeaseGone(lease=lease):
+            return known.lease_gone(lease)
+        case TimeReached(name=name):
+            return now >= number(head, name)
+        case TimeBefore(name=name):
+            return not number(head, name) or now < number(head, name)
+        case Room():
+            return known.has_room(guard)
+        case Unique(key=key):
+            return known.holder(key) in {None, job_id}
+
+
+def _due(due: Due, head: Fields, now: int) -> float:
+    times = [at for name in due.fields if (at := number(head, name)) > 0]
+    if due.after is not None:
+        times.append(now + due.after)
+    return min(times, default=now)  # every record stands in the due index, come what may
+
+
+def _hints(job_id: str, before: Fields, after: Fields, change: Change) -> tuple[Hint, ...]:
+    watchers, owner = _names(after, "watchers"), str(before.get("owner", ""))
+    wakes = change.wake_owner and owner
+    if not watchers and not wakes:
+        return ()
+    state, version = JobState(str(after["state"])), number(after, "version")
+    result = change.parts.get(RESULT)
+    if state not in _INLINE_STATES or (result is not None and len(result) > INLINE_RESULT):
+        result = None
+    payload = encode_hint(
+        JobHint(
+            kind="state", job=job_id, state=state, version=version, body=change.name, result=result
+        )
+    )
+    ended = state in TERMINAL
+    hints = [
+        Hint(ingress_channel(name.removesuffix(WATCH_END)), payload)
+        for name in watchers
+        if ended or not name.endswith(WATCH_END)
+    ]
+    if wakes:
+        hints.append(Hint(worker_channel(owner), payload))
+    return tuple(hints)
+
+
+def _resolve(index: str, head: Fields) -> str:
+    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), index)
+
+
+def _names(fields: Fields, name: str) -> list[str]:
+    text = str(fields.get(name, ""))
+    return text.split(",") if text else []

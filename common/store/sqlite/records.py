@@ -1,0 +1,203 @@
+"""Operations on records: a plan carried out, notes, due records, removal. Inside a transaction."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from common.jobs.change import Change, Done, Note, Refused, Room
+from common.jobs.head import Head, decode_head
+from common.jobs.indexes import DUE, memberships
+from common.notifier.base import Hint
+from common.store.base import DUE_PUSH_MS, EVENTS_KEPT, Event, Timings
+from common.store.interpret import (
+    Fields,
+    Plan,
+    Repeated,
+    interpret,
+    interpret_note,
+    number,
+)
+from common.store.sqlite import lease_rows
+
+
+class Facts:
+    """What guards may know, read inside the commit's own transaction."""
+
+    def __init__(self, database: sqlite3.Connection, now: int, timings: Timings) -> None:
+        self._database = database
+        self._now = now
+        self._timings = timings
+
+    def lease_alive(self, lease: str) -> bool:
+        return lease_rows.alive(self._database, lease, self._now, self._timings)
+
+    def lease_gone(self, lease: str) -> bool:
+        return lease_rows.gone(self._database, lease, self._now, self._timings)
+
+    def has_room(self, guard: Room) -> bool:
+        # Counts no further than the limit: a long queue costs no more than a full one.
+        (found,) = self._database.execute(
+            "SELECT count(*) FROM"
+            " (SELECT 1 FROM entries WHERE name = ? AND score >= ? LIMIT max(0, ?))",
+            (guard.index, float("-inf") if guard.at_least is None else guard.at_least, guard.limit),
+        ).fetchone()
+        return bool(found < guard.limit)
+
+    def holder(self, key: str) -> str | None:
+        row = self._database.execute("SELECT job FROM unique_keys WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+
+def commit(
+    database: sqlite3.Connection,
+    job_id: str,
+    change: Change,
+    *,
+    version: int,
+    commit_id: str,
+    now: int,
+    timings: Timings,
+) -> tuple[Done | Refused, tuple[Hint, ...]]:
+    before = read_fields(database, job_id)
+    facts = Facts(database, now, timings)
+    plan = interpret(
+        job_id, before, change, version=version, commit_id=commit_id, now=now, known=facts
+    )
+    match plan:
+        case Refused():
+            return plan, ()
+        case Repeated():
+            return _done(database, job_id, before or {}, change, now), ()
+        case Plan():
+            _carry_out(database, job_id, plan, change.parts)
+            return _done(database, job_id, plan.fields, change, now), plan.hints
+
+
+def note(
+    database: sqlite3.Connection, job_id: str, written: Note, now: int
+) -> tuple[bool, tuple[Hint, ...]]:
+    before = read_fields(database, job_id)
+    noted = None if before is None else interpret_note(before, written, now)
+    if noted is None:
+        return False, ()
+    after, hints = noted
+    if after != before:
+        _write_fields(database, job_id, after)
+    return True, hints
+
+
+def take_due(database: sqlite3.Connection, limit: int, now: int) -> list[Head]:
+    rows = database.execute(
+        "SELECT job, head FROM entries LEFT JOIN records ON records.id = job"
+        " WHERE name = ? AND score <= ? ORDER BY score, job LIMIT ?",
+        (DUE, now, limit),
+    ).fetchall()
+    for job_id, head in rows:
+        score = None if head is None else float(now + DUE_PUSH_MS)
+        _move(database, job_id, {DUE: score})
+    return [decode_head(orjson.loads(head)) for _, head in rows if head is not None]
+
+
+def remove(database: sqlite3.Connection, job_id: str, version: int) -> bool:
+    fields = read_fields(database, job_id)
+    if fields is None or number(fields, "version") != version:
+        return False
+    _move(database, job_id, dict.fromkeys((DUE, *memberships(decode_head(fields)))))
+    for table, column in (
+        ("records", "id"),
+        ("parts", "job"),
+        ("events", "job"),
+        ("unique_keys", "job"),
+    ):
+        database.execute(f"DELETE FROM {table} WHERE {column} = ?", (job_id,))  # noqa: S608 - our names
+    return True
+
+
+def read_fields(database: sqlite3.Connection, job_id: str) -> Fields | None:
+    row = database.execute("SELECT head FROM records WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        return None
+    fields: Fields = orjson.loads(row[0])
+    return fields
+
+
+def read_head(database: sqlite3.Connection, job_id: str) -> Head | None:
+    fields = read_fields(database, job_id)
+    return None if fields is None else decode_head(fields)
+
+
+def read_part(database: sqlite3.Connection, job_id: str, name: str) -> bytes | None:
+    row = database.execute(
+        "SELECT body FROM parts WHERE job = ? AND name = ?", (job_id, name)
+    ).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def read_events(database: sqlite3.Connection, job_id: str) -> Sequence[Event]:
+    rows = database.execute(
+        "SELECT at, name, facts FROM events WHERE job = ? ORDER BY version", (job_id,)
+    )
+    return [Event(at=at, name=name, facts=orjson.loads(facts)) for at, name, facts in rows]
+
+
+# --- the writes of a plan
+
+
+def _carry_out(
+    database: sqlite3.Connection, job_id: str, plan: Plan, parts: Mapping[str, bytes]
+) -> None:
+    _write_fields(database, job_id, plan.fields)
+    _move(database, job_id, {**plan.moves, DUE: plan.due})
+    event = plan.event
+    database.execute(
+        "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+        (job_id, plan.version, event.at, event.name, orjson.dumps(event.facts)),
+    )
+    if plan.version > EVENTS_KEPT:
+        database.execute(
+            "DELETE FROM events WHERE job = ? AND version <= ?",
+            (job_id, plan.version - EVENTS_KEPT),
+        )
+    for name, body in parts.items():
+        database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
+    for key in plan.keys:
+        database.execute("INSERT OR REPLACE INTO unique_keys VALUES (?, ?)", (key, job_id))
+
+
+def _write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:
+    database.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (job_id, orjson.dumps(fields)))
+
+
+def _move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | None]) -> None:
+    """Two statements however many moves: each one gives up and takes the interpreter lock."""
+    out = [name for name, score in moves.items() if score is None]
+    into = [(name, job_id, score) for name, score in moves.items() if score is not None]
+    if out:
+        marks = ", ".join("?" * len(out))
+        database.execute(
+            f"DELETE FROM entries WHERE job = ? AND name IN ({marks})",  # noqa: S608 - marks only
+            (job_id, *out),
+        )
+    if into:
+        marks = ", ".join(["(?, ?, ?)"] * len(into))
+        database.execute(
+            f"INSERT OR REPLACE INTO entries VALUES {marks}",  # noqa: S608 - marks only
+            [value for row in into for value in row],
+        )
+
+
+def _done(
+    database: sqlite3.Connection, job_id: str, fields: Fields, change: Change, now: int
+) -> Done:
+    parts = {
+        name: body
+        for name in change.returning
+        if name != "head" and (body := read_part(database, job_id, name)) is not None
+    }
+    return Done(
+        version=number(fields, "version"),
+        now=now,
+        head=decode_head(fields) if "head" in change.returning else None,
+        parts=parts,
+    )

@@ -1,0 +1,79 @@
+"""The tables, and how a connection to them is opened."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from common.errors import LonghaulError
+
+SCHEMA_VERSION = 1
+BUSY_S = 5.0  # another process (a backup) may hold the file for so long
+
+_TABLES = """
+CREATE TABLE records (id TEXT PRIMARY KEY, head BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE parts (job TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (job, name));
+CREATE TABLE events (
+    job TEXT, version INTEGER, at INTEGER NOT NULL, name TEXT NOT NULL, facts BLOB NOT NULL,
+    PRIMARY KEY (job, version)
+) WITHOUT ROWID;
+CREATE TABLE entries (
+    name TEXT, job TEXT, score REAL NOT NULL, PRIMARY KEY (name, job)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_in_order ON entries (name, score, job);
+CREATE TABLE unique_keys (key TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX unique_keys_of_job ON unique_keys (job);
+CREATE TABLE leases (id TEXT PRIMARY KEY, beat_at INTEGER NOT NULL, info BLOB NOT NULL);
+CREATE TABLE grace (one INTEGER PRIMARY KEY CHECK (one = 1), until INTEGER NOT NULL);
+CREATE TABLE catalogue (
+    backend TEXT PRIMARY KEY, digest TEXT NOT NULL, started_at INTEGER NOT NULL, body BLOB NOT NULL
+);
+"""
+
+
+class UnusableStoreError(LonghaulError):
+    """The file cannot be this program's store; the text says what to change."""
+
+
+def prepare(path: Path) -> None:
+    """Make the file and its tables unless they exist.
+
+    Raises:
+        UnusableStoreError: A newer Longhaul wrote it, it is no database, or it cannot be opened.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Arguments and results stand in it: for its owner only. SQLite's other files follow it.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = connect(path)
+        try:
+            _migrate(connection, path)
+        finally:
+            connection.close()
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise UnusableStoreError(f"the store {path} cannot be used: {error}") from error
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode; it may be handed to another thread."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: flush the disk's own cache, too
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise UnusableStoreError(
+            f"the store {path} was written by a newer Longhaul (format {version}, this one reads "
+            f"{SCHEMA_VERSION}): upgrade Longhaul, or choose another data folder"
+        )
+    if version < SCHEMA_VERSION:
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )

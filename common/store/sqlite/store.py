@@ -1,0 +1,198 @@
+"""`SqliteStore`: one file, one writing and one reading thread, for a router on a single machine."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+
+from common.clock import Clock
+from common.errors import StoreUnreachableError
+from common.jobs.change import Change, Done, Note, Refused
+from common.jobs.head import Head
+from common.notifier.base import NEWS, Hint
+from common.notifier.memory import MemoryNotifier
+from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
+from common.store.sqlite import lease_rows, listings, records
+from common.store.sqlite.schema import connect, prepare
+from common.store.sqlite.worker import DatabaseThread, Work
+
+ANSWER_WITHIN = 5.0  # seconds
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    def __init__(
+        self,
+        writer: DatabaseThread,
+        reader: DatabaseThread,
+        notifier: MemoryNotifier,
+        clock: Clock,
+        timings: Timings,
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._notifier = notifier
+        self._clock = clock
+        self._timings = timings
+
+    # --- records
+
+    async def commit(
+        self, job_id: str, change: Change, *, version: int, commit_id: str | None = None
+    ) -> Done | Refused:
+        answer, _ = await self._write(
+            lambda database: records.commit(
+                database,
+                job_id,
+                change,
+                version=version,
+                commit_id=commit_id or secrets.token_hex(6),
+                now=self._now(),
+                timings=self._timings,
+            ),
+            then=self._tell,
+        )
+        return answer
+
+    async def note(self, job_id: str, note: Note) -> bool:
+        noted, _ = await self._write(
+            lambda database: records.note(database, job_id, note, self._now()), then=self._tell
+        )
+        return noted
+
+    async def get(self, job_id: str) -> Head | None:
+        return await self._read(lambda database: records.read_head(database, job_id))
+
+    async def part(self, job_id: str, name: str) -> bytes | None:
+        return await self._read(lambda database: records.read_part(database, job_id, name))
+
+    async def events(self, job_id: str) -> Sequence[Event]:
+        return await self._read(lambda database: records.read_events(database, job_id))
+
+    async def remove(self, job_id: str, *, version: int) -> bool:
+        return await self._write(lambda database: records.remove(database, job_id, version))
+
+    async def due(self, limit: int) -> Sequence[Head]:
+        return await self._write(lambda database: records.take_due(database, limit, self._now()))
+
+    # --- indexes
+
+    async def page(
+        self, index: str, *, limit: int, cursor: str | None = None, newest_first: bool = True
+    ) -> Page:
+        return await self._read(
+            lambda database: listings.page(
+                database, index, limit, cursor, newest_first=newest_first
+            )
+        )
+
+    async def count(self, index: str) -> int:
+        (count,) = await self.counts([index])
+        return count
+
+    async def counts(self, indexes: Sequence[str]) -> Sequence[int]:
+        return await self._read(lambda database: listings.counts(database, indexes))
+
+    async def rank(self, index: str, job_id: str) -> int | None:
+        return await self._read(lambda database: listings.rank(database, index, job_id))
+
+    async def score(self, index: str, job_id: str) -> float | None:
+        return await self._read(lambda database: listings.score(database, index, job_id))
+
+    async def oldest(self, index: str) -> float | None:
+        return await self._read(lambda database: listings.oldest(database, index))
+
+    # --- leases
+
+    async def beat(self, lease: str, info: Mapping[str, Any]) -> None:
+        await self._write(
+            lambda database: lease_rows.beat(database, lease, info, self._now(), self._timings)
+        )
+
+    async def release(self, lease: str) -> None:
+        await self._write(lambda database: lease_rows.release(database, lease, self._now()))
+
+    async def gone(self, leases: Sequence[str]) -> Sequence[bool]:
+        # On the writing side: who notices silence opens the grace.
+        return await self._write(
+            lambda database: [
+                lease_rows.gone(database, lease, self._now(), self._timings) for lease in leases
+            ]
+        )
+
+    async def leases(self) -> Sequence[Lease]:
+        return await self._read(
+            lambda database: lease_rows.listed(database, self._now(), self._timings)
+        )
+
+    # --- catalogue
+
+    async def put_catalogue(self, entry: CatalogueEntry) -> bool:
+        return await self._write(partial(listings.put_catalogue, entry=entry), then=self._news)
+
+    async def catalogue(self) -> Sequence[CatalogueEntry]:
+        return await self._read(listings.catalogue)
+
+    async def forget(self, backend: str) -> bool:
+        return await self._write(partial(listings.forget, backend=backend), then=self._news)
+
+    async def now(self) -> int:
+        await self._read(lambda database: database.execute("SELECT 1 FROM grace").close())
+        return self._now()
+
+    async def aclose(self) -> None:
+        """Carry out what was asked, then close the file."""
+        await self._writer.aclose()
+        await self._reader.aclose()
+
+    # --- the way to the threads
+
+    def _now(self) -> int:
+        return int(self._clock.now() * 1000)
+
+    async def _write(self, work: Work[T], then: Callable[[T], None] | None = None) -> T:
+        return await _answer_of(self._writer.run(work, then))
+
+    async def _read(self, work: Work[T]) -> T:
+        return await _answer_of(self._reader.run(work))
+
+    def _tell(self, answer: tuple[object, Sequence[Hint]]) -> None:
+        for hint in answer[1]:
+            self._notifier.tell(hint.channel, hint.payload)
+
+    def _news(self, changed: bool) -> None:
+        if changed:
+            self._notifier.tell(NEWS, b"catalogue")
+
+
+async def _answer_of(operation: Awaitable[T]) -> T:
+    try:
+        with anyio.fail_after(ANSWER_WITHIN):
+            return await operation
+    except TimeoutError:
+        raise StoreUnreachableError("the store's disk does not answer") from None
+
+
+@asynccontextmanager
+async def open_sqlite_store(
+    path: Path, clock: Clock, notifier: MemoryNotifier, timings: Timings | None = None
+) -> AsyncIterator[SqliteStore]:
+    """The store in this file; the context ends when everything asked is on the disk.
+
+    Raises:
+        UnusableStoreError: The file cannot be this program's store.
+    """
+    await anyio.to_thread.run_sync(prepare, path)
+    writer = DatabaseThread(connect(path), "store-writer", writes=True)
+    reader = DatabaseThread(connect(path, read_only=True), "store-reader", writes=False)
+    store = SqliteStore(writer, reader, notifier, clock, timings or Timings())
+    try:
+        yield store
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.aclose()
