@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 from common.config.model import Backend
-from workers.backends.exchange import Exchange, HttpxExchange
+from workers.backends.exchange import Exchange
 from workers.backends.groups import records_folder
-from workers.backends.http import HttpLink
+from workers.backends.http_link import HttpLink
+from workers.backends.http_pool import HttpPool
 from workers.backends.link import Hearing, Link
 from workers.backends.process import Child
+from workers.backends.proxied import ProxiedExchange, behind_proxy
 from workers.backends.side import Side
 from workers.backends.stderr import Stderr, StderrFile
-from workers.backends.stdio import StdioLink
+from workers.backends.stdio_link import StdioLink
 
 
 class Door(Protocol):
@@ -98,7 +100,8 @@ class HttpDoor:
 
     def __init__(self, config: Backend, url: str) -> None:
         self.url = url
-        self._exchange: Exchange = HttpxExchange(config.headers)
+        proxied = behind_proxy(url)
+        self._exchange: Exchange = (ProxiedExchange if proxied else HttpPool)(config.headers)
         self._side = Side(config.name)
 
     @asynccontextmanager
