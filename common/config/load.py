@@ -72,10 +72,7 @@ def load_settings(
     given = _with_secrets(environ, cwd, problems)
     found = read_environment(given, source.tree)
     problems += [*source.problems, *found.problems]
-    tree = merge(source.tree, found.tree)
-    for key, value in overrides.items():
-        if value is not None:
-            tree = merge(tree, below(key.split("."), node_of(value, COMMAND_LINE)))
+    tree = _with_overrides(merge(source.tree, found.tree), overrides)
     tree = with_defaults(_with_places(tree, environ, cwd))
     settings = _settings(tree, problems)
     if settings is None or problems:
@@ -125,10 +122,15 @@ def _with_secrets(
     return given
 
 
+def _with_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
+    for key, value in overrides.items():
+        if value is not None:
+            tree = merge(tree, below(key.split("."), node_of(value, COMMAND_LINE)))
+    return tree
+
+
 def _with_places(tree: Node, environ: Mapping[str, str], cwd: Path) -> Node:
     """The data folder and the store that follow from it, where they are not given."""
-    if not isinstance(tree.value, dict):
-        return tree
     data = tree.children.get("data")
     if data is None or data.value in {None, ""}:
         state = environ.get("XDG_STATE_HOME")
@@ -154,10 +156,6 @@ def _absolute(store: Node, environ: Mapping[str, str], cwd: Path) -> Node:
 
 
 def _settings(tree: Node, problems: list[Problem]) -> Settings | None:
-    if not isinstance(tree.value, dict):
-        message = "should be a section of keys and values"
-        problems.append(Problem(message=message, origin=tree.origin))
-        return None
     try:
         settings = read_document(tree).settings()
     except ConfigError as error:

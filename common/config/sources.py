@@ -78,8 +78,11 @@ def read_source(file: Path, environ: Mapping[str, str], cwd: Path) -> Source:
     text = read_text(file)
     name = display_name(file, cwd)
     if not _is_foreign(file, text):
-        ours = Source(tree=read_yaml(text, Origin(file=name)), foreign=False)
-        return _finish(ours, file, environ, environ)
+        tree = read_yaml(text, Origin(file=name))
+        if not isinstance(tree.value, dict):
+            message = "should be made of keys and values"
+            raise ConfigError([Problem(message=message, origin=tree.origin)])
+        return _finish(Source(tree=tree, foreign=False), file, environ, environ)
     found = translate(read_json(text, name), file)
     source = Source(
         tree=found.tree,

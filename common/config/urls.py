@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 MASK = "***"
 _SQLITE = "sqlite:///"
-_USER_INFO = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:@/]*):[^\s@]*@")
+# Greedy up to the last @ before the path: a password may hold an @ that nobody encoded.
+_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://[^\s:@/?#]*):[^\s/?#]*@")
+_TOKEN = re.compile(r"(?P<head>https?://)[^\s:@/?#]+@")  # a name alone is a token on the web
+_QUERY = re.compile(r"(?P<head>[?&][^=&#\s]+=)[^&#\s]*")
 
 
 def scheme(url: str) -> str:
@@ -31,10 +33,6 @@ def sqlite_path(url: str) -> Path:
 
 
 def mask_url(url: str) -> str:
-    """The address without its password and without the values of its query."""
-    shown = _USER_INFO.sub(rf"\g<head>:{MASK}@", url)
-    parts = urlsplit(shown)
-    if not parts.query:
-        return shown
-    query = urlencode([(name, MASK) for name, _ in parse_qsl(parts.query)], safe="*")
-    return urlunsplit(parts._replace(query=query))
+    """The text with what is secret in an address masked: password, lone token, query values."""
+    shown = _TOKEN.sub(rf"\g<head>{MASK}@", _PASSWORD.sub(rf"\g<head>:{MASK}@", url))
+    return _QUERY.sub(rf"\g<head>{MASK}", shown) if "://" in shown else shown

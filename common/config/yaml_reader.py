@@ -25,7 +25,7 @@ def read_yaml(text: str, origin: Origin) -> Node:
         if root is None:
             return Node(value={}, origin=origin)
         reader = _Reader(loader, origin)
-        node = reader.read(root, origin, ())
+        node = reader.read(root, reader.place(root), ())
     except yaml.YAMLError as error:
         raise ConfigError([_not_yaml(error, origin)]) from error
     finally:
@@ -53,7 +53,7 @@ class _Reader:
                 return Node(value=self._mapping(node, path), origin=origin)
             if isinstance(node, yaml.SequenceNode):
                 items = (
-                    self.read(item, self._at(item), (*path, str(index)))
+                    self.read(item, self.place(item), (*path, str(index)))
                     for index, item in enumerate(node.value)
                 )
                 return Node(value=tuple(items), origin=origin)
@@ -65,14 +65,14 @@ class _Reader:
         self._refuse_twice(node, path)
         self._loader.flatten_mapping(node)  # `<<: *other`: what is written here wins
         return {
-            key.value: self.read(value, self._at(key), (*path, key.value))
+            key.value: self.read(value, self.place(key), (*path, key.value))
             for key, value in node.value
         }
 
     def _refuse_twice(self, node: yaml.MappingNode, path: tuple[str, ...]) -> None:
         first: dict[str, Origin] = {}
         for key, _ in node.value:
-            at = self._at(key)
+            at = self.place(key)
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(
                     None, None, "a key must be text", key.start_mark
@@ -87,7 +87,7 @@ class _Reader:
         # A date, a set of bytes: Longhaul has no use for them but as they were written.
         return value if isinstance(value, _PLAIN) else str(node.value)
 
-    def _at(self, node: yaml.Node) -> Origin:
+    def place(self, node: yaml.Node) -> Origin:
         if self._origin.file is None:
             return self._origin
         return Origin(file=self._origin.file, line=node.start_mark.line + 1)
