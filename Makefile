@@ -41,15 +41,15 @@ test: check ## everything but conformance, with its own RabbitMQ and Redis (ARGS
 	$(BIN)/python -m pytest $(ARGS)
 
 conformance: .venv/.dev ## the official MCP suite through the router
-	$(BIN)/python tests/conformance/run.py $(ARGS)
+	$(BIN)/python -m tests.conformance.run $(ARGS)
 
 demo: .venv/.runtime ## an agent, a router and three MCP servers, start to end
 	@$(BIN)/python -m tests.support.peers time >/dev/null
-	$(BIN)/python examples/demo.py $(ARGS)
+	$(BIN)/python -m examples.demo $(ARGS)
 
 up: .venv/.runtime ## the router of the demo, left running
 	@$(BIN)/python -m tests.support.peers time >/dev/null
-	$(BIN)/python examples/demo.py --up $(ARGS)
+	$(BIN)/python -m examples.up $(ARGS)
 
 lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in
 	$(COMPILE) -o requirements.txt pyproject.toml
@@ -58,7 +58,7 @@ lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml an
 	for pins in tests/peers/*.in; do $(COMPILE) -o $${pins%.in}.txt $$pins || exit; done
 
 servers43: .venv/.dev ## RabbitMQ 4.3 and Redis 8 in .servers/forky, for the tests that want them (Debian or Ubuntu, as root)
-	$(BIN)/python -m tests.support.rabbit43
+	$(BIN)/python -m tests.support.forky
 
 clean: ## remove what make made
 	rm -rf .venv .peers .servers .mypy_cache .ruff_cache .pytest_cache .hypothesis
