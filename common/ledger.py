@@ -19,11 +19,13 @@ async def transact(
     decide: Callable[[Head], Change | None],
     *,
     head: Head | None = None,
+    commit_id: str | None = None,
 ) -> Done | Refused | None:
     """Commit what `decide` makes of the current head; None when it wants nothing, or no record.
 
     `decide` must be pure: it is called again with the newer head when the version has moved. A
-    refusal by one of the change's own guards is the answer, not a reason to repeat.
+    refusal by one of the change's own guards is the answer, not a reason to repeat. With a
+    `commit_id` and the `head` it began with, the whole of it may be repeated after a lost reply.
 
     Raises:
         ContendedError: The record kept moving.
@@ -36,7 +38,7 @@ async def transact(
         change = decide(head)
         if change is None:
             return None
-        answer = await store.commit(job_id, change, version=head.version)
+        answer = await store.commit(job_id, change, version=head.version, commit_id=commit_id)
         if isinstance(answer, Done) or answer.guard not in {"version", "missing"}:
             return answer
         head = answer.head

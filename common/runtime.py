@@ -53,6 +53,11 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     async with (
         open_notifier(settings.store_url, settings.namespace, clock) as notifier,
         open_store(settings.store_url, settings.namespace, clock, notifier) as store,
-        open_broker(settings.broker_url, settings.namespace, settings.queue_type, clock) as broker,
+        open_broker(
+            settings.broker_url,
+            namespace=settings.namespace,
+            queue_type=settings.queue_type,
+            clock=clock,
+        ) as broker,
     ):
         yield Runtime(settings=settings, clock=clock, store=store, broker=broker, notifier=notifier)

@@ -9,14 +9,15 @@ from typing import Any
 
 import orjson
 
-from common.errors import OUTCOME_UNKNOWN
+from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
-from common.jobs.head import Head
-from common.jobs.indexes import owner_index, queue_index
+from common.jobs.head import Head, Spec
+from common.jobs.indexes import ALL, owner_index, queue_index
 from common.jobs.state import JobState
-from common.jobs.transitions import LEASE_MS, allow, moves_between
+from common.jobs.transitions import LEASE_MS, allow, moves_between, rescue
 
 RESULT = "result"
+RAW = "raw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,30 +62,34 @@ def fail(head: Head, error: Mapping[str, Any], retention: RetentionMs) -> Change
     )
 
 
-def bury(head: Head, error: Mapping[str, Any], retention: RetentionMs) -> Change:
+def bury(
+    head: Head, error: Mapping[str, Any], retention: RetentionMs, *, seen_gone: bool = False
+) -> Change:
     """Tries used up, or poison: a dead letter."""
     allow(head, JobState.DEAD)
     return _end(
-        head, JobState.DEAD, retention, reason=str(error["message"]), result=orjson.dumps(error)
+        head,
+        JobState.DEAD,
+        retention,
+        reason=str(error["message"]),
+        result=orjson.dumps(error),
+        guards=(LeaseGone(head.owner),) if seen_gone else (),
     )
 
 
-def lose(head: Head, retention: RetentionMs, *, seen_gone: bool) -> Change:
-    """Its worker died in mid-call and the tool may not run twice.
+def lose(head: Head, why: str, retention: RetentionMs, *, seen_gone: bool) -> Change:
+    """It may have run, and may not run twice: `lost`, until a person or its own late finish.
 
     With `seen_gone` the loss rests on the owner's lease, and the commit checks it.
     """
     allow(head, JobState.LOST)
-    error = {
-        "code": OUTCOME_UNKNOWN,
-        "message": "outcome unknown: the worker died while the tool ran",
-    }
+    message = f"outcome unknown: {why}"
     return _end(
         head,
         JobState.LOST,
         retention,
-        reason=str(error["message"]),
-        result=orjson.dumps(error),
+        reason=message,
+        result=orjson.dumps({"code": OUTCOME_UNKNOWN, "message": message}),
         fields={"lost_at": Now()},
         guards=(LeaseGone(head.owner),) if seen_gone else (),
     )
@@ -158,4 +163,40 @@ def _end(
         facts={"reason": reason[:500], "try": head.tries},
         parts={} if result is None else {RESULT: result},
         wake_owner=keeps_claim,
+    )
+
+
+def owner_died(head: Head, retention: RetentionMs) -> Change:
+    """What becomes of a running job whose owner's lease is gone; the commit checks that it is."""
+    why = "its worker died while the tool ran"
+    if not head.spec.repeatable:
+        return lose(head, why, retention, seen_gone=True)
+    if head.tries >= head.spec.attempts:
+        error = {"code": BACKEND_GONE, "message": f"{why}, {head.tries} times"}
+        return bury(head, error, retention, seen_gone=True)
+    return rescue(head)
+
+
+def bury_token(queue: str, raw: bytes, why: str, retention: RetentionMs) -> Change:
+    """A token without a job: a record of its own, born dead, with the raw bytes."""
+    spec = Spec(backend="", backend_tool="", tool_version="", priority=0)
+    return Change(
+        name="buried",
+        fields={
+            "state": JobState.DEAD,
+            "tool": "",
+            "queue": queue,
+            "caller": "",
+            "spec": orjson.dumps(spec).decode(),
+            "created_at": Now(),
+            "finished_at": Now(),
+            "handed_off": 1,
+            "reason": why[:500],
+        },
+        moves=(Move(ALL, Now()), *moves_between("", None, JobState.DEAD)),
+        due=Due(after=retention.dead),
+        parts={
+            RAW: raw,
+            RESULT: orjson.dumps({"code": BACKEND_GONE, "message": why}),
+        },
     )

@@ -175,19 +175,19 @@ def retry(head: Head, delay_ms: int, error: Mapping[str, Any]) -> Change:
     )
 
 
-def hand_back(head: Head, reason: str) -> Change:
-    """The run ended through no fault of the tool and never reached it: uncounted, to the queue."""
-    return _requeue(head, "handed_back", reason, counted=False)
+def hand_back(head: Head, reason: str, delay_ms: int) -> Change:
+    """It provably never reached the tool: uncounted, back to the queue."""
+    return _requeue(head, "handed_back", reason, counted=False, delay_ms=delay_ms)
 
 
-def rescue(head: Head, *, seen_gone: bool) -> Change:
-    """Its owner is gone and the tool may run again: next try."""
+def rescue(head: Head) -> Change:
+    """Its owner is gone (the commit checks) and the tool may run again: next try."""
     return _requeue(
         head,
         "rescued",
         "its worker died; it starts again",
         counted=True,
-        guards=(LeaseGone(head.owner),) if seen_gone else (),
+        guards=(LeaseGone(head.owner),),
     )
 
 
@@ -245,14 +245,20 @@ def _due_of(head: Head) -> Due:
 
 
 def _requeue(
-    head: Head, name: str, reason: str, *, counted: bool, guards: tuple[Guard, ...] = ()
+    head: Head,
+    name: str,
+    reason: str,
+    *,
+    counted: bool,
+    delay_ms: int = 0,
+    guards: tuple[Guard, ...] = (),
 ) -> Change:
     allow(head, JobState.QUEUED)
     fields: dict[str, Value] = {
         "state": JobState.QUEUED,
         "generation": Add(1),
         "owner": "",
-        "not_before": 0,
+        "not_before": Now(delay_ms) if delay_ms else 0,
         "published_at": Now(),
         "reason": reason,
     }
@@ -267,7 +273,7 @@ def _requeue(
             Move(owner_index(head.owner), None),
             _into_queue(head),
         ),
-        due=Due(after=FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
+        due=Due(after=delay_ms + FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
         facts={"reason": reason},
     )
 

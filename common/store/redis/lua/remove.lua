@@ -7,5 +7,6 @@ for _, key in ipairs(redis.call('SMEMBERS', base .. ':u')) do
   if redis.call('GET', P .. ':u:' .. key) == id then redis.call('DEL', P .. ':u:' .. key) end
 end
 for i = 3, #ARGV do redis.call('ZREM', P .. ':i:' .. ARGV[i], id) end
-redis.call('DEL', base, base .. ':u', base .. ':ev', base .. ':call', base .. ':result')
+redis.call('DEL', base, base .. ':u', base .. ':ev', base .. ':call', base .. ':result',
+  base .. ':raw')
 return 1

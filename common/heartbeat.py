@@ -1,0 +1,48 @@
+"""Heartbeat: one process's lease in the store, and what the process says of itself with it."""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from common.errors import StoreUnreachableError
+from common.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+EVERY = 3.0  # seconds
+
+
+class Heartbeat:
+    """Beats every 3 s until cancelled, then releases the lease: it counts as gone at once."""
+
+    def __init__(
+        self, runtime: Runtime, lease: str, info: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        self._runtime = runtime
+        self._lease = lease
+        self._info = info
+        self._identity = {"host": socket.gethostname(), "pid": os.getpid()}
+
+    async def run(self) -> None:
+        try:
+            while True:
+                try:
+                    await self.beat()
+                except StoreUnreachableError as error:
+                    log.warning("lease.not_refreshed", error=str(error))
+                await self._runtime.clock.sleep(EVERY)
+        finally:
+            await self._release()
+
+    async def beat(self) -> None:
+        """Raises: StoreUnreachableError: The lease may lapse; it is tried again soon."""
+        await self._runtime.store.beat(self._lease, {**self._identity, **self._info()})
+
+    async def _release(self) -> None:
+        try:
+            await self._runtime.store.release(self._lease)
+        except StoreUnreachableError:
+            log.warning("lease.not_released")

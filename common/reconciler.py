@@ -1,0 +1,132 @@
+"""The reconciler, in every process: takes records whose check is due and does the one thing due.
+
+Any number of them may run: taking pushes a record 5 s ahead, and every action is a guarded commit.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from common.brokers.base import BrokerError
+from common.errors import StoreUnreachableError
+from common.jobs import decisions
+from common.jobs.change import Change, Done
+from common.jobs.decisions import DueAction, Facts, decide_due
+from common.jobs.endings import cancel, fail, keep, let_go, owner_died
+from common.jobs.head import Head
+from common.jobs.state import JobState
+from common.jobs.transitions import check, hand_off
+from common.publishing import publish_token, token_of
+from common.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+TAKEN = 100  # records at once
+PERIOD = 1.0  # seconds between two looks at the due index
+
+
+class Reconciler:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def run(self) -> None:
+        while True:
+            more = False
+            try:
+                more = await self.sweep() == TAKEN
+            except StoreUnreachableError as error:
+                log.warning("sweep.failed", error=str(error))
+            if not more:
+                await self._runtime.clock.sleep(PERIOD)
+
+    async def sweep(self) -> int:
+        """One look; how many records were due.
+
+        Raises:
+            StoreUnreachableError: The rest comes back by itself.
+        """
+        heads = await self._runtime.store.due(TAKEN)
+        if not heads:
+            return 0
+        now = await self._runtime.store.now()
+        ready = _Depths(self._runtime)
+        for head, facts in zip(heads, await self._facts(heads), strict=True):
+            action = decide_due(head, now, facts)
+            if isinstance(action, decisions.Look):
+                known = Facts(
+                    owner_gone=facts.owner_gone,
+                    holder_gone=facts.holder_gone,
+                    queue_ready=await ready.of(head.queue),
+                )
+                action = decide_due(head, now, known)
+            await self._act(head, action)
+        return len(heads)
+
+    async def _facts(self, heads: Sequence[Head]) -> list[Facts]:
+        owners = [head.owner if _owned(head) else "" for head in heads]
+        holders = ["" if head.handed_off or head.terminal else head.holder for head in heads]
+        gone = await self._runtime.store.gone([*owners, *holders])
+        return [
+            Facts(owner_gone=owner, holder_gone=holder)
+            for owner, holder in zip(gone[: len(heads)], gone[len(heads) :], strict=True)
+        ]
+
+    async def _act(self, head: Head, action: DueAction) -> None:
+        if isinstance(action, decisions.Remove):
+            await self._runtime.store.remove(head.id, version=head.version)
+            return
+        if isinstance(action, decisions.Leave) and _owned(head):
+            return  # it comes back by itself; the version stays for the worker that settles it
+        change = self._change(head, action)
+        answer = await self._runtime.store.commit(head.id, change, version=head.version)
+        if not isinstance(answer, Done):
+            return  # it moved on, and was given its next check when it did
+        if change.name != "checked":
+            log.info("job.reconciled", job_id=head.id, change=change.name)
+        if isinstance(action, decisions.Publish):
+            log.info("job.republished", job_id=head.id, why=action.why)
+            token = token_of(head, generation=head.generation, version=answer.version)
+            await publish_token(self._runtime, head, token)
+        elif change.name == "rescued":
+            token = token_of(head, generation=head.generation + 1, version=answer.version)
+            await publish_token(self._runtime, head, token)
+
+    def _change(self, head: Head, action: DueAction) -> Change:
+        retention = self._runtime.retention
+        match action:
+            case decisions.KeepLonger():
+                return keep(head, retention)
+            case decisions.LetGo():
+                return let_go(head, retention)
+            case decisions.Rescue():
+                return owner_died(head, retention)
+            case decisions.HandOff():
+                return hand_off(head, "the ingress that held the call is gone")
+            case decisions.Cancel(reason=reason):
+                return cancel(head, reason, retention)
+            case decisions.Fail(code=code, message=message):
+                return fail(head, {"code": code, "message": message}, retention)
+            case _:
+                return check(head, republished=isinstance(action, decisions.Publish))
+
+
+class _Depths:
+    """How each queue stands, asked once a sweep."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._broker = runtime.broker
+        self._ready: dict[str, int] = {}
+
+    async def of(self, queue: str) -> int:
+        """Tokens waiting; -1 when there is no such queue. An unreachable broker counts as busy."""
+        if queue not in self._ready:
+            try:
+                depth = await self._broker.depth(queue)
+                self._ready[queue] = -1 if depth is None else depth.ready
+            except BrokerError:
+                self._ready[queue] = 1
+        return self._ready[queue]
+
+
+def _owned(head: Head) -> bool:
+    return head.state is JobState.RUNNING or head.still_running

@@ -1,0 +1,75 @@
+"""Claims: from a token in hand to the right to run its job now, or to a reason why not."""
+
+import secrets
+from dataclasses import dataclass
+
+import structlog
+from common.heartbeat import Heartbeat
+
+from common.backoff import Backoff
+from common.brokers.base import Delivery
+from common.errors import StoreUnreachableError
+from common.jobs.change import Done, Refused
+from common.jobs.decisions import ClaimAt, PutBack, Reaction, react
+from common.jobs.head import Head, StoredCall, decode_call
+from common.jobs.token import Token
+from common.jobs.transitions import CALL, claim
+from common.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    head: Head
+    call: StoredCall
+    now: int  # the store's time of the claim, ms
+
+
+class Claims:
+    def __init__(self, runtime: Runtime, lease: str, heartbeat: Heartbeat) -> None:
+        self._runtime = runtime
+        self._lease = lease
+        self._heartbeat = heartbeat
+        self._change = claim(lease)
+
+    async def claim(
+        self, token: Token, delivery: Delivery, *, runs_here: bool
+    ) -> Claimed | Reaction:
+        """Claimed, or what to do with the delivery instead. Waits while the store is away."""
+        version = token.version
+        for _ in range(ROUNDS):
+            answer = await self._commit(token.job, version)
+            if isinstance(answer, Done):
+                call = decode_call(answer.parts[CALL])
+                return Claimed(head=answer.head, call=call, now=answer.now)
+            if answer.guard == "LeaseAlive":
+                await self._heartbeat.beat()
+                continue
+            reaction = react(
+                token,
+                answer.head,
+                answer.now,
+                runs_here=runs_here,
+                age_ms=round((self._runtime.clock.now() - delivery.published_at) * 1000),
+                shortest_ms=round(self._runtime.settings.retention.shortest * 1000),
+            )
+            if not isinstance(reaction, ClaimAt):
+                return reaction
+            version = reaction.version
+        return PutBack(1_000)
+
+    async def _commit(self, job: str, version: int) -> Done | Refused:
+        """One claim; a lost reply is repeated with the same commit id and answers the same."""
+        backoff = Backoff(first=0.2, limit=5.0)
+        commit_id = secrets.token_hex(6)
+        while True:
+            try:
+                return await self._runtime.store.commit(
+                    job, self._change, version=version, commit_id=commit_id
+                )
+            except StoreUnreachableError as error:
+                log.warning("job.unclaimed", job_id=job, error=str(error))
+                await self._runtime.clock.sleep(backoff.next())

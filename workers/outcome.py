@@ -1,0 +1,49 @@
+"""Outcome: how one run of a tool ended. What follows from it is `workers.settlement`'s business."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Clock = Literal["idle", "run", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The tool gave a result, perhaps one that says `isError`."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The backend answered with a JSON-RPC error."""
+
+    error: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NotReached:
+    """Provably never ran: not a try."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """The request was written and no answer came: it may have run."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    clock: Clock
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Somebody cancelled the job; the backend was told."""
+
+
+Outcome = Answered | Refused | NotReached | Vanished | TimedOut | Stopped
