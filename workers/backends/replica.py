@@ -61,14 +61,14 @@ class Replica:
         self._state: ReplicaState = "starting"
         self._since = clock.now()
         self._starts = 0
-        self._last_error: str | None = None
+        self._last_error: str | None = None  # stays when it is up again: why it was restarted
         self.index = index
         self.in_flight = 0
         self.latency: float | None = None
 
     @property
     def ready(self) -> bool:
-        return self._session is not None
+        return self._session is not None and self._session.alive
 
     def status(self) -> ReplicaStatus:
         return ReplicaStatus(
@@ -145,7 +145,6 @@ class Replica:
         async with asyncio.timeout(LIST_LIMIT):
             self._on_listing(await session.list_tools())
         self._session = session
-        self._last_error = None
         self._enter("ready")
         self._log.info("backend.replica_ready", version=agreed.version, pid=self._door.pid)
         self._on_ready()

@@ -42,6 +42,10 @@ class Session:
         self._param_headers: Mapping[str, ParamHeaders] = {}
         self.agreed = agreed
 
+    @property
+    def alive(self) -> bool:
+        return self._link.lost is None
+
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
         """See `Place.call`."""
         agreed = self.agreed

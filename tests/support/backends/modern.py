@@ -1,0 +1,78 @@
+"""A 2026-07-28 server of the SDK, as a program: `modern.py stdio` or `modern.py http PORT`."""
+
+import os
+import sys
+from pathlib import Path
+
+import anyio
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+
+server = MCPServer("modern", instructions="Ask me.")
+
+
+@server.tool()
+async def echo(text: str) -> str:
+    return text
+
+
+@server.tool()
+async def pid() -> int:
+    return os.getpid()
+
+
+@server.tool()
+async def big(size: int) -> str:
+    return "x" * size
+
+
+@server.tool()
+async def steps(count: int, ctx: Context) -> str:
+    """Report progress and a log line per step."""
+    for step in range(count):
+        await ctx.report_progress(step + 1, count, f"step {step + 1}")
+        await ctx.info(f"log {step + 1}")
+    return "done"
+
+
+@server.tool()
+async def hang(mark: str) -> str:
+    """Runs until cancelled, and leaves a file that says which of both it was."""
+    Path(f"{mark}.running").touch()
+    try:
+        await anyio.sleep_forever()
+    finally:
+        Path(f"{mark}.cancelled").touch()
+    return "never"
+
+
+@server.tool()
+async def crash() -> str:
+    sys.stderr.write("about to die\n")
+    sys.stderr.flush()
+    os._exit(7)
+
+
+@server.tool()
+async def grow(ctx: Context) -> str:
+    """Offer one more tool from now on, and say so."""
+
+    async def grown() -> str:
+        return "grown"
+
+    server.add_tool(grown)
+    await ctx.notify_tools_changed()
+    return "done"
+
+
+def main(arguments: list[str]) -> None:
+    if arguments[0] == "stdio":
+        server.run()
+    else:
+        app = server.streamable_http_app()
+        uvicorn.run(app, port=int(arguments[1]), log_level="warning", timeout_graceful_shutdown=1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
