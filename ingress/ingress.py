@@ -1,0 +1,55 @@
+"""The ingress as one value: its operations, and the tasks behind them."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from common.heartbeat import Heartbeat
+from common.routing.rules import Rules
+from common.runtime import Runtime
+from ingress.catalogue_feed import CatalogueFeed
+from ingress.operations.cancel import Cancel
+from ingress.operations.follow import Follower
+from ingress.operations.read import Read
+from ingress.operations.submit import Submit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingress:
+    runtime: Runtime
+    lease: str
+    rules: Rules
+    feed: CatalogueFeed
+    follower: Follower
+    submit: Submit
+    read: Read
+    cancel: Cancel
+    local_key: str = ""  # of the data folder; empty where the roles share a store
+
+    async def run(self) -> None:
+        """Hear of jobs and of the catalogue, and keep the lease, until cancelled."""
+        started_at = round(self.runtime.clock.now() * 1000)
+
+        def info() -> dict[str, Any]:
+            return {"role": "ingress", "started_at": started_at}
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Heartbeat(self.runtime, self.lease, info).run())
+            group.create_task(self.feed.run())
+            group.create_task(self.follower.run())
+
+
+def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "") -> Ingress:
+    feed = CatalogueFeed(runtime)
+    follower = Follower(runtime, lease, feed)
+    return Ingress(
+        runtime=runtime,
+        lease=lease,
+        rules=rules,
+        feed=feed,
+        follower=follower,
+        submit=Submit(runtime, lease, feed, rules, follower),
+        read=Read(runtime),
+        cancel=Cancel(runtime),
+        local_key=local_key,
+    )

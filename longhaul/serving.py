@@ -1,0 +1,88 @@
+"""HTTP with uvicorn inside our own task group: our socket, our signals, our order of stop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE = 10  # seconds for open requests once a stop was asked for
+
+
+class PortTakenError(Exception):
+    """The address cannot be listened on; the text says what to change."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without its own signal handlers: the composition owns them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        PortTakenError: Taken, or not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise PortTakenError(
+            f"cannot listen on {host}:{port} ({error.strerror or error}); "
+            "stop what uses it, or choose another with --port (0 takes a free one)"
+        ) from error
+
+
+def address_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def make_server(app: ASGIApp) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=75,
+        )
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[Server]:
+    """Serve in the background until the context ends; then open requests get their grace."""
+    server = make_server(app)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task])
+        listening.close()
+
+
+async def stop_asked() -> signal.Signals:
+    """The first SIGTERM or SIGINT; the second is left to the default, which ends the process."""
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def hear(number: signal.Signals) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+        if not asked.done():
+            asked.set_result(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, hear, number)
+    return await asked
