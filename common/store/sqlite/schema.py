@@ -34,8 +34,8 @@ class UnusableStoreError(LonghaulError):
     """The file cannot be this program's store; the text says what to change."""
 
 
-def prepare(path: Path) -> None:
-    """Make the file and its tables unless they exist.
+def open_pair(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """A writing and a reading connection; makes the file and its tables unless they exist.
 
     Raises:
         UnusableStoreError: A newer Longhaul wrote it, it is no database, or it cannot be opened.
@@ -44,16 +44,16 @@ def prepare(path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Arguments and results stand in it: for its owner only. SQLite's other files follow it.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = connect(path)
-        try:
-            _migrate(connection, path)
-        finally:
-            connection.close()
+        writer = _connect(path)
+        _migrate(writer, path)
+        reader = _connect(path)
+        reader.execute("PRAGMA query_only = ON")
     except (sqlite3.DatabaseError, OSError) as error:
         raise UnusableStoreError(f"the store {path} cannot be used: {error}") from error
+    return writer, reader
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode; it may be handed to another thread."""
     connection = sqlite3.connect(
         path, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -61,8 +61,6 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: flush the disk's own cache, too
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
     return connection
 
 

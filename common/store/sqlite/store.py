@@ -17,7 +17,7 @@ from common.notifier.base import NEWS, Hint
 from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
 from common.store.sqlite import lease_rows, listings, records
-from common.store.sqlite.schema import connect, prepare
+from common.store.sqlite.schema import open_pair
 from common.store.sqlite.worker import DatabaseThread, Work
 
 ANSWER_WITHIN = 5.0  # seconds
@@ -187,9 +187,9 @@ async def open_sqlite_store(
     Raises:
         UnusableStoreError: The file cannot be this program's store.
     """
-    await anyio.to_thread.run_sync(prepare, path)
-    writer = DatabaseThread(connect(path), "store-writer", writes=True)
-    reader = DatabaseThread(connect(path, read_only=True), "store-reader", writes=False)
+    writing, reading = await anyio.to_thread.run_sync(open_pair, path)
+    writer = DatabaseThread(writing, "store-writer", writes=True)
+    reader = DatabaseThread(reading, "store-reader", writes=False)
     store = SqliteStore(writer, reader, notifier, clock, timings or Timings())
     try:
         yield store

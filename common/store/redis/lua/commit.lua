@@ -56,16 +56,21 @@ for _, guard in ipairs(R.guards) do
 end
 
 local function template(index)
-  return P .. ':i:' .. string.gsub(index, '{(%w+)}', function(name) return head[name] or '' end)
+  return P .. ':i:' .. string.gsub(index, '{([%w_]+)}', function(name) return head[name] or '' end)
 end
 
-for _, move in ipairs(R.moves) do
-  if move[2] == 'out' then
-    redis.call('ZREM', template(move[1]), R.id)
-  else
-    redis.call('ZADD', template(move[1]), resolve(move[3], move[2], now), R.id)
+local function move_all()
+  for _, move in ipairs(R.moves) do
+    if move[2] == 'out' then
+      redis.call('ZREM', template(move[1]), R.id)
+    else
+      redis.call('ZADD', template(move[1]), resolve(move[3], move[2], now), R.id)
+    end
   end
 end
+
+-- An index is named by the head before the change, or by the fields that a new record begins with.
+if R.version > 0 then move_all() end
 for _, guard in ipairs(R.guards) do
   if guard[1] == 'Unique' then
     redis.call('SET', P .. ':u:' .. guard[2], R.id)
@@ -86,12 +91,15 @@ for _, field in ipairs(R.fields) do
 end
 redis.call('HSET', P .. ':j:' .. R.id, unpack(write))
 
+if R.version == 0 then move_all() end
+
 local due = R.after ~= cjson.null and now + R.after or nil
 for _, name in ipairs(R.due_fields) do
   local at = number(head, name)
   if at > 0 and (not due or at < due) then due = at end
 end
-redis.call('ZADD', P .. ':i:due', due, R.id)
+-- Every record stands in the due index, come what may.
+redis.call('ZADD', P .. ':i:due', due or now, R.id)
 
 local events = P .. ':j:' .. R.id .. ':ev'
 local length = redis.call('RPUSH', events, '[' .. whole(now) .. ',"' .. R.name .. '",' .. ARGV[3] .. ']')

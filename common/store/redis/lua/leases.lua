@@ -6,9 +6,12 @@ if verb == 'beat' then
   redis.call('ZADD', P .. ':leases', now, ARGV[3])
   redis.call('HSET', P .. ':said', ARGV[3], ARGV[4])
   -- A process that has been silent for an hour is no longer listed; its jobs were settled long ago.
-  for _, lease in ipairs(redis.call('ZRANGEBYSCORE', P .. ':leases', '-inf', now - 3600000)) do
-    redis.call('ZREM', P .. ':leases', lease)
-    redis.call('HDEL', P .. ':said', lease)
+  -- Not in a grace: an unknown lease is gone at once, and after an outage it may only be late.
+  if redis.call('EXISTS', P .. ':grace') == 0 then
+    for _, lease in ipairs(redis.call('ZRANGEBYSCORE', P .. ':leases', '-inf', now - 3600000)) do
+      redis.call('ZREM', P .. ':leases', lease)
+      redis.call('HDEL', P .. ':said', lease)
+    end
   end
   return 1
 elseif verb == 'release' then
