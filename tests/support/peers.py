@@ -28,7 +28,7 @@ def peer_python(name: str) -> Path:
         pip = [str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         _run([*pip, "install", "--require-hashes", "--requirement", str(pins)])
 
-    return _made(name, [pins], install) / "bin" / "python"
+    return made_once(PLACES / name, [pins], install) / "bin" / "python"
 
 
 def node() -> Path:
@@ -53,18 +53,17 @@ def _npm_place() -> Path:
         # Nothing here needs its install scripts, so none of them runs.
         _run([*npm, "--ignore-scripts", *quiet], folder=place)
 
-    return _made("npm", pins, install)
+    return made_once(PLACES / "npm", pins, install)
 
 
-def _made(name: str, pins: list[Path], install: Callable[[Path], None]) -> Path:
+def made_once(place: Path, pins: list[Path], install: Callable[[Path], None]) -> Path:
     """Make a place once per content of its pins, however many processes ask at a time."""
-    place = PLACES / name
     wanted = hashlib.sha256(b"".join(file.read_bytes() for file in pins)).hexdigest()
     wanted += f" {sys.version_info.major}.{sys.version_info.minor}\n"
     stamp = place / STAMP
     if _content(stamp) == wanted:
         return place
-    with _alone(PLACES / f"{name}.lock"):
+    with _alone(place.with_suffix(".lock")):
         if _content(stamp) != wanted:
             shutil.rmtree(place, ignore_errors=True)
             install(place)
