@@ -34,7 +34,7 @@ class Exchange(Protocol):
     ) -> AbstractAsyncContextManager[Answer]:
         """Send once, and be in the block when the answer's head is there; it ends with the block.
 
-        Nothing is ever sent again. Leaving the block by an exception closes the connection.
+        Nothing is ever sent again. Leaving the block by an exception ends an unfinished answer.
 
         Raises:
             NotStarted: Not one byte was written.

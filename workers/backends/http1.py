@@ -31,6 +31,7 @@ class HttpConnection(asyncio.Protocol):
         self._fault: str | None = None
         self._head_done = False
         self._complete = False
+        self._stays = False
         self.idle_since = 0.0
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -40,12 +41,7 @@ class HttpConnection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the last exchange is over and another may follow."""
-        return (
-            self._complete
-            and self._fault is None
-            and self._parser is not None
-            and self._parser.should_keep_alive()
-        )
+        return self._complete and self._stays and self._fault is None
 
     @property
     def quiet(self) -> bool:
@@ -67,7 +63,7 @@ class HttpConnection(asyncio.Protocol):
         self._chunks.clear()
         self._unread = 0
         self._fault = None
-        self._head_done = self._complete = False
+        self._head_done = self._complete = self._stays = False
         self.status, self.headers = 0, {}
         if self._transport is None or self._transport.is_closing():
             self._fail("the connection was closed")
@@ -164,7 +160,9 @@ class HttpConnection(asyncio.Protocol):
         self._news.set()
 
     def on_message_complete(self) -> None:
-        if self._head_done:
+        if self._head_done and self._parser is not None:
+            # The parser forgets it with the message.
+            self._stays = self._parser.should_keep_alive()
             self._complete = True
             self._news.set()
 

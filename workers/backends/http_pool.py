@@ -152,7 +152,7 @@ class Sent:
     ) -> None:
         if self._connection is None:
             return
-        if exc is None:
+        if exc is None or self._connection.reusable:
             self._pool.give_back(self._connection)
         else:
             # Cancelled, or nobody wants the rest: for a modern backend this is the cancellation.

@@ -3,11 +3,13 @@
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from pydantic import Field
 
 server = MCPServer("modern", instructions="Ask me.")
 
@@ -20,6 +22,14 @@ async def echo(text: str) -> str:
 @server.tool()
 async def pid() -> int:
     return os.getpid()
+
+
+@server.tool()
+async def located(
+    region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})],
+) -> str:
+    """The SDK refuses a call whose `Mcp-Param-Region` does not say the same."""
+    return region
 
 
 @server.tool()
