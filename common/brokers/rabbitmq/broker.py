@@ -44,6 +44,7 @@ class RabbitBroker:
         self._publisher = Publisher(self._publishing, clock)
         self._declared: set[str] = set()
         self._declaring = asyncio.Lock()
+        self._renewals = 0  # of a topology that somebody deleted
         self._stalled_since: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._consumes = False
@@ -143,24 +144,27 @@ class RabbitBroker:
     async def _send_declared(self, exchange: str, queue: str, token: Token, priority: int) -> None:
         body = encode_token(token)
         for _ in range(PUBLISH_ROUNDS):
+            renewals = self._renewals
             await self.declare(queue)
             try:
                 await self._publisher.publish(
                     exchange, queue, body, message_id=token.job, priority=priority
                 )
             except UnroutableError:
-                await self._forget(queue)
+                await self._renew(queue, renewals)
             else:
                 return
         raise BrokerError(f"publish to {queue}: the queue keeps vanishing")
 
-    async def _forget(self, queue: str) -> None:
-        """A queue, a lane or an exchange is gone: make all of it exist again."""
-        self._declared.discard(queue)
-        async with bounded(ASK_WITHIN, "declare lanes"), self._declaring:
-            connection = await self._publishing.ready()
-            if queue not in self._declared:
-                await declare_standing(connection, self._names, self._kind(connection))
+    async def _renew(self, queue: str, renewals: int) -> None:
+        """A queue or a lane is gone: make it exist again, once for all who noticed."""
+        with suppress(BrokerError):  # the next round says whether it helped
+            async with bounded(ASK_WITHIN, "declare lanes"), self._declaring:
+                if self._renewals == renewals:
+                    self._declared.discard(queue)
+                    connection = await self._publishing.ready()
+                    await declare_standing(connection, self._names, self._kind(connection))
+                    self._renewals += 1
 
     async def _prepare(self, connection: AbstractConnection) -> None:
         # The broker may have come back without its data, or as another version.

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import (
     AMQPChannelError,
     ChannelNotFoundEntity,
@@ -20,7 +21,7 @@ PERSISTENT = 2
 
 
 class UnroutableError(Exception):
-    """The exchange is missing, or no queue hangs on it: it was deleted behind our back."""
+    """No queue hangs on the exchange under this key: it was deleted behind our back."""
 
 
 class Publisher:
@@ -28,6 +29,7 @@ class Publisher:
         self._link = link
         self._clock = clock
         self._channel: DriverChannel | None = None
+        self._opened_on: AbstractConnection | None = None
         self._opening = asyncio.Lock()
 
     async def publish(
@@ -51,7 +53,7 @@ class Publisher:
         while True:
             connection = await self._link.ready()
             try:
-                channel = await self._open_channel()
+                channel = await self._open_channel(connection)
                 await channel.basic_publish(
                     body,
                     exchange=exchange,
@@ -59,8 +61,12 @@ class Publisher:
                     properties=properties,
                     mandatory=True,
                 )
-            except (PublishError, ChannelNotFoundEntity) as error:
+            except PublishError as error:
                 raise UnroutableError(str(error)) from error
+            except ChannelNotFoundEntity:
+                # An exchange is gone, the channel with it, and soon the connection: what was still
+                # being written came too late. A new connection declares everything again.
+                self._link.drop(connection)
             except (DeliveryError, AMQPChannelError) as error:
                 raise BrokerError(f"the broker refused a token: {error}") from error
             except FAILURES:
@@ -71,12 +77,18 @@ class Publisher:
             else:
                 return
 
-    async def _open_channel(self) -> DriverChannel:
-        if self._channel is not None and not self._channel.is_closed:
-            return self._channel
+    async def _open_channel(self, connection: AbstractConnection) -> DriverChannel:
+        if channel := self._usable(connection):
+            return channel
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
-                connection = await self._link.ready()
-                opened = await connection.channel(on_return_raises=True)
-                self._channel = await opened.get_underlay_channel()
+            if channel := self._usable(connection):
+                return channel
+            opened = await connection.channel(on_return_raises=True)
+            self._channel, self._opened_on = await opened.get_underlay_channel(), connection
             return self._channel
+
+    def _usable(self, connection: AbstractConnection) -> DriverChannel | None:
+        channel = self._channel
+        if channel is None or channel.is_closed or self._opened_on is not connection:
+            return None
+        return channel
