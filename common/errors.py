@@ -38,4 +38,8 @@ class RefusedError(LonghaulError):
 
 
 class StoreUnreachableError(LonghaulError):
-    """The store did not answer in time; unless said otherwise, nothing was stored."""
+    """The store did not answer in time; what was asked of it may have happened all the same."""
+
+    def __init__(self, message: str, *, nothing_written: bool = False) -> None:
+        super().__init__(message)
+        self.nothing_written = nothing_written  # it cannot have happened

@@ -240,9 +240,11 @@ class RedisStore:
 
     async def _send(self, *command: Any) -> Any:
         """One command, repeated on a new connection until it is answered; all of ours may be."""
+        reached = False
         try:
             with anyio.fail_after(ANSWER_WITHIN):
                 while True:
+                    reached = reached or self._link.down_since is None
                     try:
                         return await self._link.send(*command)
                     except NoScriptError:
@@ -252,7 +254,9 @@ class RedisStore:
                     await self._link.up()
         except TimeoutError:
             await self._link.break_off()
-            raise StoreUnreachableError("the store does not answer") from None
+            raise StoreUnreachableError(
+                "the store does not answer", nothing_written=not reached
+            ) from None
         except RedisError as error:
             raise StoreUnreachableError(f"the store refused: {error}") from error
 

@@ -51,7 +51,7 @@ class DatabaseThread:
             StoreUnreachableError: The disk refused, or the store is closed.
         """
         if self._closed:
-            raise StoreUnreachableError("the store is closed")
+            raise StoreUnreachableError("the store is closed", nothing_written=True)
         future: asyncio.Future[T] = self._loop.create_future()
         self._waiting.put(_Operation(work, future, then))
         return await future
@@ -117,4 +117,6 @@ def _answer(operations: list[_Operation]) -> None:
 
 
 def _unreachable(error: Exception) -> StoreUnreachableError:
-    return StoreUnreachableError(f"the store's file cannot be read or written: {error}")
+    return StoreUnreachableError(
+        f"the store's file cannot be read or written: {error}", nothing_written=True
+    )

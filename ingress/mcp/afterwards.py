@@ -1,0 +1,78 @@
+"""Afterwards: what must still be written once the answer, or the client, is gone.
+
+A handler that is being cancelled cannot wait, so these writes run in tasks of their own. Each is
+repeated while the store is away, up to a limit; the record is safe without it, only its end comes
+later.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from common.backoff import Backoff
+from common.errors import StoreUnreachableError
+from common.jobs.change import Note
+from common.ledger import ContendedError
+from common.runtime import Runtime
+from ingress.operations.cancel import Cancel
+
+log = structlog.get_logger(__name__)
+
+TRIES = 8  # of one write; each takes up to 5 s while the store is away
+NOTES = 1_000  # "answered" under way; past that they are left out: the record is only kept longer
+LAST_CHANCE = 5.0  # seconds for what is under way when the process stops
+
+
+class Afterwards:
+    def __init__(self, runtime: Runtime, cancel: Cancel) -> None:
+        self._runtime = runtime
+        self._cancel = cancel
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def answered(self, job: str) -> None:
+        """The result went out on its own response; nothing else knows the job."""
+        if len(self._tasks) < NOTES:
+            self._start(job, partial(self._note_answered, job))
+
+    def cancel(self, job: str) -> None:
+        self._start(job, partial(self._cancel.cancel, job, "cancelled by the client"))
+
+    def abandon(self, job: str) -> None:
+        self._start(job, partial(self._cancel.abandon, job, "the client closed its stream"))
+
+    def orphan(self, job: str) -> None:
+        self._start(job, partial(self._cancel.orphan, job, "the client's connection was lost"))
+
+    def hand_off(self, job: str, reason: str) -> None:
+        self._start(job, partial(self._cancel.hand_off, job, reason))
+
+    async def drain(self) -> None:
+        """Wait for what is under way; what does not end in time is left to the reconciler."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=LAST_CHANCE)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _note_answered(self, job: str) -> None:
+        await self._runtime.store.note(job, Note(fields={"answered": 1}))
+
+    def _start(self, job: str, write: Callable[[], Awaitable[object]]) -> None:
+        task = asyncio.create_task(self._until_written(job, write))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _until_written(self, job: str, write: Callable[[], Awaitable[object]]) -> None:
+        backoff = Backoff(first=0.2, limit=5.0)
+        for _ in range(TRIES):
+            try:
+                await write()
+            except (StoreUnreachableError, ContendedError) as error:
+                log.warning("job.afterwards_delayed", job_id=job, error=str(error))
+                await self._runtime.clock.sleep(backoff.next())
+            else:
+                return
+        log.error("job.afterwards_lost", job_id=job)

@@ -1,0 +1,76 @@
+"""What a call is answered with, once its job has ended or its caller was held long enough. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from common.catalogue import CatalogueTool
+from common.errors import CANCELLED, OUTCOME_UNKNOWN
+from common.jobs.head import Head
+from common.jobs.state import JobState
+
+JOB = "longhaul/job"
+
+
+def answer_of(state: JobState, body: Any, job: str) -> Mapping[str, Any]:
+    """The tool's result, as stored; `body` is what the record keeps, None when that is nothing.
+
+    Raises:
+        MCPError: The job ended without a result.
+    """
+    if state is JobState.CANCELLED:
+        raise MCPError(CANCELLED, f"job {job} was cancelled", {"job": job})
+    if not isinstance(body, Mapping):
+        raise MCPError(types.INTERNAL_ERROR, f"job {job} is {state}, its result is gone")
+    if state is JobState.COMPLETED:
+        return _result(body, job)
+    if state is JobState.LOST:
+        raise MCPError(OUTCOME_UNKNOWN, str(body["message"]), {"job": job})
+    raise MCPError(int(body["code"]), str(body["message"]), body.get("data"))
+
+
+def _result(body: Mapping[str, Any], job: str) -> Mapping[str, Any]:
+    if body.get("resultType", "complete") == "input_required":
+        raise MCPError(
+            types.INTERNAL_ERROR, f"the tool asked a question that cannot be passed on (job {job})"
+        )
+    return body
+
+
+def tool_error(text: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": text}], "isError": True}
+
+
+def hand_off_answer(tool: CatalogueTool, head: Head, words: str) -> dict[str, Any]:
+    """The answer that carries a job id instead of a result; `words` say how it stands.
+
+    A client that was promised structured content rejects a result without it unless it is an error.
+    """
+    structured = "outputSchema" in tool.definition
+    begin = "Not an error: still running" if structured else "Still running"
+    text = (
+        f"{begin} as job {head.id}: {words}. It goes on by itself and its result is kept. "
+        f"Do not call {tool.name} again for this: that would start a second job. "
+        f"To wait for the result: longhaul jobs wait {head.id} "
+        f"(to stop it: longhaul jobs cancel {head.id})."
+    )
+    answer: dict[str, Any] = {
+        "content": [{"type": "text", "text": text}],
+        "_meta": {JOB: _job(head)},
+    }
+    if structured:
+        answer["isError"] = True
+    return answer
+
+
+def _job(head: Head) -> dict[str, Any]:
+    return {
+        "id": head.id,
+        "tool": head.tool,
+        "state": str(head.state),
+        "queue": head.queue,
+        "priority": head.spec.priority,
+        "tries": head.tries,
+    }

@@ -1,0 +1,110 @@
+"""The MCP endpoint: one ASGI application for clients of every era, mounted at `/mcp`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.runtime import Runtime
+from ingress.catalogue_feed import CatalogueFeed
+from ingress.mcp.afterwards import Afterwards
+from ingress.mcp.call import Calls
+from ingress.mcp.eras import is_handshake
+from ingress.mcp.exchange import KEY, Exchange
+from ingress.mcp.incoming import WAIT_HEADER
+from ingress.mcp.server import LonghaulServer
+from ingress.mcp.sessions import LegacySessions
+from ingress.mcp.subscriptions import ToolListNews
+from ingress.operations.cancel import Cancel
+from ingress.operations.follow import Follower
+from ingress.operations.submit import Submit
+
+_VERSION = b"mcp-protocol-version"
+_METHOD = b"mcp-method"
+_SESSION = b"mcp-session-id"
+_HEADERS = frozenset({_VERSION, _METHOD, _SESSION, WAIT_HEADER})
+
+# These never stream, so the SDK's cheaper JSON mode may answer them. It does not notice a lost
+# client, so a call never goes there.
+_PLAIN = frozenset({b"tools/list", b"server/discover"})
+
+
+class McpEndpoint:
+    """Needs `run()` around its use, and `caller` and `request_id` in the scope's state."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        feed: CatalogueFeed,
+        submit: Submit,
+        follower: Follower,
+        cancel: Cancel,
+    ) -> None:
+        limit = runtime.settings.listen.max_body
+        self._afterwards = Afterwards(runtime, cancel)
+        self._sessions = LegacySessions()
+        self._news = ToolListNews(feed, self._sessions)
+        calls = Calls(runtime, submit, follower, cancel, self._afterwards)
+        self._server = LonghaulServer(feed, calls, self._news)
+        self._managers = (
+            StreamableHTTPSessionManager(self._server, max_request_body_size=limit),
+            StreamableHTTPSessionManager(
+                self._server, json_response=True, max_request_body_size=limit
+            ),
+        )
+        self._streaming, self._plain = (manager.asgi_app for manager in self._managers)
+        self._legacy = RequestBodyLimitMiddleware(self._sessions.handle, limit)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """What was still open when this ends goes on as if it had been handed off."""
+        try:
+            async with (
+                self._managers[0].run(),
+                self._managers[1].run(),
+                self._sessions.run(self._server),
+                asyncio.TaskGroup() as group,
+            ):
+                news = group.create_task(self._news.run())
+                yield
+                self.stop()
+                news.cancel()
+        finally:
+            await self._afterwards.drain()
+
+    def stop(self) -> None:
+        """The process is about to stop: streams without an end of their own end now."""
+        self._news.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _read_headers(scope)
+        exchange = Exchange(
+            caller=scope["state"]["caller"],
+            request_id=scope["state"]["request_id"],
+            session_id=_text(headers.get(_SESSION)),
+            wait=_text(headers.get(WAIT_HEADER)),
+            receive=receive,
+            send=send,
+        )
+        scope[KEY] = exchange
+        await self._app_for(headers)(scope, exchange.receive, exchange.send)
+
+    def _app_for(self, headers: Mapping[bytes, bytes]) -> ASGIApp:
+        if is_handshake(_text(headers.get(_VERSION))):
+            return self._legacy
+        return self._plain if headers.get(_METHOD) in _PLAIN else self._streaming
+
+
+def _read_headers(scope: Scope) -> dict[bytes, bytes]:
+    """The headers that decide here. White space around values, which some parsers leave, goes."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if any(value != value.strip() for _, value in headers):
+        headers = scope["headers"] = [(name, value.strip()) for name, value in headers]
+    return {name: value for name, value in headers if name in _HEADERS}
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

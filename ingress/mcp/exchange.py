@@ -1,0 +1,95 @@
+"""One HTTP request to the MCP endpoint, as seen from in front of the SDK.
+
+The SDK tells a handler nothing, or only a cancellation, when its client goes away. Here `receive`
+and `send` are wrapped, so that the handler can know how: DESIGN 9 makes a difference of it.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.context import ServerRequestContext
+from starlette.types import Message, Receive, Scope, Send
+
+from ingress.caller import Caller
+
+if TYPE_CHECKING:
+    from anyio import Event
+
+    from ingress.mcp.sessions import LegacySession
+
+KEY = "longhaul.exchange"  # in the ASGI scope
+
+
+class Exchange:
+    def __init__(
+        self,
+        *,
+        caller: Caller,
+        request_id: str,
+        session_id: str | None,
+        wait: str | None,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self.caller = caller
+        self.request_id = request_id
+        self.session_id = session_id  # the header, as it came
+        self.wait = wait  # the header x-longhaul-wait, as it came
+        self.session: LegacySession | None = None  # None: 2026-07-28
+        self.cancel_requested: Event | None = None  # set by a legacy notifications/cancelled
+        self.status: int | None = None
+        self.gone = False  # the connection was lost or closed before the response had ended
+        self.on_gone: Callable[[], None] | None = None
+        self.on_sent: Callable[[], None] | None = None  # the whole response went out
+        self.retry_after: float | None = None  # seconds: an error goes out as 503
+        self._complete = False
+        self._receive = receive
+        self._send = send
+
+    @property
+    def cancelled(self) -> bool:
+        """The client said so, of this request or of its whole session."""
+        asked = self.cancel_requested is not None and self.cancel_requested.is_set()
+        return asked or (self.session is not None and self.session.deleted)
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" and not (self._complete or self.gone):
+            self.gone = True
+            if self.on_gone is not None:
+                self.on_gone()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if self.retry_after is not None and _is_json(message):
+                message = _unavailable(message, self.retry_after)
+            self.status = message["status"]
+            await self._send(message)
+            return
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._complete = True
+            if self.on_sent is not None and not self.gone:
+                self.on_sent()
+
+
+def exchange_in(scope: Scope) -> Exchange:
+    exchange: Exchange = scope[KEY]
+    return exchange
+
+
+def exchange_of(ctx: ServerRequestContext[Any, Any]) -> Exchange:
+    if ctx.request is None:
+        raise RuntimeError("served only over HTTP")
+    return exchange_in(ctx.request.scope)
+
+
+def _is_json(start: Message) -> bool:
+    return any(name == b"content-type" and b"json" in value for name, value in start["headers"])
+
+
+def _unavailable(start: Message, after: float) -> Message:
+    header = (b"retry-after", str(math.ceil(after)).encode())
+    return {**start, "status": 503, "headers": [*start["headers"], header]}

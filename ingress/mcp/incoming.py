@@ -1,0 +1,138 @@
+"""A `tools/call` as it came: what of it is ours, and what goes on to the backend. Pure."""
+
+import fnmatch
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+
+from common.config.model import Answering, ClientRule
+
+PRIORITY = "longhaul/priority"
+WAIT = "longhaul/wait"
+WAIT_HEADER = b"x-longhaul-wait"
+LEVELS: tuple[str, ...] = get_args(types.LoggingLevel)  # by severity, the least first
+
+_OURS = ("longhaul/", "io.modelcontextprotocol/")
+_QUESTIONS = ("elicitation", "sampling", "roots")
+_FOREVER = "forever"
+
+Wait = float | None  # seconds; None: until the job has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingCall:
+    tool: str
+    arguments: Mapping[str, Any] | None
+    meta: Mapping[str, Any] = field(default_factory=dict)  # to pass on
+    priority: int | None = None
+    wait: Wait | Literal["unsaid"] = "unsaid"
+    wants_progress: bool = False
+
+
+def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCall:
+    """`params` have the shape that the protocol gives them.
+
+    Raises:
+        MCPError: What the caller said to Longhaul makes no sense (-32602).
+    """
+    raw = params.get("_meta")
+    meta = raw if isinstance(raw, Mapping) else {}
+    return IncomingCall(
+        tool=params["name"],
+        arguments=params.get("arguments"),
+        meta={
+            key: value
+            for key, value in meta.items()
+            if key != "progressToken" and not key.startswith(_OURS)
+        },
+        priority=_priority(meta.get(PRIORITY)),
+        wait=_wait(meta.get(WAIT), wait_header),
+        wants_progress=_is_token(meta.get("progressToken")),
+    )
+
+
+def answerable(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The caller's capabilities as its tools may count on them: no question reaches the caller."""
+    if not any(name in capabilities for name in _QUESTIONS):
+        return capabilities
+    return {name: value for name, value in capabilities.items() if name not in _QUESTIONS}
+
+
+def levels_from(least: str | None) -> frozenset[str]:
+    """The log levels a caller asked for; none when it did not ask."""
+    if least not in LEVELS:
+        return frozenset()
+    return frozenset(LEVELS[LEVELS.index(least) :])
+
+
+def wait_for(
+    call: IncomingCall, client: str | None, answering: Answering, rules: Mapping[str, ClientRule]
+) -> Wait:
+    """How long this caller is held: what the call says, else the client's rule, else the default.
+
+    The rules are patterns for the client's name, in file order; the first that says it counts.
+    """
+    if call.wait != "unsaid":
+        return call.wait
+    found: float | str | None = None
+    if client is not None and rules:
+        found = _rule(client, rules, progress=call.wants_progress)
+    if found is None and call.wants_progress:
+        found = answering.progress_wait
+    if found is None:
+        found = answering.call_wait
+    return None if isinstance(found, str) else found
+
+
+def _rule(
+    client: str, rules: Mapping[str, ClientRule], *, progress: bool
+) -> float | Literal["forever"] | None:
+    for pattern, rule in rules.items():
+        if fnmatch.fnmatchcase(client, pattern):
+            said = rule.call_wait
+            if progress and rule.progress_wait is not None:
+                said = rule.progress_wait
+            if said is not None:
+                return said
+    return None
+
+
+def _priority(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9:
+        return value
+    raise _invalid(f"_meta[{PRIORITY!r}] should be a whole number from 0 to 9")
+
+
+def _wait(value: object, header: str | None) -> Wait | Literal["unsaid"]:
+    if value is not None:
+        said, where = value, f"_meta[{WAIT!r}]"
+    elif header is not None:
+        said, where = _number(header), "the header x-longhaul-wait"
+    else:
+        return "unsaid"
+    if said == _FOREVER:
+        return None
+    if isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said < math.inf:
+        return float(said)
+    raise _invalid(f"{where} should be seconds, or {_FOREVER!r}")
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _invalid(message: str) -> MCPError:
+    return MCPError(types.INVALID_PARAMS, message)
