@@ -1,7 +1,7 @@
 """RabbitMQ killed, missing, blocked: what our links, publisher and consumer make of it."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,7 +14,7 @@ from common.brokers.open import open_broker
 from common.brokers.rabbitmq import broker as rabbit
 from common.clock import SystemClock
 from common.jobs.token import Token, ToolRef, decode_token
-from tests.support.private_rabbit import PrivateRabbit
+from tests.support.private import PrivateServer
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -26,25 +26,19 @@ def token(job: str) -> Token:
     return Token(job=job, generation=1, version=1, tool=TOOL)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateRabbit]:
-    with PrivateRabbit() as rabbit:
-        yield rabbit
-
-
 @pytest.fixture
-async def broker(server: PrivateRabbit) -> AsyncIterator[Broker]:
+async def broker(private_rabbit: PrivateServer) -> AsyncIterator[Broker]:
     async with open_broker(
-        server.url, namespace="lht", queue_type="auto", clock=SystemClock()
+        private_rabbit.url, namespace="lht", queue_type="auto", clock=SystemClock()
     ) as broker:
         yield broker
 
 
-async def kill(server: PrivateRabbit) -> None:
+async def kill(server: PrivateServer) -> None:
     await anyio.to_thread.run_sync(server.kill)
 
 
-async def start(server: PrivateRabbit) -> None:
+async def start(server: PrivateServer) -> None:
     await anyio.to_thread.run_sync(server.start)
 
 
@@ -80,7 +74,7 @@ class Traffic:
 
 
 async def test_what_was_confirmed_arrives_though_the_broker_is_killed(
-    server: PrivateRabbit, broker: Broker
+    private_rabbit: PrivateServer, broker: Broker
 ) -> None:
     traffic = Traffic(broker)
     await broker.publish("held", token("held"), 4)
@@ -90,10 +84,10 @@ async def test_what_was_confirmed_arrives_though_the_broker_is_killed(
             group.start_soon(traffic.consume)
             before = await anext(aiter(holder))
             await until(lambda: len(traffic.received) > 50)
-            await kill(server)
+            await kill(private_rabbit)
             await until(lambda: broker.unreachable_since)
             confirmed = len(traffic.confirmed)
-            await start(server)
+            await start(private_rabbit)
             await until(lambda: len(traffic.confirmed) > confirmed + 50, seconds=20)
             traffic.enough = True
             await until(traffic.all_arrived, seconds=20)
@@ -115,10 +109,10 @@ async def what_was_held_comes_again(broker: Broker, holder: Consumer, before: De
         assert decode_token((await anext(aiter(holder))).raw).job == "next"
 
 
-async def test_a_broker_that_is_down_at_start_is_waited_for(server: PrivateRabbit) -> None:
-    await kill(server)
+async def test_a_broker_that_is_down_at_start_is_waited_for(private_rabbit: PrivateServer) -> None:
+    await kill(private_rabbit)
     async with open_broker(
-        server.url, namespace="lht", queue_type="auto", clock=SystemClock()
+        private_rabbit.url, namespace="lht", queue_type="auto", clock=SystemClock()
     ) as broker:
         assert broker.unreachable_since is not None
         began = time.monotonic()
@@ -130,7 +124,7 @@ async def test_a_broker_that_is_down_at_start_is_waited_for(server: PrivateRabbi
         async with broker.consume("early", 1) as consumer, anyio.create_task_group() as group:
 
             async def publish_when_up() -> None:
-                await start(server)
+                await start(private_rabbit)
                 await until(lambda: broker.unreachable_since is None)
                 await broker.publish("early", token("kept"), 4)
 
@@ -140,13 +134,13 @@ async def test_a_broker_that_is_down_at_start_is_waited_for(server: PrivateRabbi
 
 
 async def test_a_broker_that_confirms_nothing_is_reported_until_it_does(
-    server: PrivateRabbit, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    private_rabbit: PrivateServer, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As under a memory alarm: the connection stays, and nothing is answered."""
     monkeypatch.setattr(rabbit, "PUBLISH_WITHIN", 1.0)
     monkeypatch.setattr(rabbit, "PUBLISH_WITHIN_STALLED", 0.3)
     await broker.declare("blocked")
-    server.pause()
+    private_rabbit.pause()
     try:
         with pytest.raises(BrokerError, match="not confirmed within 1 s"):
             await broker.publish("blocked", token("j1"), 4)
@@ -154,7 +148,7 @@ async def test_a_broker_that_confirms_nothing_is_reported_until_it_does(
         with pytest.raises(BrokerError, match=r"not confirmed within 0.3 s"):
             await broker.publish("blocked", token("j1"), 4)
     finally:
-        server.resume()
+        private_rabbit.resume()
     monkeypatch.undo()
     await broker.publish("blocked", token("j2"), 4)
     assert broker.unreachable_since is None

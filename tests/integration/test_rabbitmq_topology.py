@@ -1,7 +1,7 @@
 """Queues deleted, adopted, fed by strangers: RabbitMQ as other people leave it."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from structlog.testing import capture_logs
+from yarl import URL
 
 from common.brokers.base import Broker, BrokerError, Delivery
 from common.brokers.open import open_broker
@@ -17,8 +18,8 @@ from common.brokers.rabbitmq.survey import survey
 from common.brokers.rabbitmq.topology import Names, names
 from common.clock import SystemClock
 from common.jobs.token import MalformedTokenError, Token, ToolRef, decode_token
-from tests.support.private_rabbit import PrivateRabbit
 from tests.support.rabbitmq import put_raw, remove_namespace
+from tests.support.servers import Shared
 
 pytestmark = pytest.mark.anyio
 
@@ -27,12 +28,6 @@ TOOL = ToolRef(backend="exporter", tool="export_rows", version="1")
 
 def token(job: str) -> Token:
     return Token(job=job, generation=1, version=1, tool=TOOL)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PrivateRabbit]:
-    with PrivateRabbit() as rabbit:
-        yield rabbit
 
 
 @dataclass
@@ -47,14 +42,14 @@ class Place:
 
 
 @pytest.fixture
-async def place(server: PrivateRabbit) -> AsyncIterator[Place]:
+async def place(rabbit: Shared) -> AsyncIterator[Place]:
     namespace = f"lht{uuid.uuid4().hex[:8]}"
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(
-            open_broker(server.url, namespace=namespace, queue_type="auto", clock=SystemClock())
+            open_broker(rabbit.url, namespace=namespace, queue_type="auto", clock=SystemClock())
         )
-        stack.push_async_callback(remove_namespace, server.url, namespace, ["work"])
-        yield Place(url=server.url, names=Names(namespace=namespace), broker=broker)
+        stack.push_async_callback(remove_namespace, rabbit.url, namespace, ["work"])
+        yield Place(url=rabbit.url, names=Names(namespace=namespace), broker=broker)
 
 
 async def test_a_consumer_outlives_the_deletion_of_its_queue(place: Place) -> None:
@@ -168,8 +163,8 @@ async def test_acks_while_a_consumer_is_left_do_not_end_the_connection(place: Pl
     assert lost == []
 
 
-async def test_a_wrong_password_is_said_and_never_shown(server: PrivateRabbit) -> None:
-    wrong = server.url.replace("guest:guest", "guest:s3cr3t")
+async def test_a_wrong_password_is_said_and_never_shown(rabbit: Shared) -> None:
+    wrong = str(URL(rabbit.url).with_password("s3cr3t"))
     with pytest.raises(BrokerError, match="ACCESS_REFUSED") as caught:
         await survey(wrong)
     assert "s3cr3t" not in str(caught.value)
