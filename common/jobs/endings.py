@@ -14,7 +14,7 @@ from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.head import Head, Spec
 from common.jobs.indexes import ALL, owner_index, queue_index
 from common.jobs.state import JobState
-from common.jobs.transitions import LEASE_MS, allow, moves_between, rescue
+from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
 
 RESULT = "result"
 RAW = "raw"
@@ -110,11 +110,17 @@ def cancel(head: Head, reason: str, retention: RetentionMs) -> Change:
     )
 
 
-def let_go(head: Head, retention: RetentionMs) -> Change:
-    """The tool of a cancelled job has ended: slot, claim and lease entry are free."""
+def let_go(head: Head, retention: RetentionMs, *, seen_gone: bool = False) -> Change:
+    """The tool of a cancelled job has ended: slot, claim and lease entry are free.
+
+    With `seen_gone` that rests on the owner's lease, and the commit checks it.
+    """
+    if not head.still_running:
+        raise IllegalMoveError(f"{head.id} is {head.state}; nothing of it runs")
     return Change(
         name="let_go",
         fields={"still_running": 0, "owner": ""},
+        guards=(LeaseGone(head.owner),) if seen_gone else (),
         moves=(Move(owner_index(head.owner), None),),
         due=Due(after=retention.of(head.state, answered=False)),
     )
@@ -122,6 +128,8 @@ def let_go(head: Head, retention: RetentionMs) -> Change:
 
 def keep(head: Head, retention: RetentionMs) -> Change:
     """Held when it ended, and nobody noted that its answer went out: kept like any other."""
+    if not head.terminal:
+        raise IllegalMoveError(f"{head.id} is {head.state}; it has not ended")
     return Change(
         name="kept",
         fields={"handed_off": 1, "holder": ""},

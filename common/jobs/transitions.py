@@ -193,7 +193,8 @@ def rescue(head: Head) -> Change:
 
 def park(head: Head, delay_ms: int, reason: str) -> Change:
     """Not now: the token of the next generation comes back after a delay."""
-    allow(head, JobState.QUEUED)
+    if head.state is not JobState.QUEUED:
+        raise IllegalMoveError(f"{head.id} is {head.state}; only a queued job is parked")
     return Change(
         name="parked",
         fields={
@@ -207,17 +208,23 @@ def park(head: Head, delay_ms: int, reason: str) -> Change:
     )
 
 
-def hand_off(head: Head, reason: str, cancel_after_ms: int | None = None) -> Change:
+def hand_off(
+    head: Head, reason: str, cancel_after_ms: int | None = None, *, seen_gone: bool = False
+) -> Change:
     """Nobody is held for it any more: its id was given out, or its caller was lost.
 
-    `cancel_after_ms`: cancelled then, unless somebody comes for it.
+    `cancel_after_ms`: cancelled then, unless somebody comes for it. With `seen_gone` it rests on
+    the holder's lease, and the commit checks it. What has ended keeps its retention.
     """
+    if head.terminal:
+        raise IllegalMoveError(f"{head.id} is {head.state}; it goes on no more")
     fields: dict[str, Value] = {"handed_off": 1, "holder": ""}
     if cancel_after_ms is not None:
         fields["cancel_at"] = Now(cancel_after_ms)
     return Change(
         name="handed_off",
         fields=fields,
+        guards=(LeaseGone(head.holder),) if seen_gone else (),
         due=_due_of(head),
         facts={"reason": reason},
     )
