@@ -1,0 +1,62 @@
+"""The backend of every path measured: `echo` at once, `hold` after some seconds."""
+
+import asyncio
+import sys
+from typing import Any
+
+import uvicorn
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent, Tool
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+ECHO = Tool(
+    name="echo",
+    description="Says what it was told.",
+    input_schema={
+        "type": "object",
+        "properties": {"text": {"type": "string"}},
+        "required": ["text"],
+    },
+)
+
+
+HOLD = Tool(
+    name="hold",
+    description="Answers after some seconds.",
+    input_schema={"type": "object", "properties": {"seconds": {"type": "number"}}},
+)
+SCHEMAS = {tool.name: tool.input_schema for tool in (ECHO, HOLD)}
+
+
+async def list_tools(_context: ServerRequestContext[Any], _params: Any) -> ListToolsResult:
+    return ListToolsResult(tools=[ECHO, HOLD])
+
+
+async def call_tool(
+    _context: ServerRequestContext[Any], params: CallToolRequestParams
+) -> CallToolResult:
+    arguments = params.arguments or {}
+    await asyncio.sleep(arguments.get("seconds", 0))
+    text = arguments.get("text", "")
+    return CallToolResult(content=[TextContent(type="text", text=text)])
+
+
+def main() -> None:
+    server = Server(
+        "echo",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        get_tool_input_schema=SCHEMAS.get,
+    )
+    server.middleware.clear()
+    manager = StreamableHTTPSessionManager(server)
+    app = Starlette(
+        routes=[Mount("/", app=manager.handle_request)], lifespan=lambda _: manager.run()
+    )
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+
+
+main()
