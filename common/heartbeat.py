@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Mapping
+from importlib.metadata import version as installed_version
 from typing import Any
 
 import structlog
@@ -18,13 +19,15 @@ EVERY = 3.0  # seconds
 class Heartbeat:
     """Beats every 3 s until cancelled, then releases the lease: it counts as gone at once."""
 
-    def __init__(
-        self, runtime: Runtime, lease: str, info: Callable[[], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, runtime: Runtime, lease: str, info: Callable[[], Mapping[str, Any]]) -> None:
         self._runtime = runtime
         self._lease = lease
         self._info = info
-        self._identity = {"host": socket.gethostname(), "pid": os.getpid()}
+        self._identity = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": installed_version("mcp-longhaul"),
+        }
 
     async def run(self) -> None:
         try:

@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common.brokers.base import Broker
 from common.brokers.open import open_broker
@@ -16,6 +16,7 @@ from common.notifier.base import Notifier
 from common.notifier.open import open_notifier
 from common.store.base import JobStore
 from common.store.open import open_store
+from common.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Runtime:
     store: JobStore
     broker: Broker
     notifier: Notifier
+    metrics: Metrics = field(default_factory=Metrics)  # of this process, whatever its roles
 
     @property
     def retention(self) -> RetentionMs:

@@ -13,6 +13,7 @@ from common.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 REFRESH = 30.0  # seconds; hints may be lost
+RETRY = 1.0  # seconds, while the store is away
 
 
 class CatalogueFeed:
@@ -39,18 +40,18 @@ class CatalogueFeed:
     async def run(self) -> None:
         while True:
             self._stale.clear()
-            await self._refresh()
+            patience = REFRESH if await self._refresh() else RETRY
             try:
-                async with asyncio.timeout(REFRESH):
+                async with asyncio.timeout(patience):
                     await self._stale.wait()
             except TimeoutError:
                 continue
 
-    async def _refresh(self) -> None:
+    async def _refresh(self) -> bool:
         try:
             entries = await self._runtime.store.catalogue()
         except StoreUnreachableError:
-            return
+            return False
         fresh = build_catalogue(entries, namespaces=self._runtime.settings.namespaces)
         changed = fresh.digest != self.current.digest
         self.current = fresh
@@ -59,3 +60,4 @@ class CatalogueFeed:
             log.info("catalogue.changed", tools=len(fresh.tools), backends=len(fresh.entries))
             for listener in tuple(self._listeners):
                 listener()
+        return True

@@ -9,6 +9,7 @@ from common.routing.rules import Rules
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.operations.cancel import Cancel
+from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.read import Read
 from ingress.operations.submit import Submit
@@ -21,6 +22,7 @@ class Ingress:
     rules: Rules
     feed: CatalogueFeed
     follower: Follower
+    fleet: FleetFeed
     submit: Submit
     read: Read
     cancel: Cancel
@@ -48,6 +50,7 @@ def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str 
         rules=rules,
         feed=feed,
         follower=follower,
+        fleet=FleetFeed(runtime),
         submit=Submit(runtime, lease, feed, rules, follower),
         read=Read(runtime),
         cancel=Cancel(runtime),

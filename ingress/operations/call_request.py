@@ -40,7 +40,7 @@ def submission_of(
 ) -> Submission:
     """The record to be; everything that decides about it later is frozen here."""
     tool, policy = accepted.tool, accepted.policy
-    repeatable, repeatable_from = _repeatable(tool, policy.repeatable)
+    repeatable, repeatable_from = repeatable_of(tool, policy.repeatable)
     spec = Spec(
         backend=tool.backend,
         backend_tool=tool.backend_tool,
@@ -75,7 +75,7 @@ def submission_of(
     )
 
 
-def _repeatable(tool: CatalogueTool, operator: bool | None) -> tuple[bool, str]:
+def repeatable_of(tool: CatalogueTool, operator: bool | None) -> tuple[bool, str]:
     """The operator's word, else the annotations of a trusted backend, else no (DESIGN 6)."""
     if operator is not None:
         return operator, "operator"

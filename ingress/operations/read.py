@@ -1,5 +1,6 @@
 """Read: records as one caller may see them. No writes."""
 
+import re
 from collections.abc import Sequence
 
 from common.errors import NotFoundError
@@ -13,6 +14,12 @@ from common.store.base import Event, Page
 from ingress.caller import Caller
 
 SCANNED = 2_000  # records looked at for one page of a filtered list
+_CURSOR = re.compile(r"[0-9]{1,17}(\.[0-9]+)?:[0-9a-z]{22}", re.ASCII)
+
+
+def is_cursor(text: str) -> bool:
+    """Something a page may have given out; it comes back from outside."""
+    return _CURSOR.fullmatch(text) is not None
 
 
 class Read:

@@ -6,7 +6,13 @@ import structlog
 
 from common.brokers.base import BrokerError
 from common.catalogue import CatalogueTool
-from common.errors import NotFoundError, RefusedError, StoreUnreachableError
+from common.errors import (
+    InvalidCallError,
+    LonghaulError,
+    NotFoundError,
+    RefusedError,
+    StoreUnreachableError,
+)
 from common.jobs.change import AtLeast, Guard, Note, Refused, Room
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import queue_index, state_index
@@ -23,6 +29,12 @@ from ingress.operations.follow import Follower, Watch
 log = structlog.get_logger(__name__)
 
 FULL_RETRY_AFTER = 5.0  # seconds
+_REFUSALS: dict[type[LonghaulError], str] = {
+    NotFoundError: "unknown_tool",
+    InvalidCallError: "arguments",
+    RefusedError: "full",
+    StoreUnreachableError: "store",
+}
 
 
 class Submit:
@@ -74,6 +86,16 @@ class Submit:
         await asyncio.gather(*self._publishing, return_exceptions=True)
 
     async def _create(self, request: CallRequest, watch: Watch | None) -> tuple[Accepted, Token]:
+        metrics = self._runtime.metrics
+        try:
+            accepted, token = await self._admit(request, watch)
+        except LonghaulError as error:
+            metrics.refusals.labels(reason=_REFUSALS[type(error)]).inc()
+            raise
+        metrics.submissions.labels(tool=accepted.tool.name).inc()
+        return accepted, token
+
+    async def _admit(self, request: CallRequest, watch: Watch | None) -> tuple[Accepted, Token]:
         tool = self.tool(request.tool)
         self._check_arguments(tool, request.arguments)
         policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)

@@ -1,0 +1,146 @@
+"""Every metric, in one place. A label takes its values from a closed set or from configuration.
+
+Two kinds. What the store knows of all processes together is measured when somebody asks an ingress
+for `/metrics`, and is the same on each (take the maximum). What a process counts of its own work is
+a counter or a histogram, and adds up over processes.
+
+`tool` is an exposed name from the catalogue, never a name that a caller made up.
+"""
+
+from enum import StrEnum
+from typing import Literal, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+_WAITS = (0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
+_RUNS = (0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14_400)
+
+
+class CallFault(StrEnum):
+    """How a call to a backend ended when it brought no good result: the label `error`."""
+
+    NOT_STARTED = "not_started"  # provably not run
+    CONNECTION_LOST = "connection_lost"  # it may have run
+    PROTOCOL = "protocol"  # the backend answered with a JSON-RPC error
+    TOOL = "tool"  # a result that reports an error
+    TIMED_OUT = "timed_out"  # one of the job's clocks
+    CANCELLED = "cancelled"
+
+
+DueLabel = Literal[
+    "remove", "keep", "let_go", "fail", "cancel", "publish", "rescue", "hand_off", "leave"
+]
+DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
+
+
+class Metrics:
+    """The metrics of one process, on a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        disable_created_metrics()  # a second series for each one, which nobody reads
+        self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._of_the_fleet()
+        self._of_submissions()
+        self._of_runs()
+        self._of_the_ledger()
+
+    def _of_the_fleet(self) -> None:
+        """Measured at the time of the scrape, by `ingress.operations.survey`."""
+        self.jobs = self._gauge("jobs", "Jobs kept, by state and tool.", "tool", "state")
+        self.queue_waiting = self._gauge("queue_waiting", "Jobs that wait for a slot.", "queue")
+        self.queue_oldest = self._gauge(
+            "queue_oldest_seconds", "Age of the job that has waited longest.", "queue"
+        )
+        self.queue_ready = self._gauge(
+            "queue_ready_tokens", "Tokens that the broker holds ready.", "queue"
+        )
+        self.slots = self._gauge("slots", "Slots of all live workers.", "queue")
+        self.slots_busy = self._gauge("slots_busy", "Slots with a running job.", "queue")
+        self.workers = self._gauge("workers", "Workers with a live lease.")
+        self.replicas = self._gauge(
+            "backend_replicas", "Replicas on live workers, by state.", "backend", "state"
+        )
+        self.store_up = self._gauge("store_up", "1 while the store answers this process.")
+        self.broker_up = self._gauge("broker_up", "1 while the broker takes tokens from it.")
+
+    def _of_submissions(self) -> None:
+        """Counted by an ingress."""
+        self.submissions = self._counter("submissions", "Calls accepted as jobs.", "tool")
+        self.refusals = self._counter(
+            "refusals",
+            "Calls not accepted.",
+            "reason",  # unknown_tool | arguments | full | store
+        )
+        self.hand_offs = self._counter(
+            "hand_offs", "Held calls that were answered with a job id.", "tool"
+        )
+
+    def _of_runs(self) -> None:
+        """Counted by a worker."""
+        self.wait_seconds = self._histogram(
+            "job_wait_seconds", "From submission to the first start.", _WAITS, "tool"
+        )
+        self.run_seconds = self._histogram(
+            "job_run_seconds", "One run, from its claim to its end.", _RUNS, "tool"
+        )
+        self.settled = self._counter(
+            "runs_settled", "Runs that ended, by the state they left.", "tool", "state"
+        )
+        self.backend_calls = self._counter(
+            "backend_calls", "Calls written to a backend.", "tool", "backend"
+        )
+        self.backend_errors = self._counter(
+            "backend_errors",
+            "Calls without a good result; `error` is a CallFault.",
+            "tool",
+            "backend",
+            "error",
+        )
+        self.progress_relayed = self._counter(
+            "progress_relayed", "Progress notes that were passed on."
+        )
+
+    def _of_the_ledger(self) -> None:
+        """Counted by every process that reconciles, and by workers that drop a token."""
+        self.due_actions = self._counter(
+            "due_actions", "What the due sweep did; `action` is a DueLabel.", "action"
+        )
+        for action in get_args(DueLabel):
+            self.due_actions.labels(action=action)
+        self.tokens_dropped = self._counter(
+            "tokens_dropped", "Tokens acked without a run; `reason` is a DropReason.", "reason"
+        )
+        for reason in get_args(DropReason):
+            self.tokens_dropped.labels(reason=reason)
+
+    def describe(self, *, version: str, role: str) -> None:
+        """Name the process: one `longhaul_build_info` with its version and role."""
+        info = Info("longhaul_build", "This process.", registry=self.registry)
+        info.info({"version": version, "role": role})
+
+    def text(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"longhaul_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"longhaul_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(f"longhaul_{name}", text, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,96 @@
+"""A job as the REST interface shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from common.jobs.head import Head
+from common.jobs.state import JobState
+from common.wire import load_json
+from ingress.api.shapes import Job, JobError, Progress
+from ingress.ingress import Ingress
+from ingress.operations.explain import Situation, waiting_because, why
+
+_IN_LINE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.HELD})
+
+
+async def show_job(ingress: Ingress, head: Head, *, whole: bool = True) -> Job:
+    """With its result or error when `whole`. Raises: StoreUnreachableError."""
+    ended = head.terminal and whole
+    raw = await ingress.read.result(head) if ended else None
+    return job_shape(head, await situation_of(ingress, head), _Ended.of(head, raw))
+
+
+async def show_jobs(ingress: Ingress, heads: Sequence[Head]) -> list[Job]:
+    return [await show_job(ingress, head, whole=False) for head in heads]
+
+
+async def situation_of(ingress: Ingress, head: Head) -> Situation:
+    """What decides about it now. Raises: StoreUnreachableError."""
+    return Situation(
+        now=round(ingress.runtime.clock.now() * 1000),
+        fleet=await ingress.fleet.now(),
+        position=await ingress.read.position(head) if head.state in _IN_LINE else None,
+        broker_down_since=ingress.runtime.broker.unreachable_since,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    result: Any = None
+    error: JobError | None = None
+
+    @classmethod
+    def of(cls, head: Head, raw: bytes | None) -> "_Ended":
+        if raw is None:
+            return cls()
+        body = load_json(raw)
+        if head.state is JobState.COMPLETED:
+            return cls(result=body)
+        return cls(error=JobError.model_validate(body))
+
+
+def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
+    spec = head.spec
+    return Job(
+        id=head.id,
+        tool=head.tool,
+        state=head.state,
+        priority=spec.priority,
+        queue=head.queue,
+        caller=head.caller,
+        tries=head.tries,
+        attempts=spec.attempts,
+        repeatable=spec.repeatable,
+        created_at=rfc3339(head.created_at),
+        started_at=rfc3339_or_none(head.started_at),
+        finished_at=rfc3339_or_none(head.finished_at),
+        progress=_progress(head.progress),
+        waiting_because=waiting_because(head, situation),
+        reason=why(head, situation),
+        still_running=head.still_running,
+        tool_error=head.tool_error,
+        result=ended.result,
+        error=ended.error,
+        replay_of=spec.replay_of or None,
+    )
+
+
+def rfc3339(ms: float) -> str:
+    return (
+        datetime.fromtimestamp(ms / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
+
+
+def rfc3339_or_none(ms: float) -> str | None:
+    return rfc3339(ms) if ms else None
+
+
+def _progress(noted: str) -> Progress | None:
+    if not noted:
+        return None
+    value, total, message = load_json(noted.encode())
+    return Progress(value=value, total=total, message=message)

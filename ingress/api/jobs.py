@@ -1,0 +1,131 @@
+"""`/v1/jobs`: submit, look, wait, cancel."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from common.errors import NotFoundError
+from common.jobs.state import JobState
+from ingress.api.access import CurrentCaller, TheIngress
+from ingress.api.event_stream import EVENT_STREAM, stream_of
+from ingress.api.job_view import rfc3339, show_job, show_jobs
+from ingress.api.shapes import Job, JobEvent, JobEvents, Jobs, NewJob, Wait
+from ingress.errors import (
+    MALFORMED,
+    MEDIA_TYPE,
+    NO_RESULT,
+    NOT_FINISHED,
+    request_id_of,
+    respond,
+)
+from ingress.operations.call_request import CallRequest
+from ingress.operations.read import is_cursor
+from ingress.operations.wait import wait_for_end
+
+_PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
+_ACCEPTED: dict[str, Any] = {"model": Job, "description": "It has not ended yet"}
+
+router = APIRouter(
+    prefix="/jobs", tags=["jobs"], responses=dict.fromkeys((404, 422, 503), _PROBLEM)
+)
+
+
+@router.post("", status_code=202, responses={200: {"model": Job}})
+async def submit_job(
+    body: NewJob, request: Request, response: Response, ingress: TheIngress, caller: CurrentCaller
+) -> Job:
+    """Accept a call as a job; it is durable when this answers. 200 if it has ended already."""
+    accepted = await ingress.submit.accept(
+        CallRequest(
+            tool=body.tool,
+            arguments=body.arguments,
+            caller=caller.name,
+            request_id=request_id_of(request),
+            priority=body.priority,
+        )
+    )
+    head = await wait_for_end(
+        *(ingress.follower, ingress.read, ingress.runtime.clock),
+        *(accepted.job, caller, body.wait),
+    )
+    response.headers["location"] = f"/v1/jobs/{head.id}"
+    if head.terminal:
+        response.status_code = 200
+    return await show_job(ingress, head)
+
+
+@router.get("", response_model=Jobs)
+async def list_jobs(
+    ingress: TheIngress,
+    caller: CurrentCaller,
+    state: JobState | None = None,
+    tool: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: str | None = None,
+) -> Jobs | Response:
+    """The newest first, without results. A page may be short and still have a cursor."""
+    if cursor is not None and not is_cursor(cursor):
+        return respond(MALFORMED.saying("cursor is not one that a page gave out"))
+    page = await ingress.read.list(caller, limit=limit, cursor=cursor, state=state, tool=tool)
+    return Jobs(jobs=await show_jobs(ingress, page.heads), cursor=page.cursor)
+
+
+@router.get("/{job_id}")
+async def get_job(job_id: str, ingress: TheIngress, caller: CurrentCaller, wait: Wait = 0) -> Job:
+    """One job, at its end or after `wait` seconds, whichever is first."""
+    head = await wait_for_end(
+        ingress.follower, ingress.read, ingress.runtime.clock, job_id, caller, wait
+    )
+    return await show_job(ingress, head)
+
+
+@router.delete("/{job_id}", status_code=202, responses={200: {"model": Job}})
+async def cancel_job(
+    job_id: str, response: Response, ingress: TheIngress, caller: CurrentCaller
+) -> Job:
+    """Cancelled at once for everybody who looks. 200, and no change, if it had ended already."""
+    head = await ingress.read.head(job_id, caller)
+    if not await ingress.cancel.cancel(head.id, f"cancelled by {caller.name}"):
+        response.status_code = 200
+    return await show_job(ingress, await ingress.read.head(job_id, caller))
+
+
+@router.get("/{job_id}/result", response_class=Response, responses={409: _PROBLEM})
+async def get_result(
+    job_id: str, request: Request, ingress: TheIngress, caller: CurrentCaller
+) -> Response:
+    """The tool's result, byte for byte; a problem with the job's state where there is none."""
+    head = await ingress.read.head(job_id, caller)
+    request_id = request_id_of(request)
+    more: dict[str, Any] = {"job": head.id, "state": head.state}
+    if not head.terminal:
+        return respond(replace(NOT_FINISHED, detail=f"it is {head.state}", more=more), request_id)
+    raw = await ingress.read.result(head)
+    if head.state is JobState.COMPLETED:
+        if raw is None:
+            raise NotFoundError(f"no job {job_id}")  # removed in this very moment
+        return Response(raw, media_type="application/json")
+    more["error"] = None if raw is None else orjson.loads(raw)
+    return respond(replace(NO_RESULT, detail=head.reason, more=more), request_id)
+
+
+@router.get(
+    "/{job_id}/events",
+    response_model=JobEvents,
+    responses={200: {"content": {EVENT_STREAM: {}}}},
+)
+async def get_events(
+    job_id: str, request: Request, ingress: TheIngress, caller: CurrentCaller
+) -> JobEvents | Response:
+    """What happened to it so far. As `text/event-stream`: the job after each change, to its end."""
+    head = await ingress.read.head(job_id, caller)
+    if EVENT_STREAM in request.headers.get("accept", ""):
+        return stream_of(ingress, head.id, caller, request_id_of(request))
+    events = await ingress.read.events(head)
+    return JobEvents(
+        events=[
+            JobEvent(at=rfc3339(each.at), name=each.name, facts=dict(each.facts)) for each in events
+        ]
+    )

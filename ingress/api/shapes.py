@@ -1,0 +1,165 @@
+"""The JSON of the REST interface. Fields are added, never renamed."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.jobs.state import JobState
+
+Priority = Annotated[int, Field(ge=0, le=9, description="0 to 9; the highest starts first")]
+LONGEST_WAIT = 300  # seconds of one request
+Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT, description="seconds to wait for the end")]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NewJob(Shape):
+    """One tool call."""
+
+    tool: str = Field(description="as `/v1/tools` names it", examples=["exporter__export_rows"])
+    arguments: dict[str, Any] | None = Field(default=None, examples=[{"rows": 100}])
+    priority: Priority | None = Field(default=None, description="0 to 9; default: the tool's")
+    wait: Wait = Field(default=0, description="seconds to wait for the end before answering")
+
+
+class Progress(Shape):
+    value: float
+    total: float | None = None
+    message: str | None = None
+
+
+class JobError(Shape):
+    """A JSON-RPC error object."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    code: int
+    message: str
+    data: Any = None
+
+
+class Job(Shape):
+    id: str
+    tool: str
+    state: JobState
+    priority: int
+    queue: str
+    caller: str
+    tries: int = Field(description="runs that count against the limit")
+    attempts: int = Field(description="that limit")
+    repeatable: bool = Field(description="whether it may run again when its worker dies")
+    created_at: str = Field(description="RFC 3339")
+    started_at: str | None = Field(description="start of the newest run")
+    finished_at: str | None
+    progress: Progress | None
+    waiting_because: str | None = Field(description="why it does not run yet; null otherwise")
+    reason: str = Field(description="why it is where it is, in one sentence")
+    still_running: bool = Field(description="cancelled, but the tool has not let go yet")
+    tool_error: bool = Field(description="the tool's own result says that it failed")
+    result: Any = Field(default=None, description="the tool's result, verbatim; not in lists")
+    error: JobError | None = Field(default=None, description="why there is no result")
+    input_requests: list[dict[str, Any]] | None = None
+    replay_of: str | None = None
+
+
+class Jobs(Shape):
+    jobs: list[Job]
+    cursor: str | None = Field(description="pass it on for the next page; null: there is none")
+
+
+class JobEvent(Shape):
+    at: str
+    name: str
+    facts: dict[str, Any]
+
+
+class JobEvents(Shape):
+    events: list[JobEvent]
+
+
+class Tool(Shape):
+    name: str
+    backend: str
+    title: str | None
+    description: str | None
+    queue: str
+    priority: int
+    repeatable: bool
+    version: str = Field(description="digest of its definition")
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None
+    annotations: dict[str, Any] | None
+
+
+class Tools(Shape):
+    tools: list[Tool]
+
+
+class Queue(Shape):
+    name: str
+    waiting: int
+    oldest_seconds: float | None = Field(description="how long the oldest has waited")
+    running: int = Field(description="busy slots of all live workers")
+    slots: int
+    workers: int
+    ready_tokens: int | None = Field(description="at the broker; null: no such queue, or no broker")
+
+
+class Queues(Shape):
+    queues: list[Queue]
+    broker_unreachable_since: str | None
+
+
+class WorkerSlots(Shape):
+    slots: int
+    busy: int
+
+
+class Worker(Shape):
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: str | None
+    last_beat_at: str | None
+    queues: dict[str, WorkerSlots]
+    backends: dict[str, str] = Field(description="backend: how many of its replicas are ready")
+    address: str | None
+
+
+class Workers(Shape):
+    workers: list[Worker]
+
+
+class ReplicaOnWorker(Shape):
+    worker: str
+    host: str
+    state: str
+    since: str | None
+    protocol_version: str | None
+    in_flight: int
+    restarts: int
+    pid: int | None
+    url: str | None
+    last_error: str | None
+    last_stderr: str | None
+
+
+class Backend(Shape):
+    name: str
+    state: str = Field(description="ready | degraded | down | starting | no worker | disabled")
+    transport: str | None
+    tools: int = Field(description="in the catalogue; they stay while no worker is up")
+    replicas: list[ReplicaOnWorker]
+
+
+class Backends(Shape):
+    backends: list[Backend]
+    collisions: list[str] = Field(description="tools that are not shown, and why")
+
+
+class Readiness(Shape):
+    status: str = Field(description="ready | not ready")
+    reasons: list[str]
+    warnings: list[str]

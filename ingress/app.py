@@ -1,0 +1,85 @@
+"""The HTTP surface: the door, then MCP at `/mcp`, REST under `/v1`, health, metrics and docs."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+from fastapi import APIRouter, FastAPI
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from common.runtime import Runtime
+from ingress.api import fleet, health, jobs, worker_health
+from ingress.api.access import KEYS
+from ingress.auth import Admission, Door
+from ingress.errors import handle_errors
+from ingress.ingress import Ingress
+from ingress.mcp.endpoint import McpEndpoint
+
+_ABOUT = (
+    "Longhaul makes any MCP server's slow tools durable: a call becomes a job, a queue carries it, "
+    "a worker runs it. Agents use `/mcp`; this is the interface for everybody else."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The ASGI application, and what must run beside it."""
+
+    door: Door
+    api: FastAPI
+    mcp: McpEndpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.door(scope, receive, send)
+
+    def running(self) -> AbstractAsyncContextManager[object]:
+        """What the MCP sessions live in; open while requests are served."""
+        return self.mcp.run()
+
+
+def create_app(ingress: Ingress) -> App:
+    mcp = McpEndpoint(
+        ingress.runtime, ingress.feed, ingress.submit, ingress.follower, ingress.cancel
+    )
+    api = create_api(ingress)
+    # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`; first, as the hottest.
+    api.router.routes.insert(0, Route("/mcp", endpoint=mcp, include_in_schema=False))
+    return App(door=_door(api, ingress.runtime, ingress.local_key), api=api, mcp=mcp)
+
+
+def create_api(ingress: Ingress) -> FastAPI:
+    """Everything but MCP."""
+    api = _fastapi()
+    api.state.ingress = ingress
+    api.state.broker_reached = False
+    v1 = APIRouter(prefix="/v1", dependencies=KEYS)
+    v1.include_router(jobs.router)
+    v1.include_router(fleet.router)
+    api.include_router(v1)
+    api.include_router(health.router)
+    return api
+
+
+def create_worker_app(runtime: Runtime) -> Door:
+    """What a worker with a port serves: health and its own metrics, under the same rules."""
+    api = _fastapi()
+    api.state.runtime = runtime
+    api.include_router(worker_health.router)
+    return _door(api, runtime, "")
+
+
+def _fastapi() -> FastAPI:
+    api = FastAPI(
+        title="Longhaul",
+        version=installed_version("mcp-longhaul"),
+        description=_ABOUT,
+        redoc_url=None,
+    )
+    handle_errors(api)
+    return api
+
+
+def _door(api: FastAPI, runtime: Runtime, local_key: str) -> Door:
+    listen = runtime.settings.listen
+    return Door(api, admission=Admission(listen, local_key), max_body=listen.max_body)

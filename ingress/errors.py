@@ -1,0 +1,213 @@
+"""Errors over HTTP: one table from what went wrong to problem+json with a stable `type`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from common.errors import (
+    InvalidCallError,
+    LonghaulError,
+    NotFoundError,
+    RefusedError,
+    StoreUnreachableError,
+)
+from common.ledger import ContendedError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+STORE_RETRY_AFTER = 5  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """RFC 9457. `name` makes the type, and never changes once it was released."""
+
+    name: str
+    status: int
+    title: str
+    detail: str = ""
+    retry_after: float | None = None  # seconds
+    more: Mapping[str, Any] | None = None  # members of this type alone
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def type(self) -> str:
+        return f"urn:longhaul:error:{self.name}"
+
+    def saying(self, detail: str, retry_after: float | None = None) -> "Problem":
+        return replace(self, detail=detail, retry_after=retry_after or self.retry_after)
+
+
+UNAUTHORIZED = Problem(
+    name="unauthorized",
+    status=401,
+    title="An API key is needed",
+    detail="Send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
+    headers={"www-authenticate": "Bearer"},
+)
+FOREIGN_ORIGIN = Problem(
+    name="foreign-origin",
+    status=403,
+    title="This Origin may not call Longhaul",
+    detail="A web page of another host sent this; LONGHAUL_ALLOWED_ORIGINS lists who may.",
+)
+MISDIRECTED = Problem(
+    name="misdirected",
+    status=421,
+    title="This Host is not served here",
+    detail="Without an API key only loopback names are; see LONGHAUL_ALLOWED_HOSTS.",
+)
+TOO_LARGE = Problem(name="too-large", status=413, title="The request body is too large")
+NOT_FOUND = Problem(name="not-found", status=404, title="No such thing")
+WRONG_METHOD = Problem(name="wrong-method", status=405, title="This method is not served here")
+MALFORMED = Problem(name="malformed", status=400, title="The request could not be read")
+INVALID_REQUEST = Problem(
+    name="invalid-request", status=422, title="The request does not fit this address"
+)
+INVALID_ARGUMENTS = Problem(
+    name="invalid-arguments", status=422, title="The arguments do not fit the tool"
+)
+NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
+NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
+REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
+FULL = Problem(name="full", status=429, title="The queue is full")
+STORE_UNREACHABLE = Problem(
+    name="store-unreachable",
+    status=503,
+    title="The store does not answer",
+    retry_after=STORE_RETRY_AFTER,
+)
+CONTENDED = Problem(
+    name="contended", status=503, title="The job kept changing; ask again", retry_after=1
+)
+INTERNAL = Problem(
+    name="internal",
+    status=500,
+    title="Longhaul failed",
+    detail="This is a fault of Longhaul's own; its log has it under the request id.",
+)
+PROBLEMS = (
+    *(UNAUTHORIZED, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD, MALFORMED),
+    *(INVALID_REQUEST, INVALID_ARGUMENTS, NOT_FINISHED, NO_RESULT, REFUSED, FULL),
+    *(STORE_UNREACHABLE, CONTENDED, INTERNAL),
+)
+
+
+def problem_of(error: LonghaulError | ContendedError) -> Problem:
+    """What a caller is told about an error; never more than its own words."""
+    text = str(error)
+    match error:
+        case NotFoundError():
+            return NOT_FOUND.saying(text)
+        case InvalidCallError():
+            return INVALID_ARGUMENTS.saying(text)
+        case RefusedError(retry_after=None):
+            return REFUSED.saying(text)
+        case RefusedError(retry_after=seconds):
+            return FULL.saying(text, seconds)
+        case StoreUnreachableError():
+            return STORE_UNREACHABLE.saying("nobody can tell now; try again soon")
+        case ContendedError():
+            return CONTENDED
+        case _:
+            return INTERNAL
+
+
+def body_of(problem: Problem, request_id: str = "") -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+    }
+    if problem.detail:
+        body["detail"] = problem.detail
+    if request_id:
+        body["request_id"] = request_id
+    return body | dict(problem.more or {})
+
+
+def respond(problem: Problem, request_id: str = "") -> Response:
+    headers = dict(problem.headers or {})
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(problem.retry_after)))
+    return Response(
+        orjson.dumps(body_of(problem, request_id)),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def handle_errors(app: FastAPI) -> None:
+    """The only place where an exception becomes an HTTP answer."""
+    app.add_exception_handler(LonghaulError, _ours)
+    app.add_exception_handler(ContendedError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def request_id_of(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LonghaulError | ContendedError)  # noqa: S101 - registered for these
+    return respond(problem_of(error), request_id_of(request))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this
+    details = error.errors()
+    if any(each["type"] == "json_invalid" for each in details):
+        return respond(MALFORMED.saying("the body is not JSON"), request_id_of(request))
+    if any(each["loc"] == ("body",) for each in details) and not _says_json(request):
+        words = "send the body with the header Content-Type: application/json"
+        return respond(MALFORMED.saying(words), request_id_of(request))
+    problem = replace(INVALID_REQUEST, detail=_places(details), more={"errors": _listed(details)})
+    return respond(problem, request_id_of(request))
+
+
+def _says_json(request: Request) -> bool:
+    return "json" in request.headers.get("content-type", "")
+
+
+def _listed(details: Sequence[Any]) -> list[dict[str, str]]:
+    """Where and why, without what was sent: that may be a secret."""
+    return [
+        {"at": ".".join(str(step) for step in each["loc"]), "message": str(each["msg"])}
+        for each in details
+    ]
+
+
+def _places(details: Sequence[Any]) -> str:
+    return "; ".join(f"{each['at']}: {each['message']}" for each in _listed(details))
+
+
+_BY_STATUS = {
+    400: MALFORMED,
+    404: NOT_FOUND,
+    405: WRONG_METHOD,
+    413: TOO_LARGE,
+}
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this
+    known = _BY_STATUS.get(error.status_code)
+    if known is None:
+        title = str(error.detail) or "The request failed"
+        known = Problem(name=f"http-{error.status_code}", status=error.status_code, title=title)
+    return respond(replace(known, headers=error.headers), request_id_of(request))
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("request.failed", path=request.url.path, exc_info=error)
+    return respond(INTERNAL, request_id_of(request))

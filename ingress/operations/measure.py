@@ -1,0 +1,69 @@
+"""Measure: the metrics that the store knows, brought up to date when somebody asks for them."""
+
+from common.errors import StoreUnreachableError
+from common.jobs.state import JobState
+from common.telemetry.metrics import Metrics
+from ingress.ingress import Ingress
+from ingress.operations.fleet import Fleet
+from ingress.operations.survey import (
+    REPLICA_STATES,
+    QueueState,
+    jobs_by_tool,
+    queue_names,
+    queue_states,
+)
+
+
+async def measure(ingress: Ingress) -> None:
+    """Without the store the old values are dropped: a number that may be wrong is not told."""
+    runtime, metrics = ingress.runtime, ingress.runtime.metrics
+    metrics.broker_up.set(runtime.broker.unreachable_since is None)
+    catalogue = ingress.feed.current
+    try:
+        fleet = await ingress.fleet.now()
+        queues = await queue_states(runtime, queue_names(ingress.rules, catalogue, fleet))
+        jobs = await jobs_by_tool(runtime.store, catalogue.tools)
+    except StoreUnreachableError:
+        metrics.store_up.set(0)
+        _forget(metrics)
+        return
+    metrics.store_up.set(1)
+    _forget(metrics)
+    _jobs(metrics, jobs)
+    _queues(metrics, queues, fleet, runtime.clock.now())
+    _fleet(metrics, fleet, {entry.backend for entry in catalogue.entries})
+
+
+def _forget(metrics: Metrics) -> None:
+    """A queue or a tool that is gone leaves no last value behind."""
+    for gauge in (
+        *(metrics.jobs, metrics.queue_waiting, metrics.queue_oldest, metrics.queue_ready),
+        *(metrics.slots, metrics.slots_busy, metrics.replicas),
+    ):
+        gauge.clear()
+
+
+def _jobs(metrics: Metrics, jobs: list[tuple[str, JobState, int]]) -> None:
+    for tool, state, count in jobs:
+        metrics.jobs.labels(tool=tool, state=state).set(count)
+
+
+def _queues(metrics: Metrics, queues: list[QueueState], fleet: Fleet, now: float) -> None:
+    for queue in queues:
+        age = 0.0 if queue.oldest_at is None else max(0.0, now - queue.oldest_at / 1000)
+        metrics.queue_waiting.labels(queue=queue.name).set(queue.waiting)
+        metrics.queue_oldest.labels(queue=queue.name).set(age)
+        if queue.ready_tokens is not None:
+            metrics.queue_ready.labels(queue=queue.name).set(queue.ready_tokens)
+        slots = fleet.slots(queue.name)
+        metrics.slots.labels(queue=queue.name).set(slots.slots)
+        metrics.slots_busy.labels(queue=queue.name).set(slots.busy)
+
+
+def _fleet(metrics: Metrics, fleet: Fleet, backends: set[str]) -> None:
+    metrics.workers.set(sum(1 for _ in fleet.workers))
+    for backend in sorted(backends):
+        replicas = fleet.replicas(backend)
+        for state in REPLICA_STATES:
+            count = sum(1 for replica in replicas if replica.state == state)
+            metrics.replicas.labels(backend=backend, state=state).set(count)

@@ -1,0 +1,79 @@
+"""The survey: what the store, the broker and the fleet say together, for people and for metrics."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from common.brokers.base import BrokerError
+from common.catalogue import Catalogue
+from common.jobs.indexes import PRIORITY_STEP, queue_index, tool_state_index
+from common.jobs.state import JobState
+from common.routing.rules import Rules
+from common.runtime import Runtime
+from common.store.base import JobStore
+from ingress.operations.fleet import Fleet
+
+REPLICA_STATES = ("starting", "ready", "backoff", "stopped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    name: str
+    waiting: int
+    oldest_at: int | None  # ms: when the job that has waited longest was created
+    ready_tokens: int | None  # None: no such queue, or no broker
+
+
+def queue_names(rules: Rules, catalogue: Catalogue, fleet: Fleet) -> list[str]:
+    """Every queue that the configuration, the catalogue or a live worker knows."""
+    names = set(rules.queue_backends())
+    names |= {queue for worker in fleet.workers for queue in worker.queues}
+    names |= {
+        rules.for_tool(tool.name, tool.backend, tool.backend_tool).queue
+        for tool in catalogue.tools.values()
+    }
+    return sorted(names)
+
+
+async def queue_states(runtime: Runtime, queues: Sequence[str]) -> list[QueueState]:
+    """Raises: StoreUnreachableError."""
+    waiting = await runtime.store.counts([queue_index(queue) for queue in queues])
+    return [
+        QueueState(
+            name=queue,
+            waiting=count,
+            oldest_at=await _oldest(runtime.store, queue) if count else None,
+            ready_tokens=await _ready(runtime, queue),
+        )
+        for queue, count in zip(queues, waiting, strict=True)
+    ]
+
+
+async def _oldest(store: JobStore, queue: str) -> int | None:
+    """The index is sorted by priority, then age: the oldest is the first of one priority."""
+    found: list[int] = []
+    priority = 9
+    while priority >= 0:
+        band = f"{(9 - priority) * PRIORITY_STEP}:"
+        page = await store.page(queue_index(queue), limit=1, cursor=band, newest_first=False)
+        if not page.heads:
+            break
+        found.append(page.heads[0].created_at)
+        priority = page.heads[0].spec.priority - 1
+    return min(found, default=None)
+
+
+async def _ready(runtime: Runtime, queue: str) -> int | None:
+    if runtime.broker.unreachable_since is not None:
+        return None
+    try:
+        depth = await runtime.broker.depth(queue)
+    except BrokerError:
+        return None
+    return None if depth is None else depth.ready
+
+
+async def jobs_by_tool(store: JobStore, tools: Iterable[str]) -> list[tuple[str, JobState, int]]:
+    """How many jobs each tool of the catalogue has in each state. Raises: StoreUnreachableError."""
+    pairs = [(tool, state) for tool in tools for state in JobState]
+    counts = await store.counts([tool_state_index(tool, state) for tool, state in pairs])
+    return [(*pair, count) for pair, count in zip(pairs, counts, strict=True)]
