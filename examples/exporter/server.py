@@ -1,6 +1,7 @@
 """The exporter's tools, over stdio: an ordinary MCP server that knows nothing of Longhaul."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -114,6 +115,44 @@ def _answer(written: Written, format_: Format) -> CallToolResult:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call, and where its file goes."""
+
+    ctx: Context
+    output: Path
+    destination: str
+
+
+async def _export(
+    call: Call,
+    dataset: DatasetName,
+    format: Format,  # noqa: A002 - as the argument is named
+    where: WhereClause,
+    rows_per_second: float | None,
+) -> CallToolResult:
+    table = _load(dataset)
+    rows = _matching(table, where)
+
+    async def progress(done: int, total: int) -> None:
+        await call.ctx.report_progress(done, total, f"{done:,} of {total:,} rows")
+
+    try:
+        written = await write_rows(
+            folder_within(call.output, call.destination) / file_name(dataset, format, where),
+            table.columns,
+            rows,
+            format,
+            rows_per_second=rows_per_second,
+            progress=progress,
+        )
+    except OutsideFolder as outside:
+        raise ToolError(str(outside)) from outside
+    except OSError as trouble:
+        raise ToolError(f"cannot write the export: {trouble.strerror}") from trouble
+    return _answer(written, format)
+
+
 def build_server(output: Path) -> MCPServer:
     """The server; every file it writes is below `output`."""
     server = MCPServer(
@@ -148,26 +187,8 @@ def build_server(output: Path) -> MCPServer:
         ] = "",
     ) -> Annotated[CallToolResult, Export]:
         """Export a data set's rows to a file; a long one tells how far it is."""
-        table = _load(dataset)
-        rows = _matching(table, where)
-
-        async def progress(done: int, total: int) -> None:
-            await ctx.report_progress(done, total, f"{done:,} of {total:,} rows")
-
-        try:
-            written = await write_rows(
-                folder_within(output, destination) / file_name(dataset, format, where),
-                table.columns,
-                rows,
-                format,
-                rows_per_second=rows_per_second,
-                progress=progress,
-            )
-        except OutsideFolder as outside:
-            raise ToolError(str(outside)) from outside
-        except OSError as trouble:
-            raise ToolError(f"cannot write the export: {trouble.strerror}") from trouble
-        return _answer(written, format)
+        call = Call(ctx=ctx, output=output, destination=destination)
+        return await _export(call, dataset, format, where, rows_per_second)
 
     return server
 

@@ -54,8 +54,7 @@ def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
     assert "there is no file" in problem.message
 
 
-def test_all_mistakes_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
-    text = """\
+MISTAKEN = """\
 listen: {prot: 1}
 brocker_url: x
 defaults: {replicas: zero}
@@ -78,30 +77,34 @@ tools:
 clients: {z: {call_wait: abc}}
 retention: {dead: true}
 """
+MISTAKES = {
+    (1, "listen.prot"),
+    (2, "brocker_url"),
+    (3, "defaults.replicas"),
+    (6, "mcpServers.a b"),
+    (9, "mcpServers.exporter.commnd"),
+    (10, "mcpServers.exporter.type"),
+    (11, "mcpServers.exporter.health.interval"),
+    (12, "mcpServers.exporter.env.A"),
+    (13, "mcpServers.c"),
+    (14, "mcpServers.d.url"),
+    (15, "mcpServers.e"),
+    (16, "mcpServers.f"),
+    (17, "mcpServers.g"),
+    (19, "tools.x*.timeout.run"),
+    (19, "tools.x*.priority"),
+    (20, "clients.z.call_wait"),
+    (21, "retention.dead"),
+    (None, "listen.port"),
+    (None, "queues"),
+    (None, "nope"),
+}
+
+
+def test_all_mistakes_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
     environ = {"LONGHAUL_LISTEN__PORT": "abc", "LONGHAUL_QUEUES": "{a: ["}
-    problems = refused(tmp_path, text, environ, {"nope": 1})
-    assert lines(problems) == {
-        (1, "listen.prot"),
-        (2, "brocker_url"),
-        (3, "defaults.replicas"),
-        (6, "mcpServers.a b"),
-        (9, "mcpServers.exporter.commnd"),
-        (10, "mcpServers.exporter.type"),
-        (11, "mcpServers.exporter.health.interval"),
-        (12, "mcpServers.exporter.env.A"),
-        (13, "mcpServers.c"),
-        (14, "mcpServers.d.url"),
-        (15, "mcpServers.e"),
-        (16, "mcpServers.f"),
-        (17, "mcpServers.g"),
-        (19, "tools.x*.timeout.run"),
-        (19, "tools.x*.priority"),
-        (20, "clients.z.call_wait"),
-        (21, "retention.dead"),
-        (None, "listen.port"),
-        (None, "queues"),
-        (None, "nope"),
-    }
+    problems = refused(tmp_path, MISTAKEN, environ, {"nope": 1})
+    assert lines(problems) == MISTAKES
     nearest = {problem.key: problem.nearest for problem in problems if problem.nearest}
     assert nearest == {
         "listen.prot": "port",
