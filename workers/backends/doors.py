@@ -70,20 +70,13 @@ class ProcessDoor:
     async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
         self.exit_status = None
         link = StdioLink(self._config.name, hearing)
-        child = await Child.start(
-            self._config,
-            self._records,
-            self._stderr,
-            on_stdout=link.feed,
-            on_gone=lambda: link.lose("the backend's process ended"),
-        )
+        child = await Child.start(self._config, self._records, self._stderr, link)
         self._child = child
         link.attach(child)
         try:
             yield link
         finally:
             await child.stop()
-            link.lose("the backend's process was stopped")
             self._child = None
             self.exit_status = child.exit_status
 

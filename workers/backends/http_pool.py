@@ -104,7 +104,10 @@ class HttpPool:
             else:
                 connection.abort()
         self._idle = kept
-        self._sweep = loop.call_later(IDLE_LIMIT, self._drop_old) if kept else None
+        self._sweep = None
+        if kept:
+            first = min(connection.idle_since for connection in kept)
+            self._sweep = loop.call_at(first + IDLE_LIMIT, self._drop_old)
 
     def _request(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes

@@ -1,6 +1,7 @@
 """JSON-RPC messages as bytes and back. Results are plain JSON, never models: they pass verbatim."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,14 +22,40 @@ def encode(message: Message) -> bytes:
         return json.dumps(message, separators=(",", ":")).encode()
 
 
-def decode(data: bytes | str) -> list[Message]:
+def decode(data: bytes) -> list[Message]:
     """The messages in one line, event or body; a 2025-03-26 server may send several as a batch.
 
     Raises:
         ValueError: Not JSON. What is JSON but no message is left out.
     """
-    found = orjson.loads(data)
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        found = _leniently(data)
     return [item for item in (found if isinstance(found, list) else [found]) if _is_message(item)]
+
+
+def _leniently(data: bytes) -> Any:
+    """What orjson refuses and servers send all the same: NaN, lone surrogates, broken UTF-8."""
+    try:
+        return _clean(json.loads(data.decode("utf-8", "replace")))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _clean(value: Any) -> Any:
+    """The value in a form that can be written again."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+        case list():
+            return [_clean(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
 def _is_message(item: object) -> bool:

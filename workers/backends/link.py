@@ -86,6 +86,13 @@ class Hearing:
 
     def notified(self, method: str, params: object, owner: int | None) -> None:
         """A notification came; `owner` is the request it certainly belongs to, if any."""
+        try:
+            self._notified(method, params, owner)
+        except Exception:
+            # Boundary: one odd notification must not end the connection that brought it.
+            log.exception("backend.notification_failed", backend=self._backend, method=method)
+
+    def _notified(self, method: str, params: object, owner: int | None) -> None:
         if method == "notifications/tools/list_changed":
             self._on_tools_changed()
         elif not isinstance(params, dict):

@@ -8,10 +8,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self, cast
+from typing import Protocol, Self, cast
 from uuid import uuid4
 
 from mcp.client.stdio import get_default_environment
@@ -27,20 +26,29 @@ LAST_WORDS = 1.0  # seconds after the exit for what is still in the pipe
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
-class Child(asyncio.SubprocessProtocol):
-    """A running backend process. `on_gone` is called once, when it cannot answer any more."""
+class Ears(Protocol):
+    """Who hears of a process."""
 
-    def __init__(
-        self,
-        record: Path,
-        stderr: Stderr,
-        on_stdout: Callable[[bytes], None],
-        on_gone: Callable[[], None],
-    ) -> None:
+    def feed(self, data: bytes) -> None:
+        """It said something on stdout."""
+        ...
+
+    def deaf(self) -> None:
+        """It takes no more requests; answers may still be in the pipe."""
+        ...
+
+    def gone(self) -> None:
+        """Nothing more will be heard."""
+        ...
+
+
+class Child(asyncio.SubprocessProtocol):
+    """A running backend process."""
+
+    def __init__(self, record: Path, stderr: Stderr, ears: Ears) -> None:
         self._record = record
         self._stderr = stderr
-        self._on_stdout = on_stdout
-        self._on_gone = on_gone
+        self._ears = ears
         self._exited = asyncio.Event()
         self._silent = asyncio.Event()
         self._flowing = asyncio.Event()
@@ -50,22 +58,14 @@ class Child(asyncio.SubprocessProtocol):
         self.pid = 0
 
     @classmethod
-    async def start(
-        cls,
-        config: Backend,
-        records: Path,
-        stderr: Stderr,
-        *,
-        on_stdout: Callable[[bytes], None],
-        on_gone: Callable[[], None],
-    ) -> Self:
+    async def start(cls, config: Backend, records: Path, stderr: Stderr, ears: Ears) -> Self:
         """Start the backend's command; the process may still fail to become the backend.
 
         Raises:
             OSError: Not even the launcher could be started.
         """
         token = uuid4().hex
-        child = cls(records / f"{token}.json", stderr, on_stdout, on_gone)
+        child = cls(records / f"{token}.json", stderr, ears)
         await asyncio.get_running_loop().subprocess_exec(
             lambda: child,
             sys.executable,
@@ -92,7 +92,7 @@ class Child(asyncio.SubprocessProtocol):
     @override
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == _STDOUT:
-            self._on_stdout(data)
+            self._ears.feed(data)
         else:
             self._stderr.feed(self.pid, data)
 
@@ -120,6 +120,8 @@ class Child(asyncio.SubprocessProtocol):
         self._flowing.set()
 
     def _lost_soon(self) -> None:
+        self._ears.deaf()
+        self._flowing.set()
         # The last answer may still be in the pipe, whose end says `gone`; but a grandchild may
         # hold the pipe open for ever.
         asyncio.get_running_loop().call_later(LAST_WORDS, self._lost)
@@ -128,7 +130,7 @@ class Child(asyncio.SubprocessProtocol):
         self._flowing.set()
         if not self._gone:
             self._gone = True
-            self._on_gone()
+            self._ears.gone()
 
     # --- what the link asks
 

@@ -45,13 +45,16 @@ class StdioLink:
         await self._lost.wait()
         return self._reason or ""
 
-    def lose(self, reason: str) -> None:
-        """Nothing more will be heard: every waiting request learns it now."""
-        self._reason = self._reason or reason
+    def deaf(self) -> None:
+        self._reason = self._reason or "the backend's process ended"
+
+    def gone(self) -> None:
+        """Every waiting request learns it now."""
+        self.deaf()
         self._lost.set()
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(ConnectionLost(self._reason))
+                waiting.set_exception(ConnectionLost(self._reason or ""))
 
     def speak(self, protocol_version: str) -> None:
         """Pipes carry no headers: nothing to remember."""
@@ -103,7 +106,8 @@ class StdioLink:
             if self._size > jsonrpc.MAX_MESSAGE:
                 self._chunks.clear()
                 self._size = 0
-                self.lose(f"a message of more than {jsonrpc.MAX_MESSAGE} bytes")
+                self._reason = f"it sent a message of more than {jsonrpc.MAX_MESSAGE} bytes"
+                self.gone()
 
     def _line(self, line: bytes) -> None:
         if not line.strip():
