@@ -261,6 +261,8 @@ def _requeue(
     guards: tuple[Guard, ...] = (),
 ) -> Change:
     allow(head, JobState.QUEUED)
+    if not head.owner:
+        raise IllegalMoveError(f"{head.id} is {head.state}; nobody has it who could lose it")
     fields: dict[str, Value] = {
         "state": JobState.QUEUED,
         "generation": Add(1),

@@ -1,0 +1,61 @@
+"""The head as flat fields, and the call as bytes."""
+
+from dataclasses import replace
+
+import pytest
+
+from common.jobs.head import StoredCall, decode_call, decode_head, encode_call
+from common.jobs.state import TERMINAL, JobState
+from tests.support.heads import a_head
+
+
+def test_flat_fields_may_be_text_or_numbers() -> None:
+    fields: dict[str, str | int] = {
+        "id": "j",
+        "version": "12",
+        "state": "running",
+        "tool": "t",
+        "queue": "q",
+        "caller": "7",
+        "spec": b'{"backend":"b","backend_tool":"t","tool_version":"v","priority":4}'.decode(),
+        "handed_off": "1",
+        "answered": 0,
+        "deadline": "99",
+        "owner": "w",
+        "claims": 3,
+    }
+    head = decode_head(fields)
+    assert (head.version, head.deadline, head.claims, head.caller) == (12, 99, 3, "7")
+    assert (head.handed_off, head.answered) == (True, False)
+    assert head.claim == ("w", 3)
+
+
+def test_a_field_of_a_newer_format_is_passed_over() -> None:
+    fields: dict[str, str | int] = {
+        "id": "j",
+        "version": 1,
+        "state": "queued",
+        "tool": "t",
+        "queue": "q",
+        "caller": "c",
+        "spec": '{"backend":"b","backend_tool":"t","tool_version":"v","priority":4}',
+        "format": 2,
+        "weather": "fine",
+    }
+    assert decode_head(fields).format == 2
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_terminal_is_what_the_table_says(state: JobState) -> None:
+    assert a_head(state).terminal == (state in TERMINAL)
+
+
+def test_a_call_comes_back_as_it_was() -> None:
+    call = StoredCall(
+        arguments={"a": [1, None, {"ü": 1.5}]},
+        meta={"progressToken": 7},
+        client_capabilities={"elicitation": {}},
+        log_level="debug",
+    )
+    assert decode_call(encode_call(call)) == call
+    assert decode_call(encode_call(replace(call, arguments=None))).arguments is None
