@@ -16,11 +16,12 @@ from common.errors import StoreUnreachableError
 from common.jobs.change import Note, Now, Value
 from common.jobs.head import Head
 from common.notifier.hints import JobHint, encode_hint
+from common.pace import Pace
 from common.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
-PACE = 0.25  # seconds between two notes of progress
+RATE = 4  # notes of progress in any second
 LINES = 256  # log lines waiting to go out
 LAST_WORDS = 2.0  # seconds for what is still waiting when the run has ended
 
@@ -37,6 +38,7 @@ class Relay:
         self._progress: Progress | None = None
         self._lines: deque[Mapping[str, Any]] = deque(maxlen=LINES)
         self._said = asyncio.Event()
+        self._pace = Pace(RATE)
         self._task: asyncio.Task[None] | None = None
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
@@ -71,7 +73,9 @@ class Relay:
             await self._said.wait()
             self._said.clear()
             await self._send()
-            await self._runtime.clock.sleep(PACE)
+            now = self._runtime.clock.monotonic()
+            self._pace = self._pace.after(now)
+            await self._runtime.clock.sleep(self._pace.wait(now))
 
     async def _send(self) -> None:
         try:
@@ -82,6 +86,7 @@ class Relay:
                 fields: dict[str, Value] = {"progress": body, "progress_at": Now()}
                 hint = self._hint("progress")
                 await self._note(Note(fields=fields, claim=self._head.claims, relay=hint))
+                self._runtime.metrics.progress_relayed.inc()
         except StoreUnreachableError:
             log.debug("relay.store_away", job_id=self._head.id)
 

@@ -12,6 +12,7 @@ from common.config.validate import backends_of
 __all__ = ["DEFAULT_PRIORITY", "SEPARATOR", "Rules", "ToolPolicy", "expose"]
 
 DEFAULT_PRIORITY = 4
+KEPT = 10_000  # policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,23 @@ class Rules:
         self._queues = settings.queues
         self._backends = {item.name: item for item in settings.backends if not item.disabled}
         self._timeouts = {item.name: item.timeout for item in settings.backends}
+        self._policies: dict[tuple[str, str, str], ToolPolicy] = {}
 
     def for_tool(self, exposed_name: str, backend: str, tool: str) -> ToolPolicy:
         """The policy of a tool, also of one that is no longer in the catalogue.
 
-        A pattern may always say `backend__tool`, also where clients see the bare name.
+        A pattern may always say `backend__tool`, also where clients see the bare name. Kept once it
+        is known: it is asked for with every call.
         """
+        key = exposed_name, backend, tool
+        policy = self._policies.get(key)
+        if policy is None:
+            if len(self._policies) >= KEPT:
+                self._policies.clear()
+            policy = self._policies[key] = self._policy(exposed_name, backend, tool)
+        return policy
+
+    def _policy(self, exposed_name: str, backend: str, tool: str) -> ToolPolicy:
         names = {exposed_name, expose(backend, tool, namespaces=True)}
         policy = ToolPolicy(queue=backend, clocks=Clocks(run=self._timeouts.get(backend)))
         for pattern, rule in self._rules:

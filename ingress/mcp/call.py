@@ -1,12 +1,12 @@
 """`tools/call`: a call becomes a job, its caller is held, and gets the answer or a hand-off."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import mcp_types as types
-import orjson
 import structlog
 from mcp.server.context import ServerRequestContext
 
@@ -18,6 +18,7 @@ from common.jobs.state import TERMINAL, JobState
 from common.jobs.transitions import LEASE_MS
 from common.notifier.hints import JobHint
 from common.runtime import Runtime
+from common.wire import load_json
 from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.answers import answer_of, hand_off_answer, tool_error
 from ingress.mcp.eras import is_modern, shaped_result
@@ -34,6 +35,7 @@ from ingress.operations.submit import Submit
 log = structlog.get_logger(__name__)
 
 HELD_LONG = "the call was held as long as it may be"
+LAST_CALL = 1.0  # seconds that a held call still gets once the process is about to stop
 
 Context = ServerRequestContext[Any, Any]
 
@@ -52,6 +54,14 @@ class Calls:
         self._follower = follower
         self._cancel = cancel
         self._afterwards = afterwards
+        self._held: set[Watch] = set()
+        self._ends_at = math.inf  # of every held call, on the monotonic clock
+
+    def stop(self) -> None:
+        """The process is about to stop: who is held gets the id of the job soon."""
+        self._ends_at = self._runtime.clock.monotonic() + LAST_CALL
+        for watch in self._held:
+            watch.wake()
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
         """The wire's result.
@@ -149,23 +159,29 @@ class Calls:
                 levels,
                 partial(self._describe, accepted.job, began) if call.wants_progress else None,
             )
-        end = await self._listen(exchange, watch, voice, None if wait is None else began + wait)
+        self._held.add(watch)
+        try:
+            end = await self._listen(exchange, watch, voice, began + wait)
+        finally:
+            self._held.discard(watch)
         if end is None:
             return await self._hand_off(exchange, accepted, began)
         return await self._ended(exchange, accepted.job, end)
 
     async def _listen(
-        self, exchange: Exchange, watch: Watch, voice: Voice | None, until: float | None
+        self, exchange: Exchange, watch: Watch, voice: Voice | None, until: float
     ) -> JobHint | None:
         """The end of the job; None when the caller was held until then."""
         clock = self._runtime.clock
         while True:
+            until = min(until, self._ends_at)
             if exchange.gone:  # nobody to tell, and no answer to give: the job's end ends this
-                until, voice = None, None
-            left = None if until is None else until - clock.monotonic()
-            if left is not None and left <= 0 and watch.end is None:
+                until, voice = math.inf, None
+            left = until - clock.monotonic()
+            if left <= 0 and watch.end is None:
                 return None
-            hint = await watch.next(_sooner(left, voice.patience() if voice else None))
+            patience = min(left, voice.patience()) if voice is not None else left
+            hint = await watch.next(None if patience == math.inf else patience)
             if hint is None:
                 if voice is not None:
                     await voice.tick()
@@ -185,7 +201,7 @@ class Calls:
             raw = await self._runtime.store.part(job, RESULT)
         exchange.on_sent = partial(self._afterwards.answered, job)
         log.info("call.answered", job_id=job, request_id=exchange.request_id, state=str(state))
-        return answer_of(state, None if raw is None else orjson.loads(raw), job)
+        return answer_of(state, None if raw is None else load_json(raw), job)
 
     async def _hand_off(
         self, exchange: Exchange, accepted: Accepted, began: float
@@ -218,12 +234,6 @@ class Calls:
             position = await self._runtime.store.rank(queue_index(head.queue), head.id)
         waited = self._runtime.clock.monotonic() - began
         return describe(head, position, waited, round(self._runtime.clock.now() * 1000))
-
-
-def _sooner(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
 
 
 def _meta(ctx: Context) -> Mapping[str, Any]:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.runtime import Runtime
@@ -47,8 +46,8 @@ class McpEndpoint:
         self._afterwards = Afterwards(runtime, cancel)
         self._sessions = LegacySessions()
         self._news = ToolListNews(feed, self._sessions)
-        calls = Calls(runtime, submit, follower, cancel, self._afterwards)
-        self._server = LonghaulServer(feed, calls, self._news)
+        self._calls = Calls(runtime, submit, follower, cancel, self._afterwards)
+        self._server = LonghaulServer(feed, self._calls, self._news)
         self._managers = (
             StreamableHTTPSessionManager(self._server, max_request_body_size=limit),
             StreamableHTTPSessionManager(
@@ -56,7 +55,7 @@ class McpEndpoint:
             ),
         )
         self._streaming, self._plain = (manager.asgi_app for manager in self._managers)
-        self._legacy = RequestBodyLimitMiddleware(self._sessions.handle, limit)
+        self._legacy: ASGIApp = self._sessions.handle
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -76,8 +75,10 @@ class McpEndpoint:
             await self._afterwards.drain()
 
     def stop(self) -> None:
-        """The process is about to stop: streams without an end of their own end now."""
+        """The process is about to stop: open streams end soon, held calls with their job's id."""
+        self._calls.stop()
         self._news.close()
+        self._sessions.close_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _read_headers(scope)

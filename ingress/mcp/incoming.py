@@ -20,8 +20,6 @@ _OURS = ("longhaul/", "io.modelcontextprotocol/")
 _QUESTIONS = ("elicitation", "sampling", "roots")
 _FOREVER = "forever"
 
-Wait = float | None  # seconds; None: until the job has ended
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingCall:
@@ -29,7 +27,7 @@ class IncomingCall:
     arguments: Mapping[str, Any] | None
     meta: Mapping[str, Any] = field(default_factory=dict)  # to pass on
     priority: int | None = None
-    wait: Wait | Literal["unsaid"] = "unsaid"
+    wait: float | None = None  # seconds; None: not said
     wants_progress: bool = False
 
 
@@ -71,12 +69,12 @@ def levels_from(least: str | None) -> frozenset[str]:
 
 def wait_for(
     call: IncomingCall, client: str | None, answering: Answering, rules: Mapping[str, ClientRule]
-) -> Wait:
-    """How long this caller is held: what the call says, else the client's rule, else the default.
+) -> float:
+    """How many seconds this caller is held: by the call, else the client's rule, else the default.
 
     The rules are patterns for the client's name, in file order; the first that says it counts.
     """
-    if call.wait != "unsaid":
+    if call.wait is not None:
         return call.wait
     found: float | str | None = None
     if client is not None and rules:
@@ -85,7 +83,7 @@ def wait_for(
         found = answering.progress_wait
     if found is None:
         found = answering.call_wait
-    return None if isinstance(found, str) else found
+    return math.inf if isinstance(found, str) else found
 
 
 def _rule(
@@ -109,15 +107,15 @@ def _priority(value: object) -> int | None:
     raise _invalid(f"_meta[{PRIORITY!r}] should be a whole number from 0 to 9")
 
 
-def _wait(value: object, header: str | None) -> Wait | Literal["unsaid"]:
+def _wait(value: object, header: str | None) -> float | None:
     if value is not None:
         said, where = value, f"_meta[{WAIT!r}]"
     elif header is not None:
         said, where = _number(header), "the header x-longhaul-wait"
     else:
-        return "unsaid"
-    if said == _FOREVER:
         return None
+    if said == _FOREVER:
+        return math.inf
     if isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said < math.inf:
         return float(said)
     raise _invalid(f"{where} should be seconds, or {_FOREVER!r}")

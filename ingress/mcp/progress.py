@@ -1,12 +1,10 @@
-"""What a waiting caller is told, and when: the sequence of values, the pace, the words. Pure."""
+"""What a waiting caller is told: the sequence of values, and a heartbeat's words. Pure."""
 
 import math
-from dataclasses import dataclass
 
 from common.jobs.head import Head
 from common.jobs.state import JobState
 
-RATE = 5  # notifications in any second
 NUDGE = 1e-6
 LARGEST = 1e300  # beyond it there is no room left to grow
 
@@ -24,22 +22,6 @@ def sequence(last: float | None, value: float | None) -> float:
         return 0.0
     nudged = last + NUDGE
     return nudged if nudged > last else math.nextafter(last, math.inf)
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When the newest notifications went out, seconds on one clock."""
-
-    sent: tuple[float, ...] = ()
-
-    def wait(self, now: float) -> float:
-        """Seconds until one more may go out; 0 for now."""
-        if len(self.sent) < RATE:
-            return 0.0
-        return max(0.0, self.sent[0] + 1.0 - now)
-
-    def after(self, now: float) -> "Pace":
-        return Pace((*self.sent, now)[-RATE:])
 
 
 def describe(head: Head, position: int | None, waited: float, now_ms: int) -> str:

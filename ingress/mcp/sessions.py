@@ -124,6 +124,11 @@ class LegacySessions:
         sessions = tuple(self._sessions.values())
         await asyncio.gather(*(session.tell_list_changed() for session in sessions))
 
+    def close_streams(self) -> None:
+        """End the streams that clients keep open for news; they come back to a living process."""
+        for session in self._sessions.values():
+            session.transport.close_standalone_sse_stream()
+
     async def _open(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Only an `initialize` can succeed here; after anything else no session is left."""
         if self._group is None:

@@ -1,5 +1,6 @@
 """Voice: what one held call says to its caller before the answer: progress, heartbeats, logs."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
@@ -8,8 +9,10 @@ from mcp.server.session import ServerSession
 
 from common.clock import Clock
 from common.notifier.hints import JobHint
-from ingress.mcp.progress import Pace, sequence
+from common.pace import Pace
+from ingress.mcp.progress import sequence
 
+RATE = 5  # progress notifications in any second
 FIRST_WORD = 2.0  # seconds: a call that takes longer tells early where it stands
 
 
@@ -42,14 +45,14 @@ class Voice:
         self._describe = describe  # None: no progress was asked for
         self._last: float | None = None
         self._total: float | None = None
-        self._pace = Pace()
+        self._pace = Pace(RATE)
         self._pending: JobHint | None = None
         self._speak_at = clock.monotonic() + min(FIRST_WORD, heartbeat)
 
-    def patience(self) -> float | None:
-        """Seconds until `tick` has something to do; None: nothing by itself."""
+    def patience(self) -> float:
+        """Seconds until `tick` has something to do."""
         if self._describe is None:
-            return None
+            return math.inf
         now = self._clock.monotonic()
         if self._pending is not None:
             return self._pace.wait(now)

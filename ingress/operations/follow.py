@@ -37,7 +37,7 @@ class Watch:
         self._waiting = asyncio.Event()
 
     async def next(self, patience: float | None) -> JobHint | None:
-        """The next hint, the end again and again; None after `patience` seconds without one."""
+        """The next hint, the end again and again; None after `patience` seconds, or when woken."""
         if not self._hints and self.end is None:
             try:
                 async with asyncio.timeout(patience):
@@ -46,6 +46,10 @@ class Watch:
                 return None
         self._waiting.clear()
         return self._hints.popleft() if self._hints else self.end
+
+    def wake(self) -> None:
+        """Whoever waits in `next` looks around now."""
+        self._waiting.set()
 
     def tell(self, hint: JobHint) -> None:
         if hint.kind == "state":

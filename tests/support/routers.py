@@ -1,0 +1,191 @@
+"""A whole router in this process, embedded, in front of a backend, and its MCP address."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from common.config.model import Answering, Backend, Settings
+from common.jobs.head import Head
+from common.jobs.indexes import ALL
+from common.jobs.state import JobState
+from common.routing.rules import Rules
+from common.runtime import Runtime, new_lease, open_runtime
+from ingress.auth import Admission, Door
+from ingress.ingress import Ingress, build_ingress
+from ingress.mcp.endpoint import McpEndpoint
+from tests.support.backends.serving import served
+from tests.support.waiting import until, until_answered
+from workers.worker import Worker
+
+MODERN = "2026-07-28"
+LEGACY = "2025-11-25"
+ANSWERING = Answering(call_wait=10.0, heartbeat=0.2, abandon_after=0.3, orphan_ttl=0.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router:
+    url: str  # of its MCP endpoint
+    runtime: Runtime
+    ingress: Ingress
+    endpoint: McpEndpoint
+
+    async def jobs(self) -> list[Head]:
+        """The newest first."""
+        return list((await self.runtime.store.page(ALL, limit=1_000)).heads)
+
+    async def only_job(self) -> Head:
+        jobs = await self.jobs()
+        assert len(jobs) == 1, jobs
+        return jobs[0]
+
+    async def until_state(self, *states: JobState) -> Head:
+        """The one job, once it is in one of these states."""
+
+        async def reached() -> Head | None:
+            jobs = await self.jobs()
+            return jobs[0] if len(jobs) == 1 and jobs[0].state in states else None
+
+        head = await until_answered(reached)
+        assert head is not None
+        return head
+
+    async def events(self, job: str) -> list[str]:
+        return [event.name for event in await self.runtime.store.events(job)]
+
+
+@asynccontextmanager
+async def router(
+    folder: Path, backend_url: str, *, work: bool = True, **settings: Any
+) -> AsyncIterator[Router]:
+    """Running, with the backend's tools in its catalogue; without `work` nothing runs them."""
+    backend = Backend(name="fixture", transport="http", urls=(backend_url,), concurrency=8)
+    configured = Settings.model_validate(
+        {
+            "store_url": f"sqlite:///{folder}/{secrets.token_hex(4)}.db",
+            "data": str(folder),
+            "namespaces": False,
+            "answering": ANSWERING,
+            "backends": (backend,),
+            **settings,
+        }
+    )
+    rules = Rules(configured)
+    async with open_runtime(configured) as runtime:
+        ingress = build_ingress(runtime, new_lease("ingress"), rules)
+        endpoint = McpEndpoint(
+            runtime, ingress.feed, ingress.submit, ingress.follower, ingress.cancel
+        )
+        slots = {"fixture": 8} if work else {}
+        worker = Worker(runtime, new_lease("worker"), rules, slots)
+        app = Door(
+            Starlette(routes=[Route("/mcp", endpoint)]),
+            admission=Admission(configured.listen),
+            max_body=configured.listen.max_body,
+        )
+        async with _running(worker), _running(ingress), endpoint.run(), served(app) as base:
+            if work:
+                await until(lambda: ingress.feed.current.tools)
+            yield Router(url=f"{base}/mcp", runtime=runtime, ingress=ingress, endpoint=endpoint)
+
+
+@asynccontextmanager
+async def _running(part: Worker | Ingress) -> AsyncIterator[None]:
+    task = asyncio.create_task(part.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled(), task.exception()
+
+
+def modern_call(
+    tool: str,
+    arguments: dict[str, Any] | None = None,
+    *,
+    meta: dict[str, Any] | None = None,
+    method: str = "tools/call",
+    **params: Any,
+) -> dict[str, Any]:
+    """Keyword arguments for an httpx2 POST of one 2026-07-28 request."""
+    envelope = {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        **(meta or {}),
+    }
+    headers = {
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": MODERN,
+        "mcp-method": method,
+    }
+    body: dict[str, Any] = {**params, "_meta": envelope}
+    if method == "tools/call":
+        body |= {"name": tool, "arguments": arguments or {}}
+        headers["mcp-name"] = tool
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": body}
+    return {"json": request, "headers": headers}
+
+
+class LegacyClient:
+    """A 2025-11-25 client by hand: what official ones would not do can be done with it."""
+
+    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
+        self._http = http
+        self._url = url
+        self.headers = {"accept": "application/json, text/event-stream"}
+
+    async def initialize(self, name: str = "by-hand") -> dict[str, Any]:
+        params = {
+            "protocolVersion": LEGACY,
+            "capabilities": {},
+            "clientInfo": {"name": name, "version": "0"},
+        }
+        response = await self.post("initialize", params, id=0)
+        assert response.status_code == 200, response.text
+        self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
+        self.headers["mcp-protocol-version"] = LEGACY
+        assert (await self.post("notifications/initialized")).status_code == 202
+        return last_message(response.text)
+
+    def message(
+        self, method: str, params: dict[str, Any] | None = None, **extra: Any
+    ) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "method": method, "params": params or {}, **extra}
+
+    async def post(
+        self, method: str, params: dict[str, Any] | None = None, **extra: Any
+    ) -> httpx2.Response:
+        message = self.message(method, params, **extra)
+        return await self._http.post(self._url, json=message, headers=self.headers)
+
+    def stream(self, method: str, params: dict[str, Any], **extra: Any) -> Any:
+        message = self.message(method, params, **extra)
+        return self._http.stream("POST", self._url, json=message, headers=self.headers)
+
+    def call(self, tool: str, *, request_id: int, **params: Any) -> Any:
+        arguments = {"name": tool, "arguments": {}, **params}
+        return self.stream("tools/call", arguments, id=request_id)
+
+    async def delete(self) -> httpx2.Response:
+        return await self._http.delete(self._url, headers=self.headers)
+
+
+def messages(body: str) -> list[dict[str, Any]]:
+    """The JSON-RPC messages of an event stream."""
+    return [
+        httpx2.Response(200, content=line.removeprefix("data:").strip()).json()
+        for line in body.splitlines()
+        if line.startswith("data:") and line.removeprefix("data:").strip()
+    ]
+
+
+def last_message(body: str) -> dict[str, Any]:
+    return messages(body)[-1]
