@@ -8,7 +8,7 @@ COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --qu
 	--generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help install dev check test conformance demo up lock servers43 clean
+.PHONY: help install dev check test conformance demo up bench lock servers43 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ demo: .venv/.runtime ## an agent, a router and three MCP servers, start to end
 up: .venv/.runtime ## the router of the demo, left running
 	@$(BIN)/python -m tests.support.peers time >/dev/null
 	$(BIN)/python -m examples.up $(ARGS)
+
+bench: .venv/.dev ## Longhaul beside a direct call and a FastMCP proxy, as ratios (minutes)
+	$(BIN)/python -m bench.run $(ARGS)
 
 lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in
 	$(COMPILE) -o requirements.txt pyproject.toml

@@ -60,9 +60,8 @@ def start_all(stack: ExitStack, folder: Path, rabbit_version: str) -> list[Place
     backend_pid = start(PYTHON, str(HERE / "echo_backend.py"), str(backend_port))
     asyncio.run(answered(lambda: one_call(backend, "echo")))
     proxy = f"http://127.0.0.1:{proxy_port}/mcp"
-    proxy_pid = start(
-        str(peer_python("fastmcp")), str(HERE / "fastmcp_proxy.py"), backend, str(proxy_port)
-    )
+    fastmcp = str(peer_python("fastmcp"))
+    proxy_pid = start(fastmcp, str(HERE / "fastmcp_proxy.py"), backend, str(proxy_port))
     rabbit = stack.enter_context(new_rabbit43() if rabbit_version == "4.3" else new_rabbit())
     redis = stack.enter_context(new_redis())
     environment = {
@@ -79,21 +78,18 @@ def start_all(stack: ExitStack, folder: Path, rabbit_version: str) -> list[Place
     asyncio.run(answered(lambda: one_call(ingress, "echo__echo")))
     asyncio.run(answered(lambda: one_call(proxy, "echo")))
     direct = {"backend": backend_pid}
+    routed = {
+        **direct,
+        "ingress": ingress_pid,
+        "worker": worker_pid,
+        "broker": pid_listening_on(rabbit.url),
+        "store": pid_listening_on(redis.url),
+    }
+    proxied = {**direct, "proxy": proxy_pid}
     return [
         Place(route=Route.DIRECT, url=backend, tool="echo", pids=direct),
-        Place(route=Route.PROXY, url=proxy, tool="echo", pids={**direct, "proxy": proxy_pid}),
-        Place(
-            route=Route.LONGHAUL,
-            url=ingress,
-            tool="echo__echo",
-            pids={
-                **direct,
-                "ingress": ingress_pid,
-                "worker": worker_pid,
-                "broker": pid_listening_on(rabbit.url),
-                "store": pid_listening_on(redis.url),
-            },
-        ),
+        Place(route=Route.PROXY, url=proxy, tool="echo", pids=proxied),
+        Place(route=Route.LONGHAUL, url=ingress, tool="echo__echo", pids=routed),
     ]
 
 

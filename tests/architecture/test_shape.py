@@ -55,6 +55,7 @@ CATCHES_ALL = {
     "ingress/mcp/sessions.py": "one session's fault is not another's",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
     "workers/executor.py": "the boundary of a run: one job's bug must not end the others",
+    "workers/backends/link.py": "one odd notification must not end the connection it came on",
     "workers/backends/pool.py": "a backend's bug must not end the other backends",
     "workers/backends/replica.py": "the supervisor's boundary: what failed is started again",
     "workers/backends/side.py": "what runs beside calls must not end them",
