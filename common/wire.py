@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+_EXACT = float(2**63)  # a larger number may have been a whole one with more digits than a float has
+
 
 def dump_json(value: Any) -> bytes:
     """Compact JSON. Whole numbers beyond 64 bits, which orjson refuses, keep their digits."""
@@ -12,3 +14,28 @@ def dump_json(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def load_json(raw: bytes) -> Any:
+    """The value. Whole numbers beyond 64 bits, which orjson makes floats of, keep their digits.
+
+    Raises:
+        ValueError: Not JSON.
+    """
+    value = orjson.loads(raw)
+    return json.loads(raw) if _has_huge_number(value) else value
+
+
+def _has_huge_number(value: Any) -> bool:
+    """Looked for in the value: cheaper than in the text, which may be long and say nothing."""
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        kind = type(item)
+        if kind is dict:
+            rest += item.values()
+        elif kind is list:
+            rest += item
+        elif kind is float and abs(item) >= _EXACT:
+            return True
+    return False

@@ -15,6 +15,7 @@ from common.jobs.head import Head, Spec
 from common.jobs.indexes import ALL, owner_index, queue_index
 from common.jobs.state import JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
+from common.wire import dump_json
 
 RESULT = "result"
 RAW = "raw"
@@ -58,7 +59,7 @@ def fail(head: Head, error: Mapping[str, Any], retention: RetentionMs) -> Change
         JobState.FAILED,
         retention,
         reason=str(error["message"]),
-        result=orjson.dumps(error),
+        result=dump_json(error),
     )
 
 
@@ -72,7 +73,7 @@ def bury(
         JobState.DEAD,
         retention,
         reason=str(error["message"]),
-        result=orjson.dumps(error),
+        result=dump_json(error),
         guards=(LeaseGone(head.owner),) if seen_gone else (),
     )
 

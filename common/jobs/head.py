@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from common.jobs.state import TERMINAL, JobState
+from common.wire import dump_json, load_json
 
 RECORD_FORMAT = 1
 
@@ -129,11 +130,12 @@ def decode_head(encoded: Mapping[str, str | int]) -> Head:
 
 
 def encode_call(call: StoredCall) -> bytes:
-    return orjson.dumps(call)
+    return dump_json({name: getattr(call, name) for name in _CALL})
 
 
 def decode_call(raw: bytes) -> StoredCall:
-    return StoredCall(**orjson.loads(raw))
+    return StoredCall(**load_json(raw))
 
 
+_CALL = tuple(each.name for each in fields(StoredCall))
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from mcp_types import INTERNAL_ERROR, METHOD_NOT_FOUND
 
+from common.wire import load_json
 from workers.backends.base import ProtocolFailure
 
 Message = dict[str, Any]
@@ -29,7 +30,7 @@ def decode(data: bytes) -> list[Message]:
         ValueError: Not JSON. What is JSON but no message is left out.
     """
     try:
-        found = orjson.loads(data)
+        found = load_json(data)
     except orjson.JSONDecodeError:
         found = _leniently(data)
     return [item for item in (found if isinstance(found, list) else [found]) if _is_message(item)]
