@@ -18,6 +18,7 @@ from common.jobs.state import JobState
 from common.jobs.transitions import check, hand_off
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
+from common.telemetry.metrics import DueLabel
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +73,7 @@ class Reconciler:
         ]
 
     async def _act(self, head: Head, action: DueAction) -> None:
+        self._runtime.metrics.due_actions.labels(action=_LABELS[type(action)]).inc()
         if isinstance(action, decisions.Remove):
             await self._runtime.store.remove(head.id, version=head.version)
             return
@@ -97,17 +99,31 @@ class Reconciler:
             case decisions.KeepLonger():
                 return keep(head, retention)
             case decisions.LetGo():
-                return let_go(head, retention)
+                return let_go(head, retention, seen_gone=True)
             case decisions.Rescue():
                 return owner_died(head, retention)
             case decisions.HandOff():
-                return hand_off(head, "the ingress that held the call is gone")
+                return hand_off(head, "the ingress that held the call is gone", seen_gone=True)
             case decisions.Cancel(reason=reason):
                 return cancel(head, reason, retention)
             case decisions.Fail(code=code, message=message):
                 return fail(head, {"code": code, "message": message}, retention)
             case _:
                 return check(head, republished=isinstance(action, decisions.Publish))
+
+
+_LABELS: dict[type[DueAction], DueLabel] = {
+    decisions.Remove: "remove",
+    decisions.KeepLonger: "keep",
+    decisions.LetGo: "let_go",
+    decisions.Fail: "fail",
+    decisions.Cancel: "cancel",
+    decisions.Publish: "publish",
+    decisions.Look: "leave",
+    decisions.Leave: "leave",
+    decisions.Rescue: "rescue",
+    decisions.HandOff: "hand_off",
+}
 
 
 class _Depths:

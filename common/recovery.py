@@ -1,4 +1,4 @@
-"""What a start on a data folder of one's own does first: its predecessor is gone, and so are tokens.
+"""What a start on a data folder of its own does first: its predecessor is gone, and the tokens.
 
 Only for the holder of the data folder's lock: nobody else can be alive on this store then.
 """

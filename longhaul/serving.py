@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from typing_extensions import override
 
 GRACE = 10  # seconds for open requests once a stop was asked for
 
@@ -19,6 +20,7 @@ class PortTakenError(Exception):
 class Server(uvicorn.Server):
     """uvicorn, without its own signal handlers: the composition owns them."""
 
+    @override
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

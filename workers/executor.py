@@ -27,6 +27,7 @@ from common.jobs.transitions import park
 from common.ledger import ContendedError, transact
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
+from workers import measure
 from workers.backends.base import (
     BackendError,
     Call,
@@ -76,6 +77,7 @@ class Executor:
             token = decode_token(delivery.raw)
         except MalformedTokenError as error:
             await bury_raw(self._runtime, delivery.queue, delivery.raw, str(error))
+            self._runtime.metrics.tokens_dropped.labels(reason="undecodable").inc()
             await delivery.ack()
             return
         with structlog.contextvars.bound_contextvars(job_id=token.job):
@@ -98,9 +100,13 @@ class Executor:
         run = Run(claimed.head, claimed.call, delivery)
         self.running[token.job] = run
         try:
-            log.info("job.started", tool=claimed.head.tool, try_=claimed.head.tries)
+            log.info("job.started", tool=claimed.head.tool, number=claimed.head.tries)
+            measure.count_start(self._runtime.metrics, run.head)
+            started = self._runtime.clock.monotonic()
             outcome = await self._call(run, place, claimed.now)
             place.release()
+            seconds = self._runtime.clock.monotonic() - started
+            measure.count_end(self._runtime.metrics, run.head, outcome, seconds)
             await self._settlement.settle(run.head, outcome)
         finally:
             del self.running[token.job]
@@ -145,6 +151,7 @@ class Executor:
             return None
 
     async def _react(self, reaction: Reaction, delivery: Delivery, token: Token) -> None:
+        measure.count_drop(self._runtime.metrics, reaction)
         match reaction:
             case Adopt():
                 self.running[token.job].delivery = delivery

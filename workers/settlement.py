@@ -103,6 +103,7 @@ class Settlement:
         log.info(
             "job.settled", job_id=head.id, outcome=type(outcome).__name__, change=chosen[1].name
         )
+        self._runtime.metrics.settled.labels(tool=head.tool, state=chosen[1].name).inc()
         await self._publish_again(*chosen, answer)
 
     async def _commit(

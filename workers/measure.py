@@ -1,0 +1,60 @@
+"""What a worker counts of its runs, in the words of `common.telemetry.metrics`."""
+
+from common.jobs.decisions import Adopt, BuryToken, Reaction, Release, Rescue
+from common.jobs.head import Head
+from common.telemetry.metrics import CallFault, DropReason, Metrics
+from workers import outcome as ended
+from workers.outcome import Outcome
+
+
+def count_start(metrics: Metrics, head: Head) -> None:
+    """A claim was won; only the first tells how long the job has waited."""
+    if head.claims == 1:
+        waited = (head.started_at - head.created_at) / 1000
+        metrics.wait_seconds.labels(tool=head.tool).observe(waited)
+    metrics.backend_calls.labels(tool=head.tool, backend=head.spec.backend).inc()
+
+
+def count_end(metrics: Metrics, head: Head, outcome: Outcome, seconds: float) -> None:
+    metrics.run_seconds.labels(tool=head.tool).observe(seconds)
+    fault = fault_of(outcome)
+    if fault is not None:
+        metrics.backend_errors.labels(
+            tool=head.tool, backend=head.spec.backend, error=str(fault)
+        ).inc()
+
+
+def fault_of(outcome: Outcome) -> CallFault | None:
+    match outcome:
+        case ended.Answered(result=result):
+            return CallFault.TOOL if result.get("isError") is True else None
+        case ended.Refused():
+            return CallFault.PROTOCOL
+        case ended.NotReached():
+            return CallFault.NOT_STARTED
+        case ended.Vanished():
+            return CallFault.CONNECTION_LOST
+        case ended.TimedOut():
+            return CallFault.TIMED_OUT
+        case ended.Stopped():
+            return CallFault.CANCELLED
+
+
+def count_drop(metrics: Metrics, reaction: Reaction) -> None:
+    reason = _drop_reason(reaction)
+    if reason is not None:
+        metrics.tokens_dropped.labels(reason=reason).inc()
+
+
+def _drop_reason(reaction: Reaction) -> DropReason | None:
+    match reaction:
+        case Adopt():
+            return "adopted"
+        case BuryToken():
+            return "missing"
+        case Rescue():
+            return "elsewhere"
+        case Release(why=why):
+            return "ended" if why.startswith("already") else "stale"
+        case _:
+            return None
