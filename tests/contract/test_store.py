@@ -167,7 +167,7 @@ async def test_text_is_kept_as_it_is(ledger: Ledger) -> None:
 
 async def test_every_commit_leaves_an_event(ledger: Ledger) -> None:
     head = await ledger.submitted()
-    facts = {"worker": "w1", "list": [1, None, {"a": "ü"}], "text": "]\n"}
+    facts = {"worker": "w1", "list": [1, None, {"a": "ü"}], "text": "]\n", "huge": 2**70}
     answer = await ledger.store.commit(head.id, touch("looked_at", facts=facts), version=1)
     events = await ledger.store.events(head.id)
     assert [event.name for event in events] == ["submitted", "looked_at"]

@@ -13,7 +13,12 @@ pytestmark = pytest.mark.anyio
 def entry(
     digest: str, *, started_at: int = 1_000, backend: str = "exporter", tools: int = 1
 ) -> CatalogueEntry:
-    body = {"tools": [{"name": f"t{number}"} for number in range(tools)], "none": [], "map": {}}
+    body = {
+        "tools": [{"name": f"t{number}"} for number in range(tools)],
+        "none": [],
+        "map": {},
+        "huge": 2**70,
+    }
     return CatalogueEntry(backend=backend, digest=digest, started_at=started_at, body=body)
 
 

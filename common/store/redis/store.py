@@ -34,6 +34,7 @@ from common.store.redis.request import (
     timings_request,
 )
 from common.store.redis.scripts import load_scripts
+from common.wire import dump_json, load_json
 
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
 
@@ -61,7 +62,7 @@ class RedisStore:
             self._keys.of_job(job_id),
             request,
             self._keys.channels,
-            orjson.dumps(change.facts),
+            dump_json(change.facts),
             *parts,
         )
         return read_answer(reply, change.returning)
@@ -88,7 +89,7 @@ class RedisStore:
 
     async def events(self, job_id: str) -> Sequence[Event]:
         key = self._keys.events(self._keys.of_job(job_id), job_id)
-        rows = [orjson.loads(raw) for raw in await self._send("LRANGE", key, 0, -1)]
+        rows = [load_json(raw) for raw in await self._send("LRANGE", key, 0, -1)]
         return [Event(at=at, name=name, facts=facts) for at, name, facts in rows]
 
     async def remove(self, job_id: str, *, version: int) -> bool:
@@ -203,7 +204,7 @@ class RedisStore:
             entry.backend,
             entry.digest,
             entry.started_at,
-            orjson.dumps(entry.body),
+            dump_json(entry.body),
             self._keys.channels,
         )
         return bool(reply)
@@ -212,7 +213,7 @@ class RedisStore:
         stored = await self._send("HGETALL", self._keys.catalogue)
         entries = []
         for backend, raw in sorted(stored.items()):
-            digest, started_at, body = orjson.loads(raw)
+            digest, started_at, body = load_json(raw)
             entries.append(
                 CatalogueEntry(
                     backend=backend.decode(), digest=digest, started_at=started_at, body=body

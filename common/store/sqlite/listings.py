@@ -7,6 +7,7 @@ import orjson
 
 from common.jobs.head import decode_head
 from common.store.base import CatalogueEntry, Page
+from common.wire import dump_json, load_json
 
 
 def page(
@@ -68,9 +69,7 @@ def catalogue(database: sqlite3.Connection) -> Sequence[CatalogueEntry]:
         "SELECT backend, digest, started_at, body FROM catalogue ORDER BY backend"
     )
     return [
-        CatalogueEntry(
-            backend=backend, digest=digest, started_at=started_at, body=orjson.loads(body)
-        )
+        CatalogueEntry(backend=backend, digest=digest, started_at=started_at, body=load_json(body))
         for backend, digest, started_at, body in rows
     ]
 
@@ -83,7 +82,7 @@ def put_catalogue(database: sqlite3.Connection, entry: CatalogueEntry) -> bool:
         return False
     database.execute(
         "INSERT OR REPLACE INTO catalogue VALUES (?, ?, ?, ?)",
-        (entry.backend, entry.digest, entry.started_at, orjson.dumps(entry.body)),
+        (entry.backend, entry.digest, entry.started_at, dump_json(entry.body)),
     )
     return True
 

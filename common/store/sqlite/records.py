@@ -19,6 +19,7 @@ from common.store.interpret import (
     number,
 )
 from common.store.sqlite import lease_rows
+from common.wire import dump_json, load_json
 
 
 class Facts:
@@ -138,7 +139,7 @@ def read_events(database: sqlite3.Connection, job_id: str) -> Sequence[Event]:
     rows = database.execute(
         "SELECT at, name, facts FROM events WHERE job = ? ORDER BY version", (job_id,)
     )
-    return [Event(at=at, name=name, facts=orjson.loads(facts)) for at, name, facts in rows]
+    return [Event(at=at, name=name, facts=load_json(facts)) for at, name, facts in rows]
 
 
 # --- the writes of a plan
@@ -152,7 +153,7 @@ def _carry_out(
     event = plan.event
     database.execute(
         "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-        (job_id, plan.version, event.at, event.name, orjson.dumps(event.facts)),
+        (job_id, plan.version, event.at, event.name, dump_json(event.facts)),
     )
     if plan.version > EVENTS_KEPT:
         database.execute(
