@@ -150,10 +150,11 @@ async def check_invariants(ledger: Ledger) -> None:
 def _indexes_of(head: Head) -> Sequence[str]:
     indexes = [
         ALL,
-        caller_index(head.caller),
         state_index(head.state),
         tool_state_index(head.tool, head.state),
     ]
+    if head.caller:  # a dead letter without a job has none
+        indexes.append(caller_index(head.caller))
     if head.state in _IN_QUEUE:
         indexes.append(queue_index(head.queue))
     if head.owner:
