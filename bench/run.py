@@ -49,6 +49,16 @@ def longhaul_config(folder: Path, backend: str) -> Path:
     return config
 
 
+def longhaul_environment(folder: Path, backend: str, broker: str, store: str) -> dict[str, str]:
+    return {
+        "LONGHAUL_BROKER_URL": broker,
+        "LONGHAUL_STORE_URL": store,
+        "LONGHAUL_QUEUE_TYPE": "classic",
+        "LONGHAUL_DATA": str(folder / "data"),
+        "LONGHAUL_CONFIG": str(longhaul_config(folder, backend)),
+    }
+
+
 def start_all(stack: ExitStack, folder: Path, rabbit_version: str) -> list[Place]:
     log = folder / "log"
 
@@ -64,13 +74,7 @@ def start_all(stack: ExitStack, folder: Path, rabbit_version: str) -> list[Place
     proxy_pid = start(fastmcp, str(HERE / "fastmcp_proxy.py"), backend, str(proxy_port))
     rabbit = stack.enter_context(new_rabbit43() if rabbit_version == "4.3" else new_rabbit())
     redis = stack.enter_context(new_redis())
-    environment = {
-        "LONGHAUL_BROKER_URL": rabbit.url,
-        "LONGHAUL_STORE_URL": redis.url,
-        "LONGHAUL_QUEUE_TYPE": "classic",
-        "LONGHAUL_DATA": str(folder / "data"),
-        "LONGHAUL_CONFIG": str(longhaul_config(folder, backend)),
-    }
+    environment = longhaul_environment(folder, backend, rabbit.url, redis.url)
     longhaul = str(Path(PYTHON).with_name("longhaul"))
     worker_pid = start(longhaul, "worker", "--queue", "echo=64", environment=environment)
     ingress_pid = start(longhaul, "ingress", "--port", str(ingress_port), environment=environment)
