@@ -1,0 +1,359 @@
+"""A call over MCP: official clients of both eras, and what is on the wire."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import Client, MCPError
+
+from common.catalogue import catalogue_entry
+from common.config.model import Answering
+from common.jobs.state import JobState
+from tests.support.backends.legacy_http import LegacyHttp
+from tests.support.backends.serving import served
+from tests.support.routers import (
+    LEGACY,
+    LegacyClient,
+    Router,
+    last_message,
+    messages,
+    modern_call,
+    router,
+)
+from tests.support.waiting import until, until_answered
+
+pytestmark = pytest.mark.anyio
+
+MODES = ["auto", "legacy", "2026-07-28"]
+PATIENT = Answering(heartbeat=0.2, call_wait=30.0)
+HASTY = Answering(call_wait=0.3)
+
+
+def tool(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "inputSchema": {"type": "object"}, **more}
+
+
+@pytest.fixture
+def backend() -> LegacyHttp:
+    server = LegacyHttp()
+    server.tools += [
+        tool("located", **{"x-vendor": {"kept": None}}),
+        {
+            "name": "strict",
+            "inputSchema": {
+                "type": "object",
+                "properties": {"count": {"type": "integer", "maximum": 3}},
+                "required": ["count"],
+            },
+        },
+    ]
+    return server
+
+
+@pytest.fixture
+async def backend_url(backend: LegacyHttp) -> AsyncIterator[str]:
+    async with served(backend.app()) as url:
+        yield f"{url}/mcp"
+
+
+@pytest.fixture
+async def longhaul(backend_url: str, tmp_path: Path) -> AsyncIterator[Router]:
+    async with router(tmp_path, backend_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=20) as client:
+        yield client
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_official_client_lists_and_calls(longhaul: Router, mode: Any) -> None:
+    async with Client(longhaul.url, mode=mode) as client:
+        assert "steps" in [each.name for each in (await client.list_tools()).tools]
+        result = await client.call_tool("steps", {"count": 2, "who": "me"})
+        assert result.model_dump()["content"][0]["text"] == "done"
+    job = await longhaul.only_job()
+    assert (job.state, job.caller) == (JobState.COMPLETED, "local")
+
+
+async def test_what_we_do_not_know_passes_verbatim(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    meta = {"acme/x": {"deep": None}, "longhaul/priority": 8, "traceparent": "00-1-2-01"}
+    arguments = {"big": 2**70, "none": None, "nested": [{"é": 1.5}]}
+    modern = (await http.post(longhaul.url, **modern_call("echo", arguments, meta=meta))).json()
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    params = {"name": "echo", "arguments": arguments, "_meta": meta}
+    answer = last_message((await legacy.post("tools/call", params, id="a")).text)
+    assert (modern["id"], answer["id"]) == (1, "a")
+    for result in (modern["result"], answer["result"]):
+        assert result["content"] == [{"type": "hologram"}]
+        assert result["got"]["arguments"] == arguments
+        token = result["got"]["_meta"].pop("progressToken")
+        assert isinstance(token, int)
+        assert result["got"]["_meta"] == {"acme/x": {"deep": None}, "traceparent": "00-1-2-01"}
+    assert "resultType" not in answer["result"]
+    assert "_meta" not in answer["result"]
+    assert [job.spec.priority for job in await longhaul.jobs()] == [8, 8]
+
+
+async def test_the_answer_that_went_out_is_noted(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    await http.post(longhaul.url, **modern_call("echo"))
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    await legacy.post("tools/call", {"name": "echo"}, id=1)
+
+    async def noted() -> bool:
+        return [job.answered for job in await longhaul.jobs()] == [True, True]
+
+    await until_answered(noted)
+
+
+async def test_arguments_against_the_schema_queue_nothing(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    answer = (await http.post(longhaul.url, **modern_call("strict", {"count": 9}))).json()
+    assert answer["result"]["isError"] is True
+    text = answer["result"]["content"][0]["text"]
+    assert "at count: 9 is greater than the maximum of 3" in text
+    assert "properties/count/maximum" in text
+    assert await longhaul.jobs() == []
+
+
+async def test_an_unknown_tool_is_refused(longhaul: Router, http: httpx2.AsyncClient) -> None:
+    response = await http.post(longhaul.url, **modern_call("nothing"))
+    assert response.status_code == 400
+    assert response.json()["error"] == {"code": -32602, "message": "Unknown tool: nothing"}
+    async with Client(longhaul.url, mode="legacy") as client:
+        with pytest.raises(MCPError, match="Unknown tool: nothing"):
+            await client.call_tool("nothing", {})
+    assert await longhaul.jobs() == []
+
+
+async def test_a_priority_out_of_range_is_refused(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    response = await http.post(longhaul.url, **modern_call("echo", meta={"longhaul/priority": 10}))
+    assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
+    assert await longhaul.jobs() == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_heartbeats_until_the_answer(
+    backend: LegacyHttp, backend_url: str, tmp_path: Path, mode: Any
+) -> None:
+    heard: list[tuple[float, str | None]] = []
+
+    async def hear(value: float, total: float | None, message: str | None) -> None:
+        del total
+        heard.append((value, message))
+        if len(heard) == 3:
+            backend.released.set()
+
+    async with (
+        router(tmp_path, backend_url, answering=PATIENT) as longhaul,
+        Client(longhaul.url, mode=mode) as client,
+    ):
+        result = await client.call_tool("wait", {}, progress_callback=hear)
+    assert result.model_dump()["content"][0]["text"] == "done"
+    assert [message for _, message in heard[:3]] == ["running for 0 s"] * 3
+    assert all(later > earlier for (earlier, _), (later, _) in pairwise(heard))
+
+
+async def test_without_a_token_nothing_is_said_before_the_answer(
+    backend: LegacyHttp, backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    async with router(tmp_path, backend_url, answering=PATIENT) as longhaul:
+        call = asyncio.create_task(http.post(longhaul.url, **modern_call("wait")))
+        await backend.waiting.wait()
+        await asyncio.sleep(0.5)  # more than two heartbeats, of which none may come
+        backend.released.set()
+        assert (await call).headers["content-type"] == "application/json"
+
+
+async def test_a_queued_caller_hears_how_many_come_first(
+    backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    async with router(tmp_path, backend_url, answering=PATIENT, work=False) as longhaul:
+        await offer(longhaul, tool("echo"))
+        await http.post(longhaul.url, **modern_call("echo", meta={"longhaul/wait": 0}))
+        meta = {"progressToken": "p", "longhaul/wait": 0.5}
+        response = await http.post(longhaul.url, **modern_call("echo", meta=meta))
+    said = [each["params"] for each in messages(response.text) if "params" in each]
+    assert said[0] == {"progressToken": "p", "progress": 0.0, "message": said[0]["message"]}
+    assert said[0]["message"] == "queued, 1 job before it, 0 s"
+    assert "queued, 1 job before it" in str(last_message(response.text)["result"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_progress_is_relayed(longhaul: Router, mode: Any) -> None:
+    heard: list[float] = []
+
+    async def hear(value: float, total: float | None, message: str | None) -> None:
+        del total, message
+        heard.append(value)
+
+    async with Client(longhaul.url, mode=mode) as client:
+        await client.call_tool("steps", {"count": 40, "who": "me"}, progress_callback=hear)
+    assert heard[-1] == 40
+    assert all(later > earlier for earlier, later in pairwise(heard))
+
+
+async def test_a_modern_caller_gets_the_log_lines_it_asked_for(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    level = "io.modelcontextprotocol/logLevel"
+    for asked, expected in (("info", 2), ("warning", 0), (None, 0)):
+        meta = {level: asked} if asked else {}
+        call = modern_call("steps", {"count": 2, "who": asked}, meta=meta)
+        response = await http.post(longhaul.url, **call)
+        said = messages(response.text)[:-1]
+        assert [each["method"] for each in said] == ["notifications/message"] * expected
+        assert [each["params"] for each in said] == [
+            {"level": "info", "data": f"{asked} {number}"} for number in range(1, expected + 1)
+        ]
+
+
+async def test_a_legacy_session_gets_the_log_lines_it_asked_for(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    asking, silent = LegacyClient(http, longhaul.url), LegacyClient(http, longhaul.url)
+    await asking.initialize()
+    await silent.initialize()
+    await asking.post("logging/setLevel", {"level": "info"}, id=1)
+    params = {"name": "steps", "arguments": {"count": 2, "who": "me"}}
+    heard, quiet = await asyncio.gather(
+        asking.post("tools/call", params, id=2), silent.post("tools/call", params, id=2)
+    )
+    assert [each["params"]["data"] for each in messages(heard.text)[:-1]] == ["me 1", "me 2"]
+    assert len(messages(quiet.text)) == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_held_long_enough_a_caller_gets_the_id(
+    backend: LegacyHttp, backend_url: str, tmp_path: Path, mode: Any
+) -> None:
+    backend.tools.append(tool("wait", outputSchema={"type": "object"}))
+    del backend.tools[2]  # the plain "wait"
+    async with (
+        router(tmp_path, backend_url, answering=HASTY) as longhaul,
+        Client(longhaul.url, mode=mode) as client,
+    ):
+        result = (await client.call_tool("wait", {})).model_dump(by_alias=True)
+        job = await longhaul.only_job()
+        assert (job.handed_off, job.cancel_at, job.state) == (True, 0, JobState.RUNNING)
+        assert result["isError"] is True
+        assert result["content"][0]["text"].startswith(
+            f"Not an error: still running as job {job.id}: running for 0 s."
+        )
+        assert f"longhaul jobs wait {job.id}" in result["content"][0]["text"]
+        assert result["_meta"]["longhaul/job"]["id"] == job.id
+        backend.released.set()
+        done = await longhaul.until_state(JobState.COMPLETED)
+        assert not done.answered
+
+
+@pytest.mark.parametrize("where", ["meta", "header", "client", "progress"])
+async def test_who_waits_longer(
+    backend: LegacyHttp, backend_url: str, http: httpx2.AsyncClient, tmp_path: Path, where: str
+) -> None:
+    clients = {"patient*": {"call_wait": "forever"}}
+    answering = Answering(call_wait=0.1, progress_wait=20.0)
+    async with router(tmp_path, backend_url, answering=answering, clients=clients) as longhaul:
+        meta = {
+            "meta": {"longhaul/wait": 20},
+            "client": {
+                "io.modelcontextprotocol/clientInfo": {"name": "patient-ide", "version": "1"}
+            },
+            "progress": {"progressToken": 1},
+            "header": {},
+        }
+        call = modern_call("wait", meta=meta[where])
+        if where == "header":
+            call["headers"]["x-longhaul-wait"] = "20"
+        answer = asyncio.create_task(http.post(longhaul.url, **call))
+        await backend.waiting.wait()
+        await asyncio.sleep(0.4)  # four times what others wait
+        backend.released.set()
+        assert "done" in (await answer).text
+
+
+async def test_a_cancel_by_others_ends_the_wait(
+    backend: LegacyHttp, longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    call = asyncio.create_task(http.post(longhaul.url, **modern_call("wait")))
+    await backend.waiting.wait()
+    job = await longhaul.only_job()
+    await longhaul.ingress.cancel.cancel(job.id, "by an operator")
+    assert (await call).json()["error"] == {
+        "code": -31003,
+        "message": f"job {job.id} was cancelled",
+        "data": {"job": job.id},
+    }
+
+
+async def test_a_session_is_its_callers_only(
+    backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    keys = [{"key": "a" * 16, "caller": "ann"}, {"key": "b" * 16, "caller": "bob"}]
+    async with router(tmp_path, backend_url, listen={"api_keys": keys}) as longhaul:
+        client = LegacyClient(http, longhaul.url)
+        client.headers["x-api-key"] = "a" * 16
+        await client.initialize()
+        client.headers["x-api-key"] = "b" * 16
+        response = await client.post("tools/list", id=1)
+        assert (response.status_code, response.json()["error"]["message"]) == (
+            404,
+            "Session not found",
+        )
+        assert (await client.delete()).status_code == 404
+        client.headers["x-api-key"] = "a" * 16
+        assert (await client.post("tools/list", id=1)).status_code == 200
+
+
+async def test_a_failed_submission_tells_nothing_of_the_inside(
+    longhaul: Router, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(type(longhaul.runtime.store), "commit", broken)
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    answer = last_message((await legacy.post("tools/call", {"name": "echo"}, id=1)).text)
+    assert answer["error"] == {"code": -32603, "message": "Internal error"}
+    modern = (await http.post(longhaul.url, **modern_call("echo"))).json()
+    assert modern["error"] == {"code": -32603, "message": "Internal error"}
+
+
+async def test_older_handshakes_are_served(longhaul: Router, http: httpx2.AsyncClient) -> None:
+    for version in ("2024-11-05", "2025-03-26", "2025-06-18", LEGACY):
+        client = LegacyClient(http, longhaul.url)
+        params = {
+            "protocolVersion": version,
+            "capabilities": {},
+            "clientInfo": {"name": "old", "version": "0"},
+        }
+        response = await client.post("initialize", params, id=0)
+        result = last_message(response.text)["result"]
+        assert result["protocolVersion"] == version
+        assert result["capabilities"] == {"logging": {}, "tools": {"listChanged": True}}
+        assert result["serverInfo"]["name"] == "longhaul"
+
+
+async def offer(longhaul: Router, *tools: dict[str, Any]) -> None:
+    """Put a backend into the catalogue that nobody runs."""
+    entry = catalogue_entry(
+        backend="fixture", started_at=1, trusted=False, listing={"tools": list(tools)}
+    )
+    await longhaul.runtime.store.put_catalogue(entry)
+    await until(lambda: longhaul.ingress.feed.current.tools)
