@@ -55,8 +55,8 @@ bench: .venv/.dev ## Longhaul beside a direct call and a FastMCP proxy, as ratio
 	$(BIN)/python -m bench.run $(ARGS)
 
 lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in
-	$(COMPILE) -o requirements.txt pyproject.toml
-	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
+	$(COMPILE) -o requirements.txt pyproject.toml requirements-early.in
+	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml requirements-early.in
 	$(COMPILE) --build-deps-for editable --only-build-deps -c requirements-dev.txt -o requirements-build.txt pyproject.toml
 	for pins in tests/peers/*.in; do $(COMPILE) -o $${pins%.in}.txt $$pins || exit; done
 
