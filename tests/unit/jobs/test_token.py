@@ -44,9 +44,18 @@ def test_a_token_without_one_of_them_is_malformed(change: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"v": "1"}, {"job": 5}, {"generation": None}, {"version": 1.5}, {"tool": ["a"]}, {"tool": 3}],
+    [
+        {"v": "1"},
+        {"job": 5},
+        {"generation": None},
+        {"version": 1.5},
+        {"version": 0},
+        {"generation": 0},
+        {"tool": ["a"]},
+        {"tool": 3},
+    ],
 )
-def test_a_field_of_the_wrong_kind_is_malformed(change: dict[str, object]) -> None:
+def test_a_field_that_no_token_has_is_malformed(change: dict[str, object]) -> None:
     body = orjson.loads(encode_token(TOKEN)) | change
     with pytest.raises(MalformedTokenError):
         decode_token(orjson.dumps(body))
