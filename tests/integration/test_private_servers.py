@@ -19,13 +19,11 @@ from tests.support import namespaces
 from tests.support.namespaces import Namespace
 from tests.support.ports import EPMD
 from tests.support.private_rabbit import PrivateRabbit
-from tests.support.private_rabbit import program as rabbit_program
 from tests.support.private_redis import PrivateRedis
-from tests.support.private_redis import program as redis_program
-from tests.support.servers import Shared
+from tests.support.servers import PROGRAMS, Shared
 from tests.support.waiting import wait_for
 
-installed = pytest.mark.skipif(redis_program() is None, reason="redis-server is not installed")
+pytestmark = [pytest.mark.servers, pytest.mark.usefixtures("programs")]
 OWNER = """
 from tests.support.private_redis import PrivateRedis
 with PrivateRedis() as server:
@@ -34,12 +32,17 @@ with PrivateRedis() as server:
 """
 
 
+@pytest.fixture
+def programs() -> None:
+    if not all(program() for program in PROGRAMS.values()):
+        pytest.skip("other ways to get servers are open here, and these programs are not installed")
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@installed
 def test_a_killed_redis_comes_back_with_its_data() -> None:
     with PrivateRedis() as server, redis.Redis.from_url(server.url) as client:
         client.set("key", "value")
@@ -51,7 +54,6 @@ def test_a_killed_redis_comes_back_with_its_data() -> None:
     assert not server.folder.exists()
 
 
-@installed
 def test_a_paused_server_is_silent_until_it_is_resumed() -> None:
     with PrivateRedis() as server:
         server.pause()
@@ -61,7 +63,6 @@ def test_a_paused_server_is_silent_until_it_is_resumed() -> None:
         assert wait_for(server.answers)
 
 
-@installed
 def test_a_killed_test_run_leaves_no_server_behind() -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -74,7 +75,6 @@ def test_a_killed_test_run_leaves_no_server_behind() -> None:
         wait_for(lambda: not listens(int(port)) and not Path(folder).exists())
 
 
-@pytest.mark.skipif(rabbit_program() is None, reason="rabbitmq-server is not installed")
 def test_a_private_rabbitmq_ends_with_its_port_mapper() -> None:
     with PrivateRabbit() as server:
         assert listens(server.port + EPMD)
