@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Router:
     runtime: Runtime
     ingress: Ingress
     endpoint: McpEndpoint
+    cut_off: Callable[[], Awaitable[None]]  # ends its HTTP server, whatever is under way
 
     async def jobs(self) -> list[Head]:
         """The newest first."""
@@ -63,9 +64,9 @@ class Router:
 
 @asynccontextmanager
 async def router(
-    folder: Path, backend_url: str, *, work: bool = True, **settings: Any
+    folder: Path, backend_url: str, *, slots: int = 8, **settings: Any
 ) -> AsyncIterator[Router]:
-    """Running, with the backend's tools in its catalogue; without `work` nothing runs them."""
+    """Running, with the backend's tools in its catalogue; with no slots nothing runs them."""
     backend = Backend(name="fixture", transport="http", urls=(backend_url,), concurrency=8)
     configured = Settings.model_validate(
         {
@@ -83,17 +84,25 @@ async def router(
         endpoint = McpEndpoint(
             runtime, ingress.feed, ingress.submit, ingress.follower, ingress.cancel
         )
-        slots = {"fixture": 8} if work else {}
-        worker = Worker(runtime, new_lease("worker"), rules, slots)
+        served_queues = {"fixture": slots} if slots else {}
+        worker = Worker(runtime, new_lease("worker"), rules, served_queues)
         app = Door(
             Starlette(routes=[Route("/mcp", endpoint)]),
             admission=Admission(configured.listen),
             max_body=configured.listen.max_body,
         )
-        async with _running(worker), _running(ingress), endpoint.run(), served(app) as base:
-            if work:
+        async with _running(worker), _running(ingress), AsyncExitStack() as front:
+            await front.enter_async_context(endpoint.run())
+            base = await front.enter_async_context(served(app))
+            if slots:
                 await until(lambda: ingress.feed.current.tools)
-            yield Router(url=f"{base}/mcp", runtime=runtime, ingress=ingress, endpoint=endpoint)
+            yield Router(
+                url=f"{base}/mcp",
+                runtime=runtime,
+                ingress=ingress,
+                endpoint=endpoint,
+                cut_off=front.aclose,
+            )
 
 
 @asynccontextmanager

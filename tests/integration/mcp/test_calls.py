@@ -183,7 +183,7 @@ async def test_without_a_token_nothing_is_said_before_the_answer(
 async def test_a_queued_caller_hears_how_many_come_first(
     backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
-    async with router(tmp_path, backend_url, answering=PATIENT, work=False) as longhaul:
+    async with router(tmp_path, backend_url, answering=PATIENT, slots=0) as longhaul:
         await offer(longhaul, tool("echo"))
         await http.post(longhaul.url, **modern_call("echo", meta={"longhaul/wait": 0}))
         meta = {"progressToken": "p", "longhaul/wait": 0.5}
