@@ -1,0 +1,46 @@
+"""The commands, and the boundary where an error becomes a sentence and an exit code."""
+
+from collections.abc import Sequence
+
+import typer
+from typer.main import get_command
+
+from common.config.problems import ConfigError
+from longhaul.arguments import split_json_option
+from longhaul.commands import calls, check, fleet, jobs, roles
+from longhaul.exits import CommandError, Exit
+from longhaul.screen.output import fail
+
+app = typer.Typer(
+    name="longhaul",
+    help="Makes any MCP server's slow tools durable: a job router on RabbitMQ and Redis.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+roles.register(app)
+check.register(app)
+calls.register(app)
+jobs.register(app)
+fleet.register(app)
+
+
+def run(words: Sequence[str]) -> int:
+    """One command line; its exit code."""
+    command = get_command(app)
+    try:
+        command(split_json_option(words), prog_name="longhaul")
+    except CommandError as error:
+        fail(str(error))
+        return error.code
+    except ConfigError as error:
+        for problem in error.problems:
+            fail(str(problem))
+        return Exit.USAGE
+    except BrokenPipeError:
+        return Exit.DONE  # whoever read it has seen enough
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.DONE
+    return Exit.DONE

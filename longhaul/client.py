@@ -1,0 +1,137 @@
+"""The REST interface, as the commands use it: plain JSON in, errors that say what to do."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx2
+
+from common.config.validate import is_loopback
+from longhaul.exits import CommandError, NotThereError, UnreachableError, UsageError
+from longhaul.target import Target
+
+Json = dict[str, Any]
+
+SPARE = 10.0  # seconds that a long poll may take besides its own wait
+STREAM_SILENCE = 40.0  # seconds; a keep-alive comes every 15
+
+
+class ConnectionLostError(UnreachableError):
+    """It answered, and then no more."""
+
+
+class Client:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        headers = {"x-api-key": target.key} if target.key else {}
+        # A proxy of the environment is for the world outside.
+        outside = not is_loopback(urlsplit(target.url).hostname or "")
+        self._http = httpx2.Client(
+            base_url=target.url, headers=headers, timeout=SPARE, trust_env=outside
+        )
+
+    @property
+    def url(self) -> str:
+        return self._target.url
+
+    def get(self, path: str, **query: str | float | None) -> Json:
+        return self._json("GET", path, query)
+
+    def submit(self, tool: str, arguments: Json, priority: int | None) -> Json:
+        body: Json = {"tool": tool, "arguments": arguments}
+        if priority is not None:
+            body["priority"] = priority
+        return self._json("POST", "/v1/jobs", {}, body)
+
+    def tool(self, name: str) -> Json:
+        return self.get(f"/v1/tools/{quote(name, safe='')}")
+
+    def job(self, job: str, wait: float = 0) -> Json:
+        return self.get(_path(job), wait=wait or None)
+
+    def cancel(self, job: str) -> Json:
+        return self._json("DELETE", _path(job), {})
+
+    def events(self, job: str) -> list[Json]:
+        return list(self.get(f"{_path(job)}/events")["events"])
+
+    def changes(self, job: str, silence: float = STREAM_SILENCE) -> Iterator[Json]:
+        """The job now and after each change, to its end; gives up after so many silent seconds.
+
+        Raises:
+            ConnectionLostError: The stream broke; the job goes on.
+        """
+        headers = {"accept": "text/event-stream"}
+        with (
+            self._errors(),
+            self._http.stream(
+                "GET", f"{_path(job)}/events", headers=headers, timeout=silence
+            ) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise self._refusal(response)
+            event = ""
+            for line in response.iter_lines():
+                if line.startswith("event: "):
+                    event = line.removeprefix("event: ")
+                elif line.startswith("data: ") and event == "job":
+                    yield json.loads(line.removeprefix("data: "))
+                elif line.startswith("data: "):
+                    raise ConnectionLostError(json.loads(line.removeprefix("data: "))["title"])
+
+    def _json(
+        self, method: str, path: str, query: dict[str, str | float | None], body: Json | None = None
+    ) -> Json:
+        given = {name: value for name, value in query.items() if value is not None}
+        timeout = SPARE + float(given.get("wait", 0))
+        with self._errors():
+            response = self._http.request(method, path, params=given, json=body, timeout=timeout)
+        if not response.is_success:
+            raise self._refusal(response)
+        return dict(response.json())
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.ConnectError as error:
+            raise UnreachableError(
+                f"nothing answers at {self.url}; start a router with `longhaul up`, "
+                "or name one with LONGHAUL_URL"
+            ) from error
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise UsageError(f"LONGHAUL_URL is not an address: {error}") from error
+        except httpx2.TransportError as error:
+            words = str(error) or type(error).__name__
+            raise ConnectionLostError(f"{self.url} does not answer: {words}") from error
+
+    def _refusal(self, response: httpx2.Response) -> CommandError:
+        said = _said(response)
+        match response.status_code:
+            case 401:
+                return UsageError(f"{self.url} needs an API key; set LONGHAUL_API_KEY")
+            case 404:
+                return NotThereError(said)
+            case 429 | 502 | 503 | 504:
+                after = response.headers.get("retry-after")
+                hint = f"; try again in {after} s" if after else ""
+                return UnreachableError(f"{said}{hint}")
+            case _:
+                return UsageError(said)
+
+
+def _path(job: str) -> str:
+    return f"/v1/jobs/{quote(job, safe='')}"
+
+
+def _said(response: httpx2.Response) -> str:
+    """The problem in its own words; something that is no Longhaul answers in others."""
+    try:
+        problem = response.json()
+        return str(problem.get("detail") or problem["title"])
+    except (ValueError, KeyError, AttributeError):
+        address = response.url.copy_with(query=None)
+        return f"{address} answered {response.status_code}; is it a Longhaul router?"

@@ -1,0 +1,101 @@
+"""`tools`, `call`, `submit`: what agents do, from a terminal."""
+
+from typing import Any
+
+import typer
+
+from longhaul.arguments import arguments_of
+from longhaul.client import Client
+from longhaul.commands.ending import report_end, report_still_running
+from longhaul.commands.options import (
+    Arguments,
+    AsJson,
+    Pairs,
+    Priority,
+    Timeout,
+    ToolName,
+    seconds,
+)
+from longhaul.commands.speaking import connect
+from longhaul.exits import Exit, UnreachableError
+from longhaul.following import StillRunning, follow
+from longhaul.screen.fleet import tool_list
+from longhaul.screen.live import Live
+from longhaul.screen.output import out, print_json, say, show
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(tools)
+    app.command()(call)
+    app.command()(submit)
+
+
+def tools(as_json: AsJson = False) -> None:
+    """List the tools that can be called."""
+    listed = connect().get("/v1/tools")
+    if as_json:
+        print_json(listed)
+    elif listed["tools"]:
+        show(tool_list(listed["tools"]))
+    else:
+        say("No tools yet: no backend has told what it offers. `longhaul backends` says why.")
+
+
+def call(
+    tool: ToolName,
+    pairs: Pairs = None,
+    arguments: Arguments = None,
+    priority: Priority = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a tool, show its progress, print its result. Ctrl-C cancels the job."""
+    patience = seconds(timeout)
+    client = connect()
+    job = _submit(client, tool, pairs, arguments, priority)
+    try:
+        with Live(tool) as live:
+            job = follow(client, job["id"], patience, live.show)
+    except StillRunning as still:
+        report_still_running(job["id"], str(still), as_json=as_json)
+    except UnreachableError as error:
+        report_still_running(job["id"], str(error), as_json=as_json)
+    except KeyboardInterrupt:
+        _cancel(client, job["id"])
+        raise typer.Exit(Exit.ENDED_BADLY) from None
+    report_end(job, as_json=as_json)
+
+
+def submit(
+    tool: ToolName,
+    pairs: Pairs = None,
+    arguments: Arguments = None,
+    priority: Priority = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a tool without waiting; prints the id of the job."""
+    job = _submit(connect(), tool, pairs, arguments, priority)
+    if as_json:
+        print_json(job)
+    else:
+        out.print(job["id"])
+
+
+def _submit(
+    client: Client,
+    tool: str,
+    pairs: list[str] | None,
+    arguments: str | None,
+    priority: int | None,
+) -> dict[str, Any]:
+    # Only pairs need the schema; a JSON object is judged by the router alone.
+    schema = client.tool(tool)["input_schema"] if pairs else {}
+    return client.submit(tool, arguments_of(schema, arguments, pairs or ()), priority)
+
+
+def _cancel(client: Client, job: str) -> None:
+    after = client.cancel(job)
+    if after["state"] == "cancelled":
+        say(f"cancelled job {job}")
+    else:
+        say(f"job {job} had ended already: {after['state']}")

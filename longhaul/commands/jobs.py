@@ -1,0 +1,116 @@
+"""`jobs`: look at them, wait for them, cancel them."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from common.jobs.state import JobState
+from longhaul.client import Client
+from longhaul.commands.ending import report_end, report_still_running
+from longhaul.commands.options import AsJson, JobId, Timeout, seconds
+from longhaul.commands.speaking import connect
+from longhaul.exits import BY_STATE, Exit
+from longhaul.following import StillRunning, follow
+from longhaul.screen.jobs import job_card, job_list
+from longhaul.screen.live import Live
+from longhaul.screen.output import print_json, say, show
+
+_PAGE = 200
+
+State = Annotated[
+    JobState | None, typer.Option(help="Only jobs in this state.", show_default=False)
+]
+Tool = Annotated[str | None, typer.Option(help="Only jobs of this tool.", show_default=False)]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the newest first.")]
+
+
+def register(app: typer.Typer) -> None:
+    jobs = typer.Typer(help="Look at jobs, wait for them, cancel them.", no_args_is_help=True)
+    jobs.command("ls")(ls)
+    jobs.command("show")(show_one)
+    jobs.command("wait")(wait)
+    jobs.command("result")(result)
+    jobs.command("cancel")(cancel)
+    app.add_typer(jobs, name="jobs")
+
+
+def ls(state: State = None, tool: Tool = None, limit: Limit = 30, as_json: AsJson = False) -> None:
+    """List jobs, the newest first."""
+    found, more = _list(connect(), state, tool, limit)
+    if as_json:
+        print_json({"jobs": found})
+        return
+    if not found:
+        say("No such jobs." if state or tool else "No jobs yet; `longhaul call TOOL` makes one.")
+        return
+    show(job_list(found, datetime.now(UTC)))
+    if more:
+        say(f"There are more; --limit {limit * 10} shows them.")
+
+
+def _list(
+    client: Client, state: JobState | None, tool: str | None, limit: int
+) -> tuple[list[dict[str, object]], bool]:
+    found: list[dict[str, object]] = []
+    cursor: str | None = None
+    while True:
+        size = min(_PAGE, limit - len(found))
+        page = client.get("/v1/jobs", state=state, tool=tool, limit=size, cursor=cursor)
+        found += page["jobs"]
+        cursor = page["cursor"]
+        if cursor is None or len(found) >= limit:
+            return found, cursor is not None
+
+
+def show_one(job: JobId, as_json: AsJson = False) -> None:
+    """Everything about one job, and why it is where it is."""
+    client = connect()
+    shown = client.job(job)
+    events = client.events(job)
+    if as_json:
+        print_json(shown | {"events": events})
+    else:
+        show(job_card(shown, events, datetime.now(UTC)))
+
+
+def wait(job: JobId, timeout: Timeout = None, as_json: AsJson = False) -> None:
+    """Wait for a job and print its result. Ctrl-C stops waiting; the job goes on."""
+    patience = seconds(timeout)
+    client = connect()
+    first = client.job(job)
+    try:
+        with Live(first["tool"]) as live:
+            ended = follow(client, job, patience, live.show)
+    except StillRunning as still:
+        report_still_running(job, str(still), as_json=as_json)
+    except KeyboardInterrupt:
+        report_still_running(job, "stopped waiting", as_json=as_json)
+    report_end(ended, as_json=as_json)
+
+
+def result(job: JobId, as_json: AsJson = False) -> None:
+    """Print the result of a job that has ended; `--json` prints it verbatim."""
+    found = connect().job(job)
+    if found["state"] not in BY_STATE:
+        why = f"it is {found['state']}: {found['reason']}"
+        report_still_running(job, why, as_json=as_json)
+    if as_json and found["state"] == "completed":
+        print_json(found["result"])
+        raise typer.Exit(Exit.TOOL_ERROR if found["tool_error"] else Exit.DONE)
+    report_end(found, as_json=as_json)
+
+
+def cancel(job: JobId, as_json: AsJson = False) -> None:
+    """Cancel a job; it is cancelled at once for everybody who looks."""
+    client = connect()
+    ended = client.job(job)["state"] in BY_STATE
+    after = client.cancel(job)
+    if as_json:
+        print_json(after)
+    elif ended:
+        say(f"job {job} had ended already: {after['state']}")
+    elif after["still_running"]:
+        say(f"cancelled job {job}; its tool was told and has not let go yet")
+    else:
+        say(f"cancelled job {job}")

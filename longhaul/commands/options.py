@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.config.duration import parse_duration
+from longhaul.exits import UsageError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration; default: longhaul.yaml, then mcp.json, in this folder.",
+        show_default=False,
+    ),
+]
+Host = Annotated[
+    str | None, typer.Option(help="Address to listen on; default 127.0.0.1.", show_default=False)
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65_535, help="Port; default 8080, 0 takes a free one.", show_default=False
+    ),
+]
+NoAuth = Annotated[
+    bool,
+    typer.Option("--insecure-no-auth", help="Listen beyond loopback without an API key."),
+]
+ToolName = Annotated[str, typer.Argument(metavar="TOOL", help="As `longhaul tools` names it.")]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        "-a",
+        metavar="NAME=VALUE",
+        help="One argument, typed by the tool's schema; repeatable.",
+        show_default=False,
+    ),
+]
+Arguments = Annotated[
+    str | None,
+    typer.Option(
+        "--arguments",
+        metavar="JSON",
+        help="Arguments as a JSON object; --json '{…}' is the same.",
+        show_default=False,
+    ),
+]
+Priority = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=9, help="0 to 9, the highest first; default: the tool's.", show_default=False
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="Stop waiting after this, as 30s or 10m; the job goes on.",
+        show_default=False,
+    ),
+]
+
+
+def seconds(text: str | None) -> float | None:
+    """Raises: UsageError: Not a duration."""
+    if text is None:
+        return None
+    try:
+        return float(str(parse_duration(text)))
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}") from error

@@ -1,0 +1,141 @@
+"""`up`, `ingress`, `worker`: the processes."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import typer
+import uvloop
+
+from common.config.model import Settings
+from common.errors import LonghaulError
+from common.telemetry.logging import configure_logging
+from longhaul import configured
+from longhaul.commands.options import AsJson, ConfigFile, Host, NoAuth, Port
+from longhaul.exits import UsageError
+from longhaul.screen.output import out, print_json, warn
+
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queue",
+        "-q",
+        metavar="NAME[=SLOTS]",
+        help="A queue to serve, with its slots; repeatable. Default: all of them.",
+        show_default=False,
+    ),
+]
+WorkerPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        help="Serve /livez, /readyz and /metrics here; default: not at all.",
+        show_default=False,
+    ),
+]
+OnReady = Callable[[str], None]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(ingress)
+    app.command()(worker)
+
+
+def up(
+    config: ConfigFile = None,
+    host: Host = None,
+    port: Port = None,
+    no_auth: NoAuth = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run everything in one process; embedded, unless broker and store are given."""
+    from longhaul.compose import serve_up  # noqa: PLC0415 - see `_run`
+
+    settings = _settings(config, host=host, port=port, no_auth=no_auth)
+    if not settings.backends:
+        warn("no backends are configured: write longhaul.yaml or mcp.json with mcpServers")
+    _run(serve_up(settings, _announce(as_json=as_json)))
+
+
+def ingress(
+    config: ConfigFile = None,
+    host: Host = None,
+    port: Port = None,
+    no_auth: NoAuth = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the face for agents; jobs wait for workers elsewhere."""
+    from longhaul.compose import serve_ingress  # noqa: PLC0415 - see `_run`
+
+    settings = _settings(config, host=host, port=port, no_auth=no_auth)
+    _run(serve_ingress(settings, _announce(as_json=as_json)))
+
+
+def worker(
+    queues: Queues = None,
+    config: ConfigFile = None,
+    host: Host = None,
+    port: WorkerPort = None,
+    no_auth: NoAuth = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a worker for some queues, with the backends behind them."""
+    from longhaul.compose import serve_worker  # noqa: PLC0415 - see `_run`
+
+    wanted = queues_of(queues or ())
+    loaded = configured.load(config, host=host, no_auth=no_auth)
+    if port is not None:
+        configured.ready_to_listen(loaded)
+    configured.remark(loaded)
+    configure_logging(loaded.settings)
+    _run(serve_worker(loaded.settings, wanted, port, _announce(as_json=as_json, mcp=False)))
+
+
+def queues_of(words: list[str] | tuple[str, ...]) -> dict[str, int | None]:
+    """`NAME` or `NAME=SLOTS`. Raises: UsageError."""
+    wanted: dict[str, int | None] = {}
+    for word in words:
+        name, separator, slots = word.partition("=")
+        if not name or (separator and not (slots.isascii() and slots.isdigit() and int(slots))):
+            raise UsageError(f"--queue {word}: write NAME or NAME=SLOTS, with one slot or more")
+        wanted[name] = int(slots) if separator else None
+    return wanted
+
+
+def _settings(config: Any, **listen: Any) -> Settings:
+    loaded = configured.load(config, **listen)
+    configured.ready_to_listen(loaded)
+    configured.remark(loaded)
+    configure_logging(loaded.settings)
+    return loaded.settings
+
+
+def _announce(*, as_json: bool, mcp: bool = True) -> OnReady:
+    def ready(address: str) -> None:
+        if as_json:
+            print_json({"address": address} | ({"mcp": f"{address}/mcp"} if mcp else {}))
+        elif mcp:
+            out.print(f"Longhaul is up at [bold]{address}[/]; agents connect to {address}/mcp")
+        else:
+            out.print(
+                "The worker is up" + (f"; health and metrics at {address}" if address else "")
+            )
+        out.file.flush()
+
+    return ready
+
+
+def _run(role: Coroutine[Any, Any, None]) -> None:
+    """To its end. What cannot be started is said in a sentence.
+
+    The roles' own libraries take a second to import, and the other commands do without: that is
+    why each command imports its role when it is asked for.
+    """
+    from longhaul.compose import RoleError  # noqa: PLC0415 - as said
+    from longhaul.serving import PortTakenError  # noqa: PLC0415 - as said
+
+    try:
+        uvloop.run(role)
+    except (PortTakenError, RoleError, LonghaulError) as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,75 @@
+"""Following a job to its end over a connection that may break."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from longhaul.client import STREAM_SILENCE, Client, ConnectionLostError
+from longhaul.exits import BY_STATE, UnreachableError
+
+Job = dict[str, Any]
+
+PATIENCE = 15.0  # seconds for a router to come back, as it does from a restart
+PAUSE = 0.5
+
+
+class StillRunning(Exception):
+    """Nobody waits any longer."""
+
+    def __init__(self, job: str, why: str) -> None:
+        super().__init__(why)
+        self.job = job
+
+
+def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job], None]) -> Job:
+    """The job at its end; `seen` hears every change.
+
+    Raises:
+        StillRunning: The time is over.
+        UnreachableError: The router does not answer, or went away and did not come back.
+        NotThereError: There is no such job.
+    """
+    clock = _Patience(timeout)
+    while True:
+        try:
+            for shown in client.changes(job, clock.silence):
+                clock.heard()
+                seen(shown)
+                if shown["state"] in BY_STATE:
+                    return shown
+                if clock.over:
+                    raise StillRunning(job, f"it is still {shown['state']}")
+        except UnreachableError as error:
+            if clock.over:
+                raise StillRunning(job, "it has not ended yet") from error
+            if not clock.may_come_back(first=not isinstance(error, ConnectionLostError)):
+                raise
+        time.sleep(PAUSE)
+
+
+class _Patience:
+    """How long to wait for the job in all, and for a router that went away."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._lost_at: float | None = None
+
+    @property
+    def over(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @property
+    def silence(self) -> float:
+        if self._deadline is None:
+            return STREAM_SILENCE
+        return min(STREAM_SILENCE, max(0.1, self._deadline - time.monotonic()))
+
+    def heard(self) -> None:
+        self._lost_at = None
+
+    def may_come_back(self, *, first: bool) -> bool:
+        """A router that never answered will not; one that did has a while."""
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
+            return not first
+        return time.monotonic() - self._lost_at < PATIENCE

@@ -1,0 +1,112 @@
+"""Tools, queues, workers and backends on the screen. Pure: JSON in, renderables out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from longhaul.screen.output import table
+from longhaul.screen.words import BACKEND_STYLE, ago, first_line, span
+
+Json = Mapping[str, Any]
+
+
+def tool_list(tools: Sequence[Json]) -> Table:
+    shown = table("TOOL:whole", "ARGUMENTS", "QUEUE:whole", "PRI:number", "AGAIN:whole", ":line")
+    for tool in tools:
+        shown.add_row(
+            tool["name"],
+            Text(_arguments(tool["input_schema"])),
+            tool["queue"],
+            str(tool["priority"]),
+            "yes" if tool["repeatable"] else "no",
+            Text(first_line(tool["title"] or tool["description"], 60), style="dim"),
+        )
+    return shown
+
+
+def _arguments(schema: Json) -> str:
+    required = set(schema.get("required") or ())
+    names = schema.get("properties") or {}
+    return " ".join(name if name in required else f"[{name}]" for name in names)
+
+
+def queue_list(queues: Sequence[Json]) -> Table:
+    shown = table(
+        *("QUEUE:whole", "WAITING:number", "OLDEST:number", "BUSY:number", "SLOTS:number"),
+        *("WORKERS:number", "TOKENS:number"),
+    )
+    for queue in queues:
+        oldest = queue["oldest_seconds"]
+        stuck = queue["waiting"] and not queue["workers"]
+        shown.add_row(
+            Text(queue["name"]),
+            Text(str(queue["waiting"]), style="bold" if queue["waiting"] else "dim"),
+            "-" if oldest is None else span(oldest),
+            str(queue["running"]),
+            str(queue["slots"]),
+            Text(str(queue["workers"]), style="bold red" if stuck else ""),
+            "-" if queue["ready_tokens"] is None else str(queue["ready_tokens"]),
+        )
+    return shown
+
+
+def worker_list(workers: Sequence[Json], now: datetime) -> Table:
+    shown = table("WORKER:whole", "HOST", "PID:number", "UP:whole", "QUEUES", "BACKENDS", "VERSION")
+    for worker in workers:
+        queues = (f"{name} {q['busy']}/{q['slots']}" for name, q in worker["queues"].items())
+        backends = (f"{name} {ready}" for name, ready in worker["backends"].items())
+        shown.add_row(
+            worker["id"],
+            worker["host"],
+            str(worker["pid"]),
+            ago(worker["started_at"], now).removesuffix(" ago"),
+            "\n".join(queues),
+            "\n".join(backends),
+            worker["version"],
+        )
+    return shown
+
+
+def backend_list(backends: Sequence[Json]) -> RenderableType:
+    shown = table(
+        "BACKEND:whole",
+        "STATE:whole",
+        "TOOLS:number",
+        "REPLICAS:number",
+        "TRANSPORT:whole",
+        "PROTOCOL:whole",
+        "RESTARTS:number",
+    )
+    complaints: list[RenderableType] = []
+    for backend in backends:
+        replicas = backend["replicas"]
+        ready = sum(1 for replica in replicas if replica["state"] == "ready")
+        shown.add_row(
+            backend["name"],
+            Text(backend["state"], style=BACKEND_STYLE.get(backend["state"], "")),
+            str(backend["tools"]),
+            f"{ready}/{len(replicas)}",
+            backend["transport"] or "-",
+            ", ".join(sorted({r["protocol_version"] or "-" for r in replicas})) or "-",
+            str(sum(replica["restarts"] for replica in replicas)),
+        )
+        complaints += _complaints(backend)
+    return Group(shown, *complaints)
+
+
+def _complaints(backend: Json) -> list[RenderableType]:
+    """What replicas that are not up said last."""
+    said: list[RenderableType] = []
+    for replica in backend["replicas"]:
+        if replica["state"] == "ready":
+            continue
+        name = f"{backend['name']} on {replica['host']}: {replica['state']}"
+        lines = [line for line in (replica["last_error"], replica["last_stderr"]) if line]
+        body = Text("\n".join(dict.fromkeys(lines)) or "nothing said yet", style="dim")
+        said += [Text(f"\n{name}", style="yellow"), Padding(body, (0, 0, 0, 2), expand=False)]
+    return said

@@ -1,0 +1,95 @@
+"""Jobs on the screen. Pure: JSON of the REST interface in, renderables out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from longhaul.screen.output import table
+from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_time, moment
+
+Json = Mapping[str, Any]
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=STATE_STYLE.get(state, ""))
+
+
+def job_list(jobs: Sequence[Json], now: datetime) -> Table:
+    shown = table(
+        "ID:whole", "TOOL", "STATE:whole", "PRI:number", "CREATED:whole", "RAN:number", ""
+    )
+    for job in jobs:
+        shown.add_row(
+            job["id"],
+            job["tool"],
+            state_text(job["state"]),
+            str(job["priority"]),
+            ago(job["created_at"], now),
+            lasted(job["started_at"], job["finished_at"], now),
+            Text(_remark(job), style="dim"),
+        )
+    return shown
+
+
+def _remark(job: Json) -> str:
+    """The one thing to know about it."""
+    if job["state"] == "running" and job["progress"]:
+        return progress_words(job["progress"])
+    if job["state"] == "completed":
+        return "the tool reported an error" if job["tool_error"] else ""
+    return first_line(job["waiting_because"] or job["reason"])
+
+
+def progress_words(progress: Json) -> str:
+    value, total = progress["value"], progress["total"]
+    amount = f"{value:g}" if total is None else f"{value:g} of {total:g}"
+    return " · ".join(part for part in (amount, first_line(progress["message"], 60)) if part)
+
+
+def job_card(job: Json, events: Sequence[Json], now: datetime) -> RenderableType:
+    facts = table("", "")
+    facts.show_header = False
+    for name, value in _facts(job, now):
+        facts.add_row(Text(name, style="dim"), value)
+    title = Text.assemble((job["id"], "bold"), "  ", state_text(job["state"]), "  ", job["tool"])
+    return Group(title, Padding(facts, (0, 0, 0, 2), expand=False), *_history(events))
+
+
+def _facts(job: Json, now: datetime) -> list[tuple[str, RenderableType]]:
+    repeatable = "may run again when its worker dies" if job["repeatable"] else "never runs twice"
+    facts: list[tuple[str, RenderableType]] = [
+        ("why", Text(job["reason"])),
+        ("queue", f"{job['queue']}, priority {job['priority']}"),
+        ("caller", job["caller"]),
+        ("tries", f"{job['tries']} of {job['attempts']}; {repeatable}"),
+        ("created", f"{local_time(job['created_at'])}  ({ago(job['created_at'], now)})"),
+        ("started", local_time(job["started_at"])),
+        ("finished", local_time(job["finished_at"])),
+        ("ran for", lasted(job["started_at"], job["finished_at"], now)),
+    ]
+    if job["progress"]:
+        facts.append(("progress", Text(progress_words(job["progress"]))))
+    if job["error"]:
+        facts.append(("error", Text(f"{job['error']['message']} ({job['error']['code']})", "red")))
+    return [(name, value) for name, value in facts if value not in {"-", ""}]
+
+
+def _history(events: Sequence[Json]) -> list[RenderableType]:
+    if not events:
+        return []
+    shown = table("", "", ":line")
+    shown.show_header = False
+    for event in events:
+        at = moment(event["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        facts = ", ".join(f"{name} {value}" for name, value in event["facts"].items())
+        shown.add_row(at, event["name"].replace("_", " "), Text(first_line(facts), style="dim"))
+    return [
+        Text(""),
+        Text("What happened", style="dim"),
+        Padding(shown, (0, 0, 0, 2), expand=False),
+    ]

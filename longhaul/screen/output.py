@@ -1,0 +1,54 @@
+"""Where a command writes: results on standard output, everything about them on standard error."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+PIPED_WIDTH = 160  # columns, where nobody's terminal says
+
+# No highlighting: colours mean something here.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Indented for people, the same keys for programs."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def show(renderable: RenderableType) -> None:
+    out.print(renderable)
+
+
+def say(text: str) -> None:
+    """A remark for the person at the terminal."""
+    err.print(escape(text), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    err.print(f"[yellow]warning:[/] {escape(text)}", soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def table(*columns: str) -> Table:
+    """Plain columns without rules: easy to read, easy to copy.
+
+    A column may say how: `NAME:number`, `:whole` (never cut), `:line` (cut, not wrapped).
+    """
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        name, _, how = column.partition(":")
+        made.add_column(
+            name,
+            justify="right" if how == "number" else "left",
+            no_wrap=how in {"number", "whole", "line"},
+            overflow="fold" if how == "whole" else "ellipsis",
+        )
+    return made
