@@ -50,11 +50,12 @@ class Group:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
             return
-        for pid in self._left_behind():
+        for pid in self.left_behind():
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
 
-    def _left_behind(self) -> Iterator[int]:
+    def left_behind(self) -> Iterator[int]:
+        """Processes of the group that carry this replica's token, whether or not it is led."""
         if not self.token or not _PROC.is_dir():
             return
         for entry in _PROC.iterdir():

@@ -104,7 +104,8 @@ class Replica:
                 steady = self._clock.monotonic() - started >= backoff.STEADY
                 failures = 1 if steady else failures + 1
                 delay = backoff.delay_after(failures, self._rng)
-                self._enter("backoff")
+                if self._state != "backoff":
+                    self._enter("backoff")
                 self._log.warning(
                     "backend.replica_down",
                     error=self._last_error,
@@ -156,6 +157,7 @@ class Replica:
                 return await link.wait_lost()
         finally:
             self._session = None
+            self._enter("backoff")
 
     async def _agree(self, link: Link) -> Agreed:
         known = self._era or self._guess

@@ -231,6 +231,21 @@ async def test_nothing_is_left_of_a_stopped_backend(tmp_path: Path, flag: str) -
     assert not list((tmp_path / "replicas").glob("*/*.json"))
 
 
+async def test_cancelling_a_stop_that_takes_long_makes_it_quick(tmp_path: Path) -> None:
+    """It can say nothing more, and will not go: it is being stopped when the worker ends."""
+    async with pooled(stdio("legacy_stdio", "stubborn"), tmp_path) as backend:
+        await backend.listing()
+        pid = pid_of(backend)
+        with pytest.raises(ConnectionLost):
+            await backend.call("mum")
+        await until(lambda: backend.pool.status().replicas[0].state == "backoff")
+        assert alive(pid)
+        ending = time.monotonic()
+    assert time.monotonic() - ending < 1
+    assert not alive(pid)
+    assert not list((tmp_path / "replicas").glob("*/*.json"))
+
+
 async def test_tools_come_page_by_page_each_judged_alone(tmp_path: Path) -> None:
     async with pooled(stdio("legacy_stdio", "odd"), tmp_path) as backend:
         listing = await backend.listing()
@@ -250,7 +265,7 @@ async def test_tools_come_page_by_page_each_judged_alone(tmp_path: Path) -> None
 
 async def test_a_list_without_an_end_is_cut(tmp_path: Path) -> None:
     async with pooled(stdio("legacy_stdio", "endless"), tmp_path) as backend:
-        assert len((await backend.listing()).tools) == 10
+        assert len((await backend.listing()).tools) == 11
 
 
 @pytest.mark.parametrize("program", [("legacy_stdio",), ("modern", "stdio")])

@@ -14,7 +14,7 @@ from typing import Any
 
 FLAGS = set(sys.argv[1:])
 VERSION = next((flag for flag in FLAGS if flag.startswith("20")), "2025-06-18")
-NAMES = ["echo", "steps", "hang", "crash", "noise", "big", "ask", "grow", "child", "refuse"]
+NAMES = ["echo", "steps", "hang", "crash", "noise", "big", "ask", "grow", "child", "refuse", "mum"]
 ODD: list[Any] = [
     "not even an object",
     {"name": "", "inputSchema": {"type": "object"}},
@@ -86,6 +86,9 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
             sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
             started = subprocess.Popen(sleeper)
             return {"content": [], "pid": started.pid}
+        case "mum":
+            os.close(1)
+            return None
         case "refuse":
             error = {"code": -31_777, "message": "not today", "data": {"until": None}}
             say({"id": request_id, "error": error})

@@ -11,7 +11,7 @@ from tests.support.backends.pools import pooled, stdio
 
 
 async def main(data: Path) -> None:
-    async with pooled(stdio("legacy_stdio"), data) as backend:
+    async with pooled(stdio("legacy_stdio", "stubborn"), data) as backend:
         child = (await backend.call("child"))["pid"]
         sys.stdout.write(f"{backend.pool.status().replicas[0].pid} {child}\n")
         sys.stdout.flush()
