@@ -39,6 +39,14 @@ class TimeBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """The head's field is one of these words."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """The index holds fewer than `limit` entries scored at or above `at_least`."""
 
@@ -54,7 +62,7 @@ class Unique:
     key: str
 
 
-Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | Room | Unique
+Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique
 
 # --- field operations
 

@@ -21,6 +21,7 @@ from common.jobs.change import (
     LeaseGone,
     Move,
     Now,
+    OneOf,
     TimeBefore,
     TimeReached,
     Value,
@@ -117,7 +118,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
 def claim(worker: str) -> Change:
     """A worker's right to run the job now; goes without a read when the token's version is current.
 
-    The guards are the job's own: not before its time, not after its clocks.
+    The guards are the job's own: only while it waits, not before its time, not after its clocks.
     """
     return Change(
         name="claimed",
@@ -134,6 +135,7 @@ def claim(worker: str) -> Change:
         },
         guards=(
             LeaseAlive(worker),
+            OneOf("state", (JobState.QUEUED, JobState.WAITING)),
             TimeReached("not_before"),
             TimeBefore("queue_deadline"),
             TimeBefore("deadline"),

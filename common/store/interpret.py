@@ -20,6 +20,7 @@ from common.jobs.change import (
     LeaseGone,
     Note,
     Now,
+    OneOf,
     Refused,
     Room,
     TimeBefore,
@@ -195,6 +196,8 @@ def _holds(guard: Guard, job_id: str, head: Fields, now: int, known: Known) -> b
             return now >= number(head, name)
         case TimeBefore(name=name):
             return not number(head, name) or now < number(head, name)
+        case OneOf(name=name, words=words):
+            return head.get(name) in words
         case Room():
             return known.has_room(guard)
         case Unique(key=key):

@@ -16,6 +16,7 @@ from common.jobs.change import (
     Move,
     Note,
     Now,
+    OneOf,
     Refused,
     Room,
     TimeBefore,
@@ -114,13 +115,15 @@ def _value(value: Value) -> tuple[str, str | int]:
             return "=", value
 
 
-def _guard(guard: Guard) -> list[str | float | None]:
+def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
     kind = type(guard).__name__
     match guard:
         case LeaseAlive(lease=name) | LeaseGone(lease=name):
             return [kind, name]
         case TimeReached(name=name) | TimeBefore(name=name):
             return [kind, name]
+        case OneOf(name=name, words=words):
+            return [kind, name, words]
         case Room(index=name, limit=limit, at_least=least):
             return [kind, name, limit, least]
         case Unique(key=name):

@@ -44,6 +44,8 @@ for _, guard in ipairs(R.guards) do
     holds = now >= number(head, name)
   elseif kind == 'TimeBefore' then
     holds = number(head, name) == 0 or now < number(head, name)
+  elseif kind == 'OneOf' then
+    for _, word in ipairs(guard[3]) do holds = holds or head[name] == word end
   elseif kind == 'Room' then
     local least = guard[4] == cjson.null and '-inf' or guard[4]
     holds = redis.call('ZCOUNT', P .. ':i:' .. name, least, '+inf') < guard[3]
