@@ -92,9 +92,23 @@ def _run(command: list[str], *, folder: Path = ROOT) -> None:
     subprocess.run(command, cwd=folder, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
+def _place(name: str) -> Path:
+    match name:
+        case "npm":
+            return _npm_place()
+        case "node":
+            return node()
+        case _:
+            return peer_python(name)
+
+
 def main(names: list[str]) -> int:
     for name in names:
-        place = _npm_place() if name == "npm" else node() if name == "node" else peer_python(name)
+        try:
+            place = _place(name)
+        except subprocess.CalledProcessError as failed:
+            sys.stderr.write(f"cannot make the peer {name}: {failed}\n")
+            return 1
         sys.stdout.write(f"{place}\n")
     return 0
 
