@@ -16,6 +16,8 @@ from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.state import JobState
 from common.jobs.transitions import check, hand_off
+from common.notifier.base import worker_channel
+from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
 from common.telemetry.metrics import DueLabel
@@ -37,6 +39,8 @@ class Reconciler:
                 more = await self.sweep() == TAKEN
             except StoreUnreachableError as error:
                 log.warning("sweep.failed", error=str(error))
+            except Exception:  # boundary: a record that nobody expected must not end the process
+                log.exception("sweep.broken")
             if not more:
                 await self._runtime.clock.sleep(PERIOD)
 
@@ -78,6 +82,7 @@ class Reconciler:
             await self._runtime.store.remove(head.id, version=head.version)
             return
         if isinstance(action, decisions.Leave) and _owned(head):
+            await self._order_again(head)
             return  # it comes back by itself; the version stays for the worker that settles it
         change = self._change(head, action)
         answer = await self._runtime.store.commit(head.id, change, version=head.version)
@@ -92,6 +97,12 @@ class Reconciler:
         elif change.name == "rescued":
             token = token_of(head, generation=head.generation + 1, version=answer.version)
             await publish_token(self._runtime, head, token)
+
+    async def _order_again(self, head: Head) -> None:
+        """Its worker lives and still runs it: perhaps the order to stop was lost."""
+        if head.still_running:
+            order = JobHint(kind="state", job=head.id, state=head.state, version=head.version)
+            await self._runtime.notifier.publish(worker_channel(head.owner), encode_hint(order))
 
     def _change(self, head: Head, action: DueAction) -> Change:
         retention = self._runtime.retention

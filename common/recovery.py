@@ -3,6 +3,8 @@
 Only for the holder of the data folder's lock: nobody else can be alive on this store then.
 """
 
+import asyncio
+
 import structlog
 
 from common.jobs.head import Head
@@ -32,8 +34,8 @@ async def publish_waiting(runtime: Runtime) -> int:
             page = await runtime.store.page(
                 state_index(state), limit=PAGE, cursor=cursor, newest_first=False
             )
-            for head in page.heads:
-                await _publish(runtime, head)
+            # Begun in order, and so published in order; what is noted travels together.
+            await asyncio.gather(*(_publish(runtime, head) for head in page.heads))
             published += len(page.heads)
             cursor = page.cursor
             if cursor is None:

@@ -4,11 +4,11 @@ import secrets
 from dataclasses import dataclass
 
 import structlog
-from common.heartbeat import Heartbeat
 
 from common.backoff import Backoff
 from common.brokers.base import Delivery
 from common.errors import StoreUnreachableError
+from common.heartbeat import Heartbeat
 from common.jobs.change import Done, Refused
 from common.jobs.decisions import ClaimAt, PutBack, Reaction, react
 from common.jobs.head import Head, StoredCall, decode_call
@@ -38,7 +38,11 @@ class Claims:
     async def claim(
         self, token: Token, delivery: Delivery, *, runs_here: bool
     ) -> Claimed | Reaction:
-        """Claimed, or what to do with the delivery instead. Waits while the store is away."""
+        """Claimed, or what to do with the delivery instead. Waits while the store is away.
+
+        Raises:
+            StoreUnreachableError: The lease has lapsed and cannot be renewed: nothing new starts.
+        """
         version = token.version
         for _ in range(ROUNDS):
             answer = await self._commit(token.job, version)
@@ -48,18 +52,29 @@ class Claims:
             if answer.guard == "LeaseAlive":
                 await self._heartbeat.beat()
                 continue
-            reaction = react(
-                token,
-                answer.head,
-                answer.now,
-                runs_here=runs_here,
-                age_ms=round((self._runtime.clock.now() - delivery.published_at) * 1000),
-                shortest_ms=round(self._runtime.settings.retention.shortest * 1000),
-            )
+            reaction = self._react(token, delivery, answer.head, answer.now, runs_here=runs_here)
             if not isinstance(reaction, ClaimAt):
                 return reaction
             version = reaction.version
         return PutBack(1_000)
+
+    async def look(self, token: Token, delivery: Delivery) -> tuple[Reaction, Head | None]:
+        """What a delivery means that cannot be run here now; the record as it stands."""
+        head = await self._runtime.store.get(token.job)
+        now = await self._runtime.store.now()
+        return self._react(token, delivery, head, now, runs_here=False), head
+
+    def _react(
+        self, token: Token, delivery: Delivery, head: Head | None, now: int, *, runs_here: bool
+    ) -> Reaction:
+        return react(
+            token,
+            head,
+            now,
+            runs_here=runs_here,
+            age_ms=round((self._runtime.clock.now() - delivery.published_at) * 1000),
+            shortest_ms=round(self._runtime.settings.retention.shortest * 1000),
+        )
 
     async def _commit(self, job: str, version: int) -> Done | Refused:
         """One claim; a lost reply is repeated with the same commit id and answers the same."""

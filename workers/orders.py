@@ -10,6 +10,7 @@ from common.notifier.base import Gap, Hint, worker_channel
 from common.notifier.hints import decode_hint
 from common.runtime import Runtime
 from workers.runs import Run
+from workers.settlement import ours
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +40,13 @@ class Orders:
                 head = await self._runtime.store.get(job)
             except StoreUnreachableError:
                 return
-            if head is not None and head.still_running:
+            run = self._running.get(job)
+            if head is None or run is None:
+                continue
+            if head.still_running:
                 self._stop(job)
+            elif not ours(run.head, head):
+                run.claim_gone()
 
     def _stop(self, job: str) -> None:
         run = self._running.get(job)

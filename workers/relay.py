@@ -6,18 +6,18 @@ bounded. A note that cannot be written is lost: it decides nothing.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import structlog
 
 from common.errors import StoreUnreachableError
 from common.jobs.change import Note, Now, Value
-from common.jobs.head import Head
 from common.notifier.hints import JobHint, encode_hint
 from common.pace import Pace
 from common.runtime import Runtime
+from common.wire import dump_json
+from workers.runs import Run
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +31,10 @@ Progress = tuple[float, float | None, str | None]
 class Relay:
     """The `Listener` of one run. Costs nothing until the call says something."""
 
-    def __init__(self, runtime: Runtime, head: Head, alive: Callable[[], None]) -> None:
+    def __init__(self, runtime: Runtime, run: Run) -> None:
         self._runtime = runtime
-        self._head = head
-        self._alive = alive  # a sign of life: resets the idle clock
+        self._head = run.head
+        self._run_of = run
         self._progress: Progress | None = None
         self._lines: deque[Mapping[str, Any]] = deque(maxlen=LINES)
         self._said = asyncio.Event()
@@ -43,12 +43,12 @@ class Relay:
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         self._progress = (value, total, message)
-        self._alive()
+        self._run_of.sign_of_life()
         self._wake()
 
     def log(self, params: Mapping[str, Any]) -> None:
         self._lines.append(params)
-        self._alive()
+        self._run_of.sign_of_life()
         self._wake()
 
     async def aclose(self) -> None:
@@ -82,7 +82,7 @@ class Relay:
             while self._lines:
                 await self._note(Note(claim=self._head.claims, relay=self._hint("log")))
             if self._progress is not None:
-                body = orjson.dumps(self._progress).decode()
+                body = dump_json(self._progress).decode()
                 fields: dict[str, Value] = {"progress": body, "progress_at": Now()}
                 hint = self._hint("progress")
                 await self._note(Note(fields=fields, claim=self._head.claims, relay=hint))
@@ -98,4 +98,5 @@ class Relay:
         return encode_hint(JobHint(kind=kind, job=self._head.id, state="running", body=body))
 
     async def _note(self, note: Note) -> None:
-        await self._runtime.store.note(self._head.id, note)
+        if not await self._runtime.store.note(self._head.id, note):
+            self._run_of.claim_gone()

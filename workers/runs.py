@@ -20,6 +20,7 @@ class Run:
         self._idle = asyncio.timeout(None)
         self._limit = asyncio.timeout(None)
         self._started = False
+        self._ordered = False  # to stop
 
     async def under_clocks(self, call: Awaitable[Any], now_ms: int) -> Any | TimedOut | Stopped:
         """The call's result, unless a clock or an order ends it first; the call is cancelled then.
@@ -31,6 +32,8 @@ class Run:
             async with self._order, self._limit, self._idle:
                 self._started = True
                 self.sign_of_life()
+                if self._ordered:
+                    self.stop()
                 if seconds is not None:
                     self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
                 return await call
@@ -46,13 +49,20 @@ class Run:
             self._started = False
 
     def sign_of_life(self) -> None:
-        if self._started and self.head.spec.idle_ms:
+        # A clock that has just run out stays run out, whatever comes before its task notices.
+        if self._started and self.head.spec.idle_ms and not self._idle.expired():
             now = asyncio.get_running_loop().time()
             self._idle.reschedule(now + self.head.spec.idle_ms / 1000)
 
+    def claim_gone(self) -> None:
+        """Somebody else may run it by now. What may not be repeated goes on: nobody repeats it."""
+        if self.head.spec.repeatable:
+            self.stop()
+
     def stop(self) -> None:
-        """An order to end it: the backend is told, then it is settled."""
-        if self._started:
+        """An order to end it: the backend is told, then it is settled. Orders may come twice."""
+        self._ordered = True
+        if self._started and not self._order.expired():
             self._order.reschedule(asyncio.get_running_loop().time())
 
 

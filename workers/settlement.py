@@ -27,6 +27,7 @@ from workers.outcome import Outcome
 log = structlog.get_logger(__name__)
 
 HAND_BACK_MS = 1_000
+_FINISHES = (ended.Answered, ended.Refused)  # what the tool itself said
 
 
 def decide(outcome: Outcome, head: Head, retention: RetentionMs, chance: float) -> Change:
@@ -87,8 +88,10 @@ class Settlement:
         def choose(current: Head) -> Change | None:
             nonlocal chosen
             chosen = None
-            if not _ours(head, current):
+            if not ours(head, current):
                 return None
+            if current.state is JobState.LOST and not isinstance(outcome, _FINISHES):
+                return None  # still as unknown as it was
             if current.state is JobState.CANCELLED:
                 change = let_go(current, self._runtime.retention)
             else:
@@ -129,7 +132,7 @@ class Settlement:
         await publish_token(self._runtime, head, token, seconds)
 
 
-def _ours(claimed: Head, current: Head) -> bool:
+def ours(claimed: Head, current: Head) -> bool:
     """Nobody has claimed it since, and the run may still settle it; a late finish of a loss may."""
     if current.claims != claimed.claims:
         return False

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from common.heartbeat import Heartbeat
 
+from common.heartbeat import Heartbeat
 from common.reconciler import Reconciler
 from common.routing.rules import Rules
 from common.runtime import Runtime

@@ -121,12 +121,17 @@ def decode_head(encoded: Mapping[str, str | int]) -> Head:
         elif name in _FLAGS:
             values[name] = int(value) == 1
         elif name == "spec":
-            values[name] = Spec(**orjson.loads(str(value)))
+            values[name] = _decode_spec(str(value))
         elif name == "state":
             values[name] = JobState(str(value))
         elif name in _DEFAULTS:
             values[name] = int(value)
     return Head(**values)
+
+
+def _decode_spec(raw: str) -> Spec:
+    """What a newer Longhaul adds is left out: the record's format says whether that matters."""
+    return Spec(**{name: value for name, value in orjson.loads(raw).items() if name in _SPEC})
 
 
 def encode_call(call: StoredCall) -> bytes:
@@ -137,5 +142,6 @@ def decode_call(raw: bytes) -> StoredCall:
     return StoredCall(**load_json(raw))
 
 
+_SPEC = frozenset(each.name for each in fields(Spec))
 _CALL = tuple(each.name for each in fields(StoredCall))
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}

@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from common.wire import dump_json
+
 INLINE_RESULT = 65_536  # bytes; a larger result is read from the store
 
 
@@ -25,7 +27,7 @@ class JobHint:
 
 
 def encode_hint(hint: JobHint) -> bytes:
-    head = orjson.dumps([hint.kind, hint.job, hint.state, hint.version, hint.body])
+    head = dump_json([hint.kind, hint.job, hint.state, hint.version, hint.body])
     return head if hint.result is None else head + b"\n" + hint.result
 
 

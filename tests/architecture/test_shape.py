@@ -52,6 +52,7 @@ SLEEPS_ANYWAY = {
     "workers/backends/session.py": "the pause before listening again; no job depends on it",
 }
 CATCHES_ALL = {
+    "common/reconciler.py": "one odd record must not end the process that looks at it",
     "ingress/mcp/sessions.py": "one session's fault is not another's",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
     "workers/executor.py": "the boundary of a run: one job's bug must not end the others",
