@@ -26,3 +26,7 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """`sleep` for code without an event loop."""
+        time.sleep(seconds)

@@ -42,6 +42,13 @@ def arguments_of(
     return arguments
 
 
+def unnamed(schema: Mapping[str, Any], pairs: Iterable[str]) -> list[str]:
+    """Remarks on names that the tool takes, but does not know: most are slips of the pen."""
+    properties = _resolve(schema, schema).get("properties") or {}
+    names = [pair.partition("=")[0] for pair in pairs]
+    return [_unknown(name, properties) for name in names if properties and name not in properties]
+
+
 def _object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)

@@ -146,10 +146,11 @@ async def _backend(config: Backend) -> Tried:
         if not listed.done():
             listed.set_result(listing)
 
+    clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="longhaul-check-") as folder:
         pool = BackendPool(
             config.model_copy(update={"replicas": 1}),
-            SystemClock(),
+            clock,
             data=Path(folder),
             owner="check",
             on_tools=hear,
@@ -157,8 +158,8 @@ async def _backend(config: Backend) -> Tried:
         running = asyncio.create_task(pool.run())
         try:
             async with asyncio.timeout(START_WITHIN):
-                while not _decided(pool.status(), listed=listed.done()):  # noqa: ASYNC110 - a pool has no such event
-                    await asyncio.sleep(LOOK)
+                while not _decided(pool.status(), listed=listed.done()):
+                    await clock.sleep(LOOK)
         except TimeoutError:
             pass  # what there is by now is the answer
         finally:

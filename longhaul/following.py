@@ -1,9 +1,9 @@
 """Following a job to its end over a connection that may break."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from common.clock import Clock, SystemClock
 from longhaul.client import STREAM_SILENCE, Client, ConnectionLostError
 from longhaul.exits import BY_STATE, UnreachableError
 
@@ -29,40 +29,42 @@ def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job]
         UnreachableError: The router does not answer, or went away and did not come back.
         NotThereError: There is no such job.
     """
-    clock = _Patience(timeout)
+    clock = SystemClock()
+    patience = _Patience(clock, timeout)
     while True:
         try:
-            for shown in client.changes(job, clock.silence):
-                clock.heard()
+            for shown in client.changes(job, patience.silence):
+                patience.heard()
                 seen(shown)
                 if shown["state"] in BY_STATE:
                     return shown
-                if clock.over:
+                if patience.over:
                     raise StillRunning(job, f"it is still {shown['state']}")
         except UnreachableError as error:
-            if clock.over:
+            if patience.over:
                 raise StillRunning(job, "it has not ended yet") from error
-            if not clock.may_come_back(first=not isinstance(error, ConnectionLostError)):
+            if not patience.may_come_back(first=not isinstance(error, ConnectionLostError)):
                 raise
-        time.sleep(PAUSE)
+        clock.pause(PAUSE)
 
 
 class _Patience:
     """How long to wait for the job in all, and for a router that went away."""
 
-    def __init__(self, timeout: float | None) -> None:
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+    def __init__(self, clock: Clock, timeout: float | None) -> None:
+        self._now = clock.monotonic
+        self._deadline = None if timeout is None else self._now() + timeout
         self._lost_at: float | None = None
 
     @property
     def over(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
+        return self._deadline is not None and self._now() >= self._deadline
 
     @property
     def silence(self) -> float:
         if self._deadline is None:
             return STREAM_SILENCE
-        return min(STREAM_SILENCE, max(0.1, self._deadline - time.monotonic()))
+        return min(STREAM_SILENCE, max(0.1, self._deadline - self._now()))
 
     def heard(self) -> None:
         self._lost_at = None
@@ -70,6 +72,6 @@ class _Patience:
     def may_come_back(self, *, first: bool) -> bool:
         """A router that never answered will not; one that did has a while."""
         if self._lost_at is None:
-            self._lost_at = time.monotonic()
+            self._lost_at = self._now()
             return not first
-        return time.monotonic() - self._lost_at < PATIENCE
+        return self._now() - self._lost_at < PATIENCE

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -36,8 +37,9 @@ def listen_on(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise PortTakenError(
-            f"cannot listen on {host}:{port} ({error.strerror or error}); "
+            f"cannot listen on {host}:{port} ({reason}); "
             "stop what uses it, or choose another with --port (0 takes a free one)"
         ) from error
 

@@ -59,7 +59,8 @@ def _renderers(settings: Settings, stream: TextIO) -> Sequence[Processor]:
 
 
 def _dump(event: EventDict, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    first = {name: event.pop(name, None) for name in ("timestamp", "level", "event")}
+    return orjson.dumps(first | event, default=str).decode()
 
 
 def _route_libraries(stream: TextIO, level: int, render: Sequence[Processor]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from longhaul.arguments import arguments_of
+from longhaul.arguments import arguments_of, unnamed
 from longhaul.client import Client
 from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.options import (
@@ -21,7 +21,7 @@ from longhaul.exits import Exit, UnreachableError
 from longhaul.following import StillRunning, follow
 from longhaul.screen.fleet import tool_list
 from longhaul.screen.live import Live
-from longhaul.screen.output import out, print_json, say, show
+from longhaul.screen.output import out, print_json, say, show, warn
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +90,10 @@ def _submit(
 ) -> dict[str, Any]:
     # Only pairs need the schema; a JSON object is judged by the router alone.
     schema = client.tool(tool)["input_schema"] if pairs else {}
-    return client.submit(tool, arguments_of(schema, arguments, pairs or ()), priority)
+    given = arguments_of(schema, arguments, pairs or ())
+    for remark in unnamed(schema, pairs or ()):
+        warn(remark)
+    return client.submit(tool, given, priority)
 
 
 def _cancel(client: Client, job: str) -> None:

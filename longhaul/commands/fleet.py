@@ -1,13 +1,12 @@
 """`queues`, `workers`, `backends`: how it stands."""
 
-from datetime import UTC, datetime
-
 import typer
 
 from longhaul.commands.options import AsJson
 from longhaul.commands.speaking import connect
 from longhaul.screen.fleet import backend_list, queue_list, worker_list
 from longhaul.screen.output import print_json, say, show, warn
+from longhaul.screen.words import now
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +38,7 @@ def workers(as_json: AsJson = False) -> None:
     if as_json:
         print_json(listed)
     elif listed["workers"]:
-        show(worker_list(listed["workers"], datetime.now(UTC)))
+        show(worker_list(listed["workers"], now()))
     else:
         say("No worker is running; `longhaul worker` starts one. Calls wait in their queues.")
 

@@ -15,6 +15,7 @@ from longhaul.following import StillRunning, follow
 from longhaul.screen.jobs import job_card, job_list
 from longhaul.screen.live import Live
 from longhaul.screen.output import print_json, say, show
+from longhaul.screen.words import now
 
 _PAGE = 200
 
@@ -44,7 +45,7 @@ def ls(state: State = None, tool: Tool = None, limit: Limit = 30, as_json: AsJso
     if not found:
         say("No such jobs." if state or tool else "No jobs yet; `longhaul call TOOL` makes one.")
         return
-    show(job_list(found, datetime.now(UTC)))
+    show(job_list(found, now()))
     if more:
         say(f"There are more; --limit {limit * 10} shows them.")
 
@@ -71,7 +72,7 @@ def show_one(job: JobId, as_json: AsJson = False) -> None:
     if as_json:
         print_json(shown | {"events": events})
     else:
-        show(job_card(shown, events, datetime.now(UTC)))
+        show(job_card(shown, events, now()))
 
 
 def wait(job: JobId, timeout: Timeout = None, as_json: AsJson = False) -> None:
@@ -93,8 +94,7 @@ def result(job: JobId, as_json: AsJson = False) -> None:
     """Print the result of a job that has ended; `--json` prints it verbatim."""
     found = connect().job(job)
     if found["state"] not in BY_STATE:
-        why = f"it is {found['state']}: {found['reason']}"
-        report_still_running(job, why, as_json=as_json)
+        report_still_running(job, found["reason"], as_json=as_json)
     if as_json and found["state"] == "completed":
         print_json(found["result"])
         raise typer.Exit(Exit.TOOL_ERROR if found["tool_error"] else Exit.DONE)

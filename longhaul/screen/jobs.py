@@ -76,7 +76,7 @@ def _facts(job: Json, now: datetime) -> list[tuple[str, RenderableType]]:
         facts.append(("progress", Text(progress_words(job["progress"]))))
     if job["error"]:
         facts.append(("error", Text(f"{job['error']['message']} ({job['error']['code']})", "red")))
-    return [(name, value) for name, value in facts if value not in {"-", ""}]
+    return [(name, value) for name, value in facts if value not in ("-", "")]
 
 
 def _history(events: Sequence[Json]) -> list[RenderableType]:

@@ -1,6 +1,8 @@
-"""Numbers and states as people read them. Pure."""
+"""Times, numbers and states as people read them."""
 
 from datetime import UTC, datetime
+
+from common.clock import SystemClock
 
 STATE_STYLE = {
     "held": "dim",
@@ -40,19 +42,23 @@ def span(seconds: float) -> str:
     return f"{minutes // (24 * 60)} d"
 
 
-def ago(when: str | None, now: datetime) -> str:
-    return "-" if when is None else f"{span((now - moment(when)).total_seconds())} ago"
+def ago(when: str | None, at: datetime) -> str:
+    return "-" if when is None else f"{span((at - moment(when)).total_seconds())} ago"
+
+
+def now() -> datetime:
+    return datetime.fromtimestamp(SystemClock().now(), UTC)
 
 
 def moment(when: str) -> datetime:
     return datetime.fromisoformat(when).astimezone(UTC)
 
 
-def lasted(started: str | None, finished: str | None, now: datetime) -> str:
+def lasted(started: str | None, finished: str | None, at: datetime) -> str:
     """How long a run took, or takes so far."""
     if started is None:
         return "-"
-    end = now if finished is None else moment(finished)
+    end = at if finished is None else moment(finished)
     return span((end - moment(started)).total_seconds())
 
 

@@ -36,7 +36,7 @@ async def survey(url: str) -> StoreSurvey:
         info = await client.info()
         settings = await _settings(client)
     except (RedisError, OSError) as error:
-        raise StoreUnreachableError(f"{mask_url(url)}: {error}") from error
+        raise StoreUnreachableError(mask_url(str(error))) from error
     finally:
         await client.aclose()
     return judge(info, settings)
