@@ -1,6 +1,5 @@
 """`jobs`: look at them, wait for them, cancel them."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
