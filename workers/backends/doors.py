@@ -5,17 +5,24 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from common.config.model import Backend
+from workers.backends.answers import refusal
+from workers.backends.duplex import DuplexLink
+from workers.backends.events_wire import EventsWire
 from workers.backends.exchange import Exchange
 from workers.backends.groups import records_folder
 from workers.backends.http_link import HttpLink
 from workers.backends.http_pool import HttpPool
 from workers.backends.link import Hearing, Link
+from workers.backends.pipes import Pipes
 from workers.backends.process import Child
 from workers.backends.proxied import ProxiedExchange, behind_proxy
 from workers.backends.side import Side
 from workers.backends.stderr import Stderr, StderrFile
-from workers.backends.stdio_link import StdioLink
+
+EVENT_STREAM = {"accept": "text/event-stream"}
 
 
 class Door(Protocol):
@@ -69,10 +76,12 @@ class ProcessDoor:
     @asynccontextmanager
     async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
         self.exit_status = None
-        link = StdioLink(self._config.name, hearing)
-        child = await Child.start(self._config, self._records, self._stderr, link)
+        link = DuplexLink(self._config.name, hearing)
+        pipes = Pipes(link)
+        child = await Child.start(self._config, self._records, self._stderr, pipes)
         self._child = child
-        link.attach(child)
+        pipes.attach(child)
+        link.attach(pipes)
         try:
             yield link
         finally:
@@ -94,6 +103,7 @@ class HttpDoor:
     def __init__(self, config: Backend, url: str) -> None:
         self.url = url
         proxied = behind_proxy(url)
+        self._name = config.name
         self._exchange: Exchange = (ProxiedExchange if proxied else HttpPool)(config.headers)
         self._side = Side(config.name)
 
@@ -108,3 +118,23 @@ class HttpDoor:
     async def aclose(self) -> None:
         await self._side.aclose()
         await self._exchange.aclose()
+
+
+class EventsDoor(HttpDoor):
+    """The same for HTTP+SSE: each opening is an event stream of its own."""
+
+    @asynccontextmanager
+    @override
+    async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
+        link = DuplexLink(self._name, hearing)
+        wire = EventsWire(self.url, self._exchange, self._side, link)
+        async with self._exchange.send("GET", self.url, EVENT_STREAM, b"") as answer:
+            if answer.status != 200:
+                raise await refusal(answer, had_session=False)
+            listening = self._side.start(wire.listen(answer))
+            try:
+                await wire.ready()
+                yield link
+            finally:
+                listening.cancel()
+                link.lose("the stream was closed")

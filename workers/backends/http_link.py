@@ -31,7 +31,8 @@ from workers.backends.link import Hearing
 from workers.backends.side import Side
 
 SESSION_HEADER = "mcp-session-id"
-ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications, answers, goodbye
+ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications and answers
+GOODBYE_LIMIT = 2.0  # seconds
 REDIRECTS = 3
 RESUMES = 3  # attempts in a row to go on with a legacy answer whose stream was closed
 
@@ -105,7 +106,7 @@ class HttpLink:
         """End a legacy session, so that the server need not wait for it to expire."""
         if self._session is not None and self._reason is None:
             with suppress(BackendError, TimeoutError):
-                async with asyncio.timeout(ASIDE_LIMIT), self._send("DELETE", {}, b""):
+                async with asyncio.timeout(GOODBYE_LIMIT), self._send("DELETE", {}, b""):
                     self.lose("the session was ended")
 
     # --- asking

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import structlog
 
@@ -110,14 +110,14 @@ class Hearing:
         )
         if isinstance(token, str) and token.isascii() and token.isdecimal():
             token = int(token)
-        if not isinstance(token, int) or not isinstance(value, int | float):
+        if not _is_number(token) or not _is_number(value):
             return
-        listener = self._listeners.get(token)
+        listener = self._listeners.get(int(token))
         message = params.get("message")
         if listener is not None:
             listener.progress(
                 float(value),
-                float(total) if isinstance(total, int | float) else None,
+                float(total) if _is_number(total) else None,
                 message if isinstance(message, str) else None,
             )
 
@@ -133,3 +133,7 @@ class Hearing:
             logger_name=params.get("logger"),
             data=str(params.get("data"))[:DATA_SHOWN],
         )
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,7 +11,7 @@ from common.clock import Clock
 from common.config.model import Backend
 from workers.backends import backoff, balance
 from workers.backends.base import BackendStatus, OnTools, Place, ToolListing
-from workers.backends.doors import Door, HttpDoor, ProcessDoor
+from workers.backends.doors import Door, EventsDoor, HttpDoor, ProcessDoor
 from workers.backends.replica import Replica
 from workers.backends.stderr import StderrFile, log_file
 
@@ -54,7 +54,8 @@ class BackendPool:
         config = self._config
         if config.transport == "stdio":
             return [ProcessDoor(config, data, owner, self._stderr) for _ in range(config.replicas)]
-        return [HttpDoor(config, url) for url in config.urls]
+        door = HttpDoor if config.transport == "http" else EventsDoor
+        return [door(config, url) for url in config.urls]
 
     async def run(self) -> None:
         """Keep every replica up until cancelled; within 5 s of that, no process is left."""

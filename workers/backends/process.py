@@ -138,16 +138,27 @@ class Child(asyncio.SubprocessProtocol):
         """Wait until the pipe takes more."""
         await self._flowing.wait()
 
+    @property
+    def writable(self) -> bool:
+        stdin = self._stdin
+        return not (self._gone or self._exited.is_set() or stdin is None or stdin.is_closing())
+
     def write(self, data: bytes) -> None:
         """Hand bytes to the pipe; never blocks.
 
         Raises:
             NotStarted: The process is gone; nothing was written.
         """
-        stdin = self._transport.get_pipe_transport(_STDIN) if self._transport is not None else None
-        if self._gone or self._exited.is_set() or stdin is None or stdin.is_closing():
+        stdin = self._stdin
+        if stdin is None or not self.writable:
             raise NotStarted("the backend's process is not running")
-        cast("asyncio.WriteTransport", stdin).write(data)
+        stdin.write(data)
+
+    @property
+    def _stdin(self) -> asyncio.WriteTransport | None:
+        if self._transport is None:
+            return None
+        return cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(_STDIN))
 
     # --- stopping
 
@@ -168,7 +179,8 @@ class Child(asyncio.SubprocessProtocol):
             raise asyncio.CancelledError
 
     async def _stop(self) -> None:
-        self._close_stdin()
+        if (stdin := self._stdin) is not None:
+            stdin.close()
         if not await _within(GRACE, self._exited):
             self._signal(signal.SIGTERM)
             await _within(GRACE, self._exited)
@@ -181,11 +193,6 @@ class Child(asyncio.SubprocessProtocol):
             with suppress(ProcessLookupError, PermissionError):
                 self._transport.close()
         self._lost()
-
-    def _close_stdin(self) -> None:
-        stdin = self._transport.get_pipe_transport(_STDIN) if self._transport is not None else None
-        if stdin is not None:
-            stdin.close()
 
     def _signal(self, number: signal.Signals) -> None:
         # The number stays the group's while any member lives, and is not given out again so soon.

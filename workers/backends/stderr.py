@@ -24,8 +24,8 @@ class StderrFile:
             path, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8", delay=True
         )
 
-    def write(self, line: str) -> None:
-        self._handler.handle(logging.makeLogRecord({"msg": line}))
+    def write(self, text: str) -> None:
+        self._handler.handle(logging.makeLogRecord({"msg": text}))
 
     def close(self) -> None:
         self._handler.close()
@@ -46,16 +46,17 @@ class Stderr:
     def feed(self, pid: int, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._rest = self._rest[:LINE_LENGTH]
-        for line in lines:
-            self._keep(pid, line)
+        self._keep(pid, lines)
 
     def flush(self, pid: int) -> None:
         """The process is gone: what it said without a line's end is a line too."""
         rest, self._rest = self._rest, b""
-        self._keep(pid, rest)
+        self._keep(pid, [rest])
 
-    def _keep(self, pid: int, line: bytes) -> None:
-        text = line[:LINE_LENGTH].decode("utf-8", "replace").rstrip()
-        if text:
-            self.lines.append(text)
-            self._file.write(f"{pid} {text}")
+    def _keep(self, pid: int, lines: list[bytes]) -> None:
+        texts = [line[:LINE_LENGTH].decode("utf-8", "replace").rstrip() for line in lines]
+        texts = [text for text in texts if text]
+        if texts:
+            self.lines.extend(texts)
+            # Written together: a talkative backend must not hold the event loop up.
+            self._file.write("\n".join(f"{pid} {text}" for text in texts))

@@ -4,13 +4,13 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from common.config.model import Backend
-from tests.support.backends.pools import HERE, Heard, http, pooled
+from common.config.model import Backend, Transport
+from tests.support.backends.pools import HERE, Heard, pooled
 from tests.support.backends.serving import answers
 from tests.support.peers import peer_python
 from tests.support.ports import free_port
@@ -53,12 +53,18 @@ async def test_the_first_generation_over_stdio(tmp_path: Path) -> None:
         await until(lambda: "let go" in backend.stderr)
 
 
-async def test_the_first_generation_over_http_and_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("transport", "server", "path"), [("http", "streamable-http", "/mcp"), ("sse", "sse", "/sse")]
+)
+async def test_the_first_generation_over_http_and_started_again(
+    tmp_path: Path, transport: Transport, server: str, path: str
+) -> None:
     port = free_port()
-    command = [str(peer_python("mcp1")), FIRST, "http", str(port)]
+    command = [str(peer_python("mcp1")), FIRST, server, str(port)]
+    config = Backend(name="it", transport=transport, urls=(f"http://127.0.0.1:{port}{path}",))
     heard = Heard()
     with running(command, port) as first:
-        async with pooled(http(f"http://127.0.0.1:{port}/mcp"), tmp_path) as backend:
+        async with pooled(config, tmp_path) as backend:
             assert (await backend.listing()).protocol_version == "2025-11-25"
             await backend.call("steps", heard, count=3)
             assert heard.values == [1.0, 2.0, 3.0]
@@ -68,14 +74,11 @@ async def test_the_first_generation_over_http_and_started_again(tmp_path: Path) 
             first.kill()
             first.wait()
             with running(command, port):
-                # The session is lost; whether a call or the session's own stream finds out first,
-                # nothing was run, and the next call works.
+                # Whoever finds out first that the session is lost, nothing was run, and the next
+                # call works.
                 for _ in range(2):
-                    try:
+                    with suppress(NotStarted):
                         await backend.call("steps", heard, count=1)
-                    except NotStarted:
-                        continue
-                    break
                 assert (await backend.call("steps", heard, count=1))["content"]
 
 

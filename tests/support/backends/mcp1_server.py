@@ -1,6 +1,6 @@
 """A server of the SDK's first generation (mcp 1.x), run by the python of its own peer venv.
 
-`mcp1_server.py stdio` or `mcp1_server.py http PORT`.
+`mcp1_server.py stdio`, or `streamable-http PORT`, or `sse PORT`.
 """
 
 import sys
@@ -39,4 +39,4 @@ async def hang() -> str:
     return "never"
 
 
-server.run("stdio" if sys.argv[1] == "stdio" else "streamable-http")
+server.run(sys.argv[1])

@@ -1,0 +1,144 @@
+"""A link over one pair of streams that all requests share: pipes, or the older HTTP+SSE."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import structlog
+
+from workers.backends import jsonrpc
+from workers.backends.base import ConnectionLost, Listener, NotStarted
+from workers.backends.link import Hearing
+
+log = structlog.get_logger(__name__)
+
+
+class Wire(Protocol):
+    """How bytes leave. What arrives is given to the link by `heard`, `refuse` and `lose`."""
+
+    async def send(self, data: bytes) -> None:
+        """Send a request.
+
+        Raises:
+            BackendError: It did not go out; `NotStarted` when that is certain.
+        """
+        ...
+
+    def say(self, data: bytes) -> None:
+        """Send, soon and without a word about failures, what has no answer."""
+        ...
+
+
+class DuplexLink:
+    """Answers are matched by id. Give it its wire with `attach` before the first request."""
+
+    def __init__(self, backend: str, hearing: Hearing) -> None:
+        self._backend = backend
+        self._hearing = hearing
+        self._wire: Wire | None = None
+        self._waiting: dict[int, asyncio.Future[jsonrpc.Message]] = {}
+        # Calls that were cancelled and may still be running: while there is one, a log line
+        # cannot be said to belong to the only call we wait for.
+        self._abandoned: set[int] = set()
+        self._noisy = False
+        self._lost = asyncio.Event()
+        self._reason: str | None = None
+        self.protocol_version: str | None = None
+
+    def attach(self, wire: Wire) -> None:
+        self._wire = wire
+
+    # --- for the session
+
+    @property
+    def lost(self) -> str | None:
+        return self._reason
+
+    async def wait_lost(self) -> str:
+        await self._lost.wait()
+        return self._reason or ""
+
+    def speak(self, protocol_version: str) -> None:
+        self.protocol_version = protocol_version
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 -- streamable HTTP's
+        listener: Listener | None = None,
+        cancellable: bool = True,
+    ) -> dict[str, Any]:
+        wire = self._wire
+        if self._reason is not None or wire is None:
+            raise NotStarted(self._reason or "the backend is not connected")
+        request_id, asked = self._hearing.begin(params, listener)
+        answer: asyncio.Future[jsonrpc.Message] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = answer
+        try:
+            await wire.send(jsonrpc.encode(jsonrpc.request(request_id, method, asked)))
+            return jsonrpc.result_of(await answer)
+        except asyncio.CancelledError:
+            if cancellable:
+                self._abandoned.add(request_id)
+                cancelled = {"requestId": request_id}
+                wire.say(jsonrpc.encode(jsonrpc.notification("notifications/cancelled", cancelled)))
+            raise
+        finally:
+            del self._waiting[request_id]
+            answer.cancel()
+            self._hearing.end(request_id)
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        if self._wire is not None:
+            self._wire.say(jsonrpc.encode(jsonrpc.notification(method, params)))
+
+    # --- for the wire
+
+    def refuse(self, reason: str) -> None:
+        """Nothing new can be asked; answers may still come."""
+        self._reason = self._reason or reason
+
+    def lose(self, reason: str) -> None:
+        """Nothing more will be heard: every waiting request learns it now."""
+        self.refuse(reason)
+        self._lost.set()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionLost(self._reason or reason))
+
+    def heard(self, data: bytes) -> None:
+        """One line, or one event."""
+        if not data.strip():
+            return
+        try:
+            messages = jsonrpc.decode(data)
+        except ValueError:
+            messages = []
+        if not messages and not self._noisy:
+            # Usually a forgotten print(): said once, or it would fill the log.
+            self._noisy = True
+            log.warning("backend.noise", backend=self._backend)
+        for message in messages:
+            self._message(message)
+
+    def _message(self, message: jsonrpc.Message) -> None:
+        method = message.get("method")
+        if not isinstance(method, str):
+            self._answered(message)
+        elif "id" in message:
+            if self._wire is not None:
+                self._wire.say(jsonrpc.encode(jsonrpc.reply_to(message)))
+        else:
+            owner = None if self._abandoned else self._hearing.sole()
+            self._hearing.notified(method, message.get("params"), owner)
+
+    def _answered(self, message: jsonrpc.Message) -> None:
+        request_id = jsonrpc.request_id_of(message)
+        if request_id is None:
+            return
+        self._abandoned.discard(request_id)
+        waiting = self._waiting.get(request_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
