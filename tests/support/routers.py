@@ -58,8 +58,8 @@ class Router:
         assert head is not None
         return head
 
-    async def events(self, job: str) -> list[str]:
-        return [event.name for event in await self.runtime.store.events(job)]
+    async def until_listed(self, tool: str) -> None:
+        await until(lambda: tool in self.ingress.feed.current.tools)
 
 
 @asynccontextmanager
@@ -70,7 +70,8 @@ async def router(
     backend = Backend(name="fixture", transport="http", urls=(backend_url,), concurrency=8)
     configured = Settings.model_validate(
         {
-            "store_url": f"sqlite:///{folder}/{secrets.token_hex(4)}.db",
+            "store_url": f"sqlite:///{folder}/jobs.db",
+            "namespace": f"t{secrets.token_hex(4)}",  # on a shared Redis, a router's own
             "data": str(folder),
             "namespaces": False,
             "answering": ANSWERING,

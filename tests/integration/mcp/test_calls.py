@@ -153,9 +153,9 @@ async def test_heartbeats_until_the_answer(
 ) -> None:
     heard: list[tuple[float, str | None]] = []
 
-    async def hear(value: float, total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         del total
-        heard.append((value, message))
+        heard.append((progress, message))
         if len(heard) == 3:
             backend.released.set()
 
@@ -198,9 +198,9 @@ async def test_a_queued_caller_hears_how_many_come_first(
 async def test_progress_is_relayed(longhaul: Router, mode: Any) -> None:
     heard: list[float] = []
 
-    async def hear(value: float, total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
         del total, message
-        heard.append(value)
+        heard.append(progress)
 
     async with Client(longhaul.url, mode=mode) as client:
         await client.call_tool("steps", {"count": 40, "who": "me"}, progress_callback=hear)
@@ -269,7 +269,7 @@ async def test_who_waits_longer(
     clients = {"patient*": {"call_wait": "forever"}}
     answering = Answering(call_wait=0.1, progress_wait=20.0)
     async with router(tmp_path, backend_url, answering=answering, clients=clients) as longhaul:
-        meta = {
+        meta: dict[str, dict[str, Any]] = {
             "meta": {"longhaul/wait": 20},
             "client": {
                 "io.modelcontextprotocol/clientInfo": {"name": "patient-ide", "version": "1"}

@@ -97,5 +97,10 @@ def test_levels_are_the_asked_one_and_above() -> None:
 
 
 def test_a_tool_is_told_that_nobody_answers_questions() -> None:
-    declared = {"elicitation": {}, "sampling": {}, "roots": {}, "experimental": {"x": {}}}
+    declared: dict[str, Any] = {
+        "elicitation": {},
+        "sampling": {},
+        "roots": {},
+        "experimental": {"x": {}},
+    }
     assert answerable(declared) == {"experimental": {"x": {}}}

@@ -1,0 +1,98 @@
+"""A change of the catalogue reaches clients of both eras, and lists follow it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from common.catalogue import catalogue_entry
+from tests.support.routers import LegacyClient, Router, messages, modern_call, router
+
+pytestmark = pytest.mark.anyio
+
+CHANGED = "notifications/tools/list_changed"
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+
+
+@pytest.fixture
+async def longhaul(tmp_path: Path) -> AsyncIterator[Router]:
+    async with router(tmp_path, "http://127.0.0.1:9/mcp", slots=0) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=20) as client:
+        yield client
+
+
+async def offer(longhaul: Router, *names: str) -> None:
+    tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
+    entry = catalogue_entry(
+        backend="fixture", started_at=1, trusted=False, listing={"tools": tools}
+    )
+    assert await longhaul.runtime.store.put_catalogue(entry)
+
+
+class Stream:
+    """The messages of an open event stream, one by one."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            while True:
+                if found := messages(await anext(self._lines)):
+                    return found[0]
+
+
+def listen(longhaul: Router, http: httpx2.AsyncClient, **wanted: Any) -> Any:
+    request = modern_call("", method="subscriptions/listen", notifications=wanted)
+    return http.stream("POST", longhaul.url, **request)
+
+
+async def test_a_modern_client_that_listens(longhaul: Router, http: httpx2.AsyncClient) -> None:
+    async with listen(longhaul, http, toolsListChanged=True, promptsListChanged=True) as response:
+        stream = Stream(response)
+        first = await stream.next()
+        assert first["method"] == "notifications/subscriptions/acknowledged"
+        assert first["params"]["notifications"] == {"toolsListChanged": True}
+        await offer(longhaul, "one")
+        news = await stream.next()
+        assert news["method"] == CHANGED
+        assert news["params"]["_meta"] == {SUBSCRIPTION: 1}
+        listed = await http.post(longhaul.url, **modern_call("", method="tools/list"))
+        assert [tool["name"] for tool in listed.json()["result"]["tools"]] == ["one"]
+        longhaul.endpoint.stop()
+        last = await stream.next()
+        assert last["result"]["resultType"] == "complete"
+
+
+async def test_a_modern_client_that_did_not_ask(longhaul: Router, http: httpx2.AsyncClient) -> None:
+    async with listen(longhaul, http, promptsListChanged=True) as response:
+        stream = Stream(response)
+        assert (await stream.next())["params"]["notifications"] == {}
+        await offer(longhaul, "one")
+        await longhaul.until_listed("one")
+        longhaul.endpoint.stop()
+        assert "result" in await stream.next()
+
+
+async def test_a_legacy_client_with_an_open_stream(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    async with http.stream("GET", longhaul.url, headers=legacy.headers) as response:
+        stream = Stream(response)
+        await offer(longhaul, "one")
+        assert await stream.next() == {"jsonrpc": "2.0", "method": CHANGED}
+        await offer(longhaul, "one", "two")
+        assert (await stream.next())["method"] == CHANGED
+        longhaul.endpoint.stop()
+        with pytest.raises(StopAsyncIteration):
+            await stream.next()
