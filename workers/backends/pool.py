@@ -1,15 +1,15 @@
 """The replicas of one backend in this worker, and who gets the next place on them."""
 
 import asyncio
-import random
 from collections import deque
 from pathlib import Path
 
 import structlog
 
+from common.backoff import Backoff
 from common.clock import Clock
 from common.config.model import Backend
-from workers.backends import backoff, balance
+from workers.backends import balance
 from workers.backends.base import BackendStatus, OnTools, Place, ToolListing
 from workers.backends.doors import Door, EventsDoor, HttpDoor, ProcessDoor
 from workers.backends.replica import Replica
@@ -123,16 +123,15 @@ class BackendPool:
             self._fresh.set()
 
     async def _publish(self) -> None:
-        failures = 0
+        backoff = Backoff(first=0.2, limit=30.0)
         while True:
             await self._fresh.wait()
             self._fresh.clear()
             listing = self._listing
             if listing is None or await self._handed_on(listing):
-                failures = 0
+                backoff.reset()
                 continue
-            failures += 1
-            await self._clock.sleep(backoff.delay_after(failures, random.Random()))
+            await self._clock.sleep(backoff.next())
             self._fresh.set()
 
     async def _handed_on(self, listing: ToolListing) -> bool:

@@ -1,15 +1,15 @@
 """One replica: kept alive or connected by a loop that survives whatever the backend does."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from common.backoff import Backoff
 from common.clock import Clock
-from workers.backends import backoff, balance
+from workers.backends import balance
 from workers.backends.base import (
     BackendError,
     Call,
@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 HANDSHAKE_LIMIT = 30.0  # seconds from a started process to an agreed version
 LIST_LIMIT = 60.0  # seconds for every page of tools/list
+FIRST_DELAY = 0.2  # seconds before it is started or connected again
+LONGEST_DELAY = 30.0  # seconds
+STEADY = 10.0  # seconds up after which earlier failures are forgotten
 LIST_PAUSE = 0.1  # seconds that changes of a list are gathered before it is read again
 
 
@@ -54,7 +57,6 @@ class Replica:
         self._clock = clock
         self._on_listing = on_listing
         self._on_ready = on_ready
-        self._rng = random.Random()
         self._session: Session | None = None
         self._era: Era | None = None  # known since the first agreement
         self._guess: Era | None = None  # to try once, because the other question ended in silence
@@ -94,16 +96,16 @@ class Replica:
 
     async def run(self) -> None:
         """Keep it up until cancelled."""
-        failures = 0
+        backoff = Backoff(first=FIRST_DELAY, limit=LONGEST_DELAY)
         try:
             while True:
                 started = self._clock.monotonic()
                 self._enter("starting")
                 self._starts += 1
                 self._last_error = await self._live()
-                steady = self._clock.monotonic() - started >= backoff.STEADY
-                failures = 1 if steady else failures + 1
-                delay = backoff.delay_after(failures, self._rng)
+                if self._clock.monotonic() - started >= STEADY:
+                    backoff.reset()
+                delay = backoff.next()
                 if self._state != "backoff":
                     self._enter("backoff")
                 self._log.warning(
@@ -183,10 +185,9 @@ class Replica:
             await changed.wait()
             await self._clock.sleep(LIST_PAUSE)
             changed.clear()
-            failures = 0
+            backoff = Backoff(first=FIRST_DELAY, limit=LONGEST_DELAY)
             while not await self._list_once(session):
-                failures += 1
-                await self._clock.sleep(backoff.delay_after(failures, self._rng))
+                await self._clock.sleep(backoff.next())
 
     async def _list_once(self, session: Session) -> bool:
         with suppress(BackendError, TimeoutError):

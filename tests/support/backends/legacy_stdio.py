@@ -56,6 +56,9 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
     arguments = params.get("arguments") or {}
     token = (params.get("_meta") or {}).get("progressToken")
     match params["name"]:
+        case "crash" | "mum" | "hang" | "refuse" as badly:
+            behave(badly, request_id)
+            return None
         case "echo":
             odd = {"type": "hologram", "depth": 1.5, "nothing": None}
             return {"content": [odd], "_meta": {"vendor": None}, "vendorTop": [params]}
@@ -65,12 +68,6 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
                 say({"method": "notifications/progress", "params": progress})
                 line = {"level": "info", "data": f"log {step + 1}"}
                 say({"method": "notifications/message", "params": line})
-        case "hang":
-            note(f"hanging {request_id}")
-            return None
-        case "crash":
-            note("about to die")
-            os._exit(3)
         case "noise":
             sys.stdout.write("DEBUG: hello from print()\n{}\n[]\n")
         case "big":
@@ -86,14 +83,22 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
             sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
             started = subprocess.Popen(sleeper)
             return {"content": [], "pid": started.pid}
+    return {"content": [{"type": "text", "text": "done"}]}
+
+
+def behave(badly: str, request_id: Any) -> None:
+    """Do anything but give a result."""
+    match badly:
+        case "hang":
+            note(f"hanging {request_id}")
+        case "crash":
+            note("about to die")
+            os._exit(3)
         case "mum":
             os.close(1)
-            return None
         case "refuse":
             error = {"code": -31_777, "message": "not today", "data": {"until": None}}
             say({"id": request_id, "error": error})
-            return None
-    return {"content": [{"type": "text", "text": "done"}]}
 
 
 def note(text: str) -> None:
