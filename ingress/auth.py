@@ -71,7 +71,10 @@ class Admission:
     def _same_site(self, origin: str, host: str) -> bool:
         if origin.lower().rstrip("/") in self._origins:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         if parts.scheme not in {"http", "https"}:
             return False
         return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)
