@@ -1,9 +1,11 @@
 """Ways to get a link to a replica: start a process, or connect to a URL."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from typing_extensions import override
 
@@ -29,7 +31,9 @@ class Door(Protocol):
     """Opened again and again, for as long as the replica is wanted."""
 
     @property
-    def url(self) -> str | None: ...
+    def url(self) -> str | None:
+        """As it may be shown."""
+        ...
 
     @property
     def pid(self) -> int | None: ...
@@ -78,8 +82,7 @@ class ProcessDoor:
         self.exit_status = None
         link = DuplexLink(self._config.name, hearing)
         pipes = Pipes(link)
-        child = await Child.start(self._config, self._records, self._stderr, pipes)
-        self._child = child
+        child = self._child = await self._start(pipes)
         pipes.attach(child)
         link.attach(pipes)
         try:
@@ -88,6 +91,18 @@ class ProcessDoor:
             await child.stop()
             self._child = None
             self.exit_status = child.exit_status
+
+    async def _start(self, pipes: Pipes) -> Child:
+        starting = asyncio.ensure_future(
+            Child.start(self._config, self._records, self._stderr, pipes)
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # Whatever was started meanwhile must be stopped all the same.
+            with suppress(OSError):
+                await (await starting).stop()
+            raise
 
     async def aclose(self) -> None:
         """Nothing outlives an opening."""
@@ -101,7 +116,8 @@ class HttpDoor:
     exit_status = None
 
     def __init__(self, config: Backend, url: str) -> None:
-        self.url = url
+        self.url = shown(url)
+        self._url = url
         proxied = behind_proxy(url)
         self._name = config.name
         self._exchange: Exchange = (ProxiedExchange if proxied else HttpPool)(config.headers)
@@ -109,7 +125,7 @@ class HttpDoor:
 
     @asynccontextmanager
     async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
-        link = HttpLink(self.url, self._exchange, hearing, self._side)
+        link = HttpLink(self._url, self._exchange, hearing, self._side)
         try:
             yield link
         finally:
@@ -127,8 +143,8 @@ class EventsDoor(HttpDoor):
     @override
     async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
         link = DuplexLink(self._name, hearing)
-        wire = EventsWire(self.url, self._exchange, self._side, link)
-        async with self._exchange.send("GET", self.url, EVENT_STREAM, b"") as answer:
+        wire = EventsWire(self._url, self._exchange, self._side, link)
+        async with self._exchange.send("GET", self._url, EVENT_STREAM, b"") as answer:
             if answer.status != 200:
                 raise await refusal(answer, had_session=False)
             listening = self._side.start(wire.listen(answer))
@@ -138,3 +154,9 @@ class EventsDoor(HttpDoor):
             finally:
                 listening.cancel()
                 link.lose("the stream was closed")
+
+
+def shown(url: str) -> str:
+    """A URL without what may be a secret in it: user, password, query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -11,6 +11,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from workers.backends import jsonrpc
 from workers.backends.answers import (
+    RESUME_DELAY,
     Cursor,
     events,
     messages,
@@ -32,6 +33,7 @@ from workers.backends.side import Side
 
 SESSION_HEADER = "mcp-session-id"
 ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications and answers
+HEAR_AGAIN_LIMIT = 30.0  # seconds before a session's stream is opened again, at most
 GOODBYE_LIMIT = 2.0  # seconds
 REDIRECTS = 3
 RESUMES = 3  # attempts in a row to go on with a legacy answer whose stream was closed
@@ -198,20 +200,22 @@ class HttpLink:
 
     async def _hear_session(self) -> None:
         """The legacy stream for what belongs to no request; servers need not offer it."""
-        failures = 0
+        loop = asyncio.get_running_loop()
+        delay = RESUME_DELAY
         while self._reason is None:
-            cursor = Cursor()
+            cursor, started = Cursor(), loop.time()
             try:
                 async with self._send("GET", {}, b"") as answer:
                     if answer.status == 404:
                         self.lose("the backend has forgotten the session")
-                    if answer.status != 200:
+                    if not _may_stream(answer):
                         return
-                    failures = 0
                     await self._listen(answer, None, cursor)
             except BackendError:
-                failures += 1
-            await asyncio.sleep(max(cursor.retry, min(30.0, 2.0**failures)))
+                pass  # the next call finds out what it means
+            lasted = loop.time() - started
+            delay = RESUME_DELAY if lasted > delay else min(HEAR_AGAIN_LIMIT, delay * 2)
+            await asyncio.sleep(max(delay, cursor.retry))
             # What was said meanwhile is gone.
             self._hearing.notified("notifications/tools/list_changed", None, None)
 
@@ -233,3 +237,10 @@ class HttpLink:
                     return
             self._url = moved
         raise ProtocolFailure(INTERNAL_ERROR, "the backend only redirects")
+
+
+def _may_stream(answer: Answer) -> bool:
+    """Whether this is a session's stream, or an outage after which there may be one."""
+    if answer.status == 200:
+        return answer.header("content-type").lower().startswith("text/event-stream")
+    return answer.status >= 500

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,15 +122,19 @@ async def test_cancelled_while_it_starts_it_leaves_nothing(tmp_path: Path) -> No
         for pid in pids:
             assert not Path(f"/proc/{pid}").exists()
     assert not list((tmp_path / "replicas").glob("*/*.json"))
+    if sys.platform == "linux":
+        assert Path(f"/proc/self/task/{os.getpid()}/children").read_text() == ""
 
 
 async def test_status_says_where_a_url_is(tmp_path: Path) -> None:
-    config = http("http://127.0.0.1:1/mcp", "http://127.0.0.1:2/mcp")
+    config = http("http://127.0.0.1:1/mcp", "http://user:secret@127.0.0.1:2/mcp?key=secret")
     async with pooled(config, tmp_path) as backend:
         await until(lambda: all(r.state == "backoff" for r in backend.pool.status().replicas))
         status = backend.pool.status()
     assert (status.name, status.transport) == ("fixture", "http")
-    assert [replica.url for replica in status.replicas] == list(config.urls)
+    shown = [replica.url for replica in status.replicas]
+    assert shown == ["http://127.0.0.1:1/mcp", "http://127.0.0.1:2/mcp"]
+    assert "secret" not in repr(status)
     assert "could not connect" in (status.replicas[0].last_error or "")
 
 
