@@ -127,6 +127,7 @@ async def _serve_ingress(
         log.info("ingress.serving", address=address)
         on_ready(address)
         await stop_asked()
+        app.mcp.stop()  # before the server waits for open requests: they get an answer, and end
     await ingress.submit.aclose()
 
 
