@@ -33,6 +33,7 @@ from workers.settlement import Settlement
 log = structlog.get_logger(__name__)
 
 PLACE_WAIT = 5.0  # seconds a delivery is held for a free place before it is parked
+LOOK = 0.25  # seconds between two looks whether there may be one at all
 
 
 class Executor:
@@ -164,23 +165,30 @@ class Executor:
         place = pool.try_place()
         if place is not None:
             return place
-        if not _states(pool) & {"ready", "starting"}:
-            return None
+        waiting = asyncio.create_task(pool.wait_place())
         try:
-            async with asyncio.timeout(PLACE_WAIT):
-                return await pool.wait_place()
-        except TimeoutError:
-            return None
+            until = self._runtime.clock.monotonic() + PLACE_WAIT
+            while _promises(pool) and self._runtime.clock.monotonic() < until:
+                await asyncio.wait({waiting}, timeout=LOOK)
+                if waiting.done():
+                    return waiting.result()
+        finally:
+            waiting.cancel()  # a place that comes in this moment goes back by itself
+        return None
 
     def _why_not(self, token: Token) -> str:
         backend = token.tool.backend
         pool = self._pools.get(backend)
         if pool is None:
             return f"backend {backend} is not configured on the worker that took it"
-        if "ready" in _states(pool):
+        if any(replica.state == "ready" for replica in pool.status().replicas):
             return f"backend {backend} has no free place on the worker that took it"
         return f"backend {backend} is not up on the worker that took it"
 
 
-def _states(pool: BackendPool) -> set[str]:
-    return {replica.state for replica in pool.status().replicas}
+def _promises(pool: BackendPool) -> bool:
+    """Worth waiting for: it is busy, or starts for the first time. What failed may fail again."""
+    return any(
+        replica.state == "ready" or (replica.state == "starting" and replica.last_error is None)
+        for replica in pool.status().replicas
+    )

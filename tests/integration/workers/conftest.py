@@ -9,6 +9,8 @@ import pytest
 
 from common.config.model import Backend
 from tests.support.journal import Journal, journal
+from tests.support.namespaces import Namespace
+from tests.support.servers import Shared
 from tests.support.system import OpenSystem, Place, System, embedded, open_system
 
 
@@ -21,13 +23,26 @@ def said() -> Iterator[Journal]:
 
 
 @pytest.fixture(params=["embedded", "rabbit"], ids=["embedded", "distributed"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "embedded":
-        return embedded(tmp_path)
+def place(request: pytest.FixtureRequest) -> Place:
+    kind = "embedded_place" if request.param == "embedded" else "distributed_place"
+    found: Place = request.getfixturevalue(kind)
+    return found
+
+
+@pytest.fixture
+def embedded_place(tmp_path: Path) -> Place:
+    """For what does not depend on broker and store."""
+    return embedded(tmp_path)
+
+
+@pytest.fixture
+def distributed_place(
+    rabbit: Shared, redis_server: Shared, namespace: Namespace, tmp_path: Path
+) -> Place:
     return Place(
-        broker_url=request.getfixturevalue("rabbit").url,
-        store_url=request.getfixturevalue("redis_server").url,
-        namespace=request.getfixturevalue("namespace"),
+        broker_url=rabbit.url,
+        store_url=redis_server.url,
+        namespace=namespace,
         data=tmp_path / "data",
     )
 

@@ -8,6 +8,7 @@ import pytest
 from common.config.model import ToolRule
 from common.jobs.state import JobState
 from tests.support.journal import Journal
+from tests.support.logbook import at_once, lines, started
 from tests.support.system import OpenSystem, System, gated
 from tests.support.waiting import until, until_answered
 
@@ -109,20 +110,3 @@ async def ready(system: System, queue: str, count: int) -> None:
         return depth is not None and depth.ready == count
 
     await until_answered(so_many)
-
-
-def lines(log: Path) -> list[str]:
-    return log.read_text().splitlines() if log.exists() else []
-
-
-def started(log: Path) -> list[str]:
-    return [line.removesuffix(" started") for line in lines(log) if line.endswith("started")]
-
-
-def at_once(lines: Sequence[str]) -> int:
-    """How many ran at the same time, at most."""
-    running = most = 0
-    for line in lines:
-        running += 1 if line.endswith("started") else -1
-        most = max(most, running)
-    return most
