@@ -63,6 +63,7 @@ async def test_at_creation_an_index_may_be_named_by_the_new_fields(ledger: Ledge
     job_id = a_job_id()
     assert isinstance(await ledger.store.commit(job_id, change, version=0), Done)
     assert await ledger.members("of:local:queued") == {job_id}
+    assert await ledger.store.count("of::") == 0
 
 
 async def test_a_resolved_name_is_not_resolved_again(ledger: Ledger) -> None:

@@ -1,6 +1,7 @@
 """Any history of transitions leaves a store as the pure interpreter says it must be."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -39,7 +40,7 @@ from tests.support.model import Model
 from tests.support.namespaces import Namespace, remove
 from tests.support.servers import Shared
 
-JOBS, WORKERS = 3, ("w1", "w2")
+JOBS, WORKERS = 2, ("w1", "w2")
 ERROR = {"code": 1, "message": "no"}
 QUEUE = queue_index("exporter")
 
@@ -98,20 +99,21 @@ steps = st.one_of(
     ),
     st.builds(Step, st.just("repeat"), jobs),
     st.builds(Step, st.just("note"), jobs, st.integers(0, len(NOTES) - 1)),
-    st.builds(Step, st.sampled_from(["remove", "beat", "release"]), jobs, st.integers(0, 1)),
+    st.builds(Step, st.just("remove"), jobs, st.sampled_from([0, 0, 1])),
+    st.builds(Step, st.sampled_from(["beat", "release"]), jobs, st.integers(0, 1)),
 )
-histories = st.lists(steps, min_size=5, max_size=40)
+histories = st.lists(steps, min_size=30, max_size=80)
 
 
 @given(histories)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_sqlite_agrees_with_the_interpreter(history: list[Step]) -> None:
     with TemporaryDirectory() as folder:
         anyio.run(live, sqlite_url(Path(folder) / "longhaul.db"), "lh", history)
 
 
 @given(histories)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_redis_agrees_with_the_interpreter(redis_server: Shared, history: list[Step]) -> None:
     namespace = Namespace.fresh()
     anyio.run(live, redis_server.url, namespace, history)
@@ -172,11 +174,11 @@ class Twins:
     async def move(self, job_id: str, head: Head | None, step: Step) -> None:
         if head is None:
             return
-        try:
-            change = TRANSITIONS[step.choice](head)
-        except IllegalMoveError:
-            return
-        await self.commit(job_id, change, max(1, head.version + step.stale))
+        for make in (*TRANSITIONS[step.choice :], *TRANSITIONS[: step.choice]):
+            with suppress(IllegalMoveError):  # the first that the job's state allows
+                change = make(head)
+                await self.commit(job_id, change, max(1, head.version + step.stale))
+                return
 
     async def commit(
         self, job_id: str, change: Change, version: int, commit_id: str | None = None
