@@ -1,0 +1,128 @@
+"""The documentation says what is so: links, commands, variables, settings, routes, examples."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from common.config.document import Document
+from common.config.environment import read_environment
+from common.config.load import load_settings
+from common.config.problems import DEFAULT
+from common.config.schema import keys_of
+from common.config.tree import Node
+from docs import generate_settings, generate_states, settings_words
+from ingress.api import fleet, health, jobs
+from ingress.errors import PROBLEMS
+from longhaul.exits import Exit
+from tests.support.command_line import complaint
+from tests.support.pages import Page, pages
+
+PAGES = pages()
+every_page = pytest.mark.parametrize("page", PAGES, ids=str)
+
+
+def named(name: str) -> Page:
+    return next(page for page in PAGES if page.path.name == name)
+
+
+@every_page
+def test_every_link_within_the_repository_leads_somewhere(page: Page) -> None:
+    broken = []
+    for link in page.links():
+        target, _, anchor = link.partition("#")
+        file = (page.path.parent / target).resolve() if target else page.path
+        if not file.exists() or (anchor and anchor not in Page(file).anchors()):
+            broken.append(link)
+    assert not broken
+
+
+@every_page
+def test_every_command_exists_or_is_planned(page: Page) -> None:
+    """With its options. `longhaul check` fails this page when it is called otherwise one day."""
+    wrong = {
+        " ".join(command.words): said
+        for command in page.commands()
+        if (said := complaint(command.words)) and not command.planned
+    }
+    assert not wrong
+
+
+@every_page
+def test_every_variable_is_one_that_longhaul_knows(page: Page) -> None:
+    found = read_environment(
+        dict.fromkeys(page.variables(), "1"), Node(value={}, origin=DEFAULT)
+    ).warnings
+    assert not [str(warning) for warning in found]
+
+
+@every_page
+def test_every_example_of_a_configuration_is_accepted(page: Page, tmp_path: Path) -> None:
+    for number, block in enumerate(page.blocks("yaml")):
+        if not set(yaml.safe_load(block)) <= set(keys_of(Document)):
+            continue  # another program's
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(block)
+        environ = {"HOME": str(tmp_path), "ACME_TOKEN": "x"}
+        load_settings(config_file=file, environ=environ, cwd=tmp_path, overrides={})
+
+
+@every_page
+def test_every_example_of_json_and_python_can_be_read(page: Page) -> None:
+    for block in page.blocks("json"):
+        json.loads(block)
+    for block in page.blocks("python"):
+        compile(block, str(page), "exec")
+
+
+def test_every_setting_has_words_and_all_words_a_setting() -> None:
+    """A change of the model fails here until docs/settings_words.py follows."""
+    known = {name for name, _ in generate_settings.settings()}
+    assert known == set(settings_words.WORDS)
+    assert known >= settings_words.LATER
+    sections = re.findall(r"<!-- settings: (\S+) -->", named("configure.md").text)
+    assert sections == list(settings_words.SECTIONS)
+
+
+def test_the_tables_of_settings_are_fresh() -> None:
+    """Otherwise: python -m docs.generate_settings."""
+    page = named("configure.md").text
+    assert page == generate_settings.fresh(page)
+    assert "| `call_wait` | duration | `50s` |" in page
+
+
+@pytest.mark.parametrize("file", generate_states.PAGES, ids=lambda file: str(file.name))
+def test_the_states_are_fresh(file: Path) -> None:
+    """Otherwise: python -m docs.generate_states."""
+    page = file.read_text()
+    assert page == generate_states.fresh(page)
+    assert "input_required" in page
+
+
+def test_the_rest_page_lists_the_routes_that_there_are() -> None:
+    page = named("rest-api.md").text
+    table = {(verb, path) for verb, path in re.findall(r"`(GET|POST|DELETE) (/\S+)`", page)}
+    routed = {*routes(jobs.router, "/v1"), *routes(fleet.router, "/v1"), *routes(health.router, "")}
+    assert table == routed
+
+
+def routes(router: APIRouter, prefix: str) -> Iterator[tuple[str, str]]:
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        for verb in route.methods or ():
+            yield verb, prefix + route.path
+
+
+def test_the_rest_page_lists_the_problems_that_there_are() -> None:
+    told = re.findall(r"\| `(urn:longhaul:error:\S+)` \| (\d+) \|", named("rest-api.md").text)
+    assert sorted(told) == sorted((each.type, str(each.status)) for each in PROBLEMS)
+
+
+def test_the_exit_codes_are_told() -> None:
+    section = named("operate.md").text.partition("## Exit codes")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| (\d) \|", section, re.MULTILINE) == [str(int(code)) for code in Exit]
