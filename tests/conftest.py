@@ -19,7 +19,7 @@ from tests.support.servers import (
     take_given,
 )
 
-pytest_plugins = ["tests.support.tiers"]
+pytest_plugins = ["tests.support.tiers", "tests.support.places"]
 GIVEN = pytest.StashKey[Given]()
 
 

@@ -18,6 +18,7 @@ from common.jobs.indexes import owner_index
 from common.jobs.state import JobState
 from common.publishing import token_of
 from common.reconciler import Reconciler
+from common.recovery import publish_waiting, release_predecessors
 from common.routing.rules import Rules
 from common.runtime import Runtime, new_lease, open_runtime
 from common.wire import load_json
@@ -186,6 +187,9 @@ async def open_system(settings: Settings) -> AsyncIterator[System]:
     """A system without workers; the ledger's invariants are checked when the block has ended."""
     async with AsyncExitStack() as stack:
         runtime = await stack.enter_async_context(open_runtime(settings, SystemClock()))
+        if settings.embedded:
+            await release_predecessors(runtime)
+            await publish_waiting(runtime)
         rules = Rules(settings)
         ingress = build_ingress(runtime, new_lease("ingress"), rules)
         system = System(runtime, rules, ingress)
