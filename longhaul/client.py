@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -31,6 +32,17 @@ class Client:
         self._http = httpx2.Client(
             base_url=target.url, headers=headers, timeout=SPARE, trust_env=outside
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
 
     @property
     def url(self) -> str:

@@ -32,7 +32,8 @@ def register(app: typer.Typer) -> None:
 
 def tools(as_json: AsJson = False) -> None:
     """List the tools that can be called."""
-    listed = connect().get("/v1/tools")
+    with connect() as router:
+        listed = router.get("/v1/tools")
     if as_json:
         print_json(listed)
     elif listed["tools"]:
@@ -51,18 +52,16 @@ def call(
 ) -> None:
     """Call a tool, show its progress, print its result. Ctrl-C cancels the job."""
     patience = seconds(timeout)
-    client = connect()
-    job = _submit(client, tool, pairs, arguments, priority)
-    try:
-        with Live(tool) as live:
-            job = follow(client, job["id"], patience, live.show)
-    except StillRunning as still:
-        report_still_running(job["id"], str(still), as_json=as_json)
-    except UnreachableError as error:
-        report_still_running(job["id"], str(error), as_json=as_json)
-    except KeyboardInterrupt:
-        _cancel(client, job["id"])
-        raise typer.Exit(Exit.ENDED_BADLY) from None
+    with connect() as router:
+        job = _submit(router, tool, pairs, arguments, priority)
+        try:
+            with Live(tool) as live:
+                job = follow(router, job["id"], patience, live.show)
+        except (StillRunning, UnreachableError) as still:
+            report_still_running(job["id"], str(still), as_json=as_json)
+        except KeyboardInterrupt:
+            _cancel(router, job["id"])
+            raise typer.Exit(Exit.ENDED_BADLY) from None
     report_end(job, as_json=as_json)
 
 
@@ -74,7 +73,8 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Call a tool without waiting; prints the id of the job."""
-    job = _submit(connect(), tool, pairs, arguments, priority)
+    with connect() as router:
+        job = _submit(router, tool, pairs, arguments, priority)
     if as_json:
         print_json(job)
     else:
@@ -82,22 +82,22 @@ def submit(
 
 
 def _submit(
-    client: Client,
+    router: Client,
     tool: str,
     pairs: list[str] | None,
     arguments: str | None,
     priority: int | None,
 ) -> dict[str, Any]:
     # Only pairs need the schema; a JSON object is judged by the router alone.
-    schema = client.tool(tool)["input_schema"] if pairs else {}
+    schema = router.tool(tool)["input_schema"] if pairs else {}
     given = arguments_of(schema, arguments, pairs or ())
     for remark in unnamed(schema, pairs or ()):
         warn(remark)
-    return client.submit(tool, given, priority)
+    return router.submit(tool, given, priority)
 
 
-def _cancel(client: Client, job: str) -> None:
-    after = client.cancel(job)
+def _cancel(router: Client, job: str) -> None:
+    after = router.cancel(job)
     if after["state"] == "cancelled":
         say(f"cancelled job {job}")
     else:

@@ -20,7 +20,8 @@ def register(app: typer.Typer) -> None:
 
 def queues(as_json: AsJson = False) -> None:
     """List the queues: what waits, and what works on it."""
-    listed = connect().get("/v1/queues")
+    with connect() as router:
+        listed = router.get("/v1/queues")
     if as_json:
         print_json(listed)
         return
@@ -34,7 +35,8 @@ def queues(as_json: AsJson = False) -> None:
 
 def workers(as_json: AsJson = False) -> None:
     """List the live workers, their slots and backends."""
-    listed = connect().get("/v1/workers")
+    with connect() as router:
+        listed = router.get("/v1/workers")
     if as_json:
         print_json(listed)
     elif listed["workers"]:
@@ -51,7 +53,8 @@ def backends(context: typer.Context, as_json: AsJson = False) -> None:
 
 def list_backends(as_json: AsJson = False) -> None:
     """List the backends: up or not, and what those that are not said last."""
-    listed = connect().get("/v1/backends")
+    with connect() as router:
+        listed = router.get("/v1/backends")
     if as_json:
         print_json(listed)
         return

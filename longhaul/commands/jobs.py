@@ -10,7 +10,7 @@ from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.options import AsJson, JobId, Timeout, seconds
 from longhaul.commands.speaking import connect
 from longhaul.exits import BY_STATE, Exit
-from longhaul.following import StillRunning, follow
+from longhaul.following import Job, StillRunning, follow
 from longhaul.screen.jobs import job_card, job_list
 from longhaul.screen.live import Live
 from longhaul.screen.output import print_json, say, show
@@ -37,7 +37,8 @@ def register(app: typer.Typer) -> None:
 
 def ls(state: State = None, tool: Tool = None, limit: Limit = 30, as_json: AsJson = False) -> None:
     """List jobs, the newest first."""
-    found, more = _list(connect(), state, tool, limit)
+    with connect() as router:
+        found, more = _list(router, state, tool, limit)
     if as_json:
         print_json({"jobs": found})
         return
@@ -50,13 +51,13 @@ def ls(state: State = None, tool: Tool = None, limit: Limit = 30, as_json: AsJso
 
 
 def _list(
-    client: Client, state: JobState | None, tool: str | None, limit: int
-) -> tuple[list[dict[str, object]], bool]:
-    found: list[dict[str, object]] = []
+    router: Client, state: JobState | None, tool: str | None, limit: int
+) -> tuple[list[Job], bool]:
+    found: list[Job] = []
     cursor: str | None = None
     while True:
         size = min(_PAGE, limit - len(found))
-        page = client.get("/v1/jobs", state=state, tool=tool, limit=size, cursor=cursor)
+        page = router.get("/v1/jobs", state=state, tool=tool, limit=size, cursor=cursor)
         found += page["jobs"]
         cursor = page["cursor"]
         if cursor is None or len(found) >= limit:
@@ -65,9 +66,8 @@ def _list(
 
 def show_one(job: JobId, as_json: AsJson = False) -> None:
     """Everything about one job, and why it is where it is."""
-    client = connect()
-    shown = client.job(job)
-    events = client.events(job)
+    with connect() as router:
+        shown, events = router.job(job), router.events(job)
     if as_json:
         print_json(shown | {"events": events})
     else:
@@ -77,21 +77,25 @@ def show_one(job: JobId, as_json: AsJson = False) -> None:
 def wait(job: JobId, timeout: Timeout = None, as_json: AsJson = False) -> None:
     """Wait for a job and print its result. Ctrl-C stops waiting; the job goes on."""
     patience = seconds(timeout)
-    client = connect()
-    first = client.job(job)
+    with connect() as router:
+        ended = _follow(router, job, patience, as_json=as_json)
+    report_end(ended, as_json=as_json)
+
+
+def _follow(router: Client, job: str, patience: float | None, *, as_json: bool) -> Job:
     try:
-        with Live(first["tool"]) as live:
-            ended = follow(client, job, patience, live.show)
+        with Live(router.job(job)["tool"]) as live:
+            return follow(router, job, patience, live.show)
     except StillRunning as still:
         report_still_running(job, str(still), as_json=as_json)
     except KeyboardInterrupt:
         report_still_running(job, "stopped waiting", as_json=as_json)
-    report_end(ended, as_json=as_json)
 
 
 def result(job: JobId, as_json: AsJson = False) -> None:
     """Print the result of a job that has ended; `--json` prints it verbatim."""
-    found = connect().job(job)
+    with connect() as router:
+        found = router.job(job)
     if found["state"] not in BY_STATE:
         report_still_running(job, found["reason"], as_json=as_json)
     if as_json and found["state"] == "completed":
@@ -102,9 +106,9 @@ def result(job: JobId, as_json: AsJson = False) -> None:
 
 def cancel(job: JobId, as_json: AsJson = False) -> None:
     """Cancel a job; it is cancelled at once for everybody who looks."""
-    client = connect()
-    ended = client.job(job)["state"] in BY_STATE
-    after = client.cancel(job)
+    with connect() as router:
+        ended = router.job(job)["state"] in BY_STATE
+        after = router.cancel(job)
     if as_json:
         print_json(after)
     elif ended:

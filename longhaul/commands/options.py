@@ -31,6 +31,17 @@ NoAuth = Annotated[
     bool,
     typer.Option("--insecure-no-auth", help="Listen beyond loopback without an API key."),
 ]
+AnyPort = Annotated[
+    bool, typer.Option("--any-port", help="Take a free port when the wanted one is taken.")
+]
+IdleExit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="End after this long, as 10m, without clients and jobs; default: never.",
+        show_default=False,
+    ),
+]
 ToolName = Annotated[str, typer.Argument(metavar="TOOL", help="As `longhaul tools` names it.")]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
 Pairs = Annotated[
@@ -68,11 +79,11 @@ Timeout = Annotated[
 ]
 
 
-def seconds(text: str | None) -> float | None:
+def seconds(text: str | None, option: str = "--timeout") -> float | None:
     """Raises: UsageError: Not a duration."""
     if text is None:
         return None
     try:
         return float(str(parse_duration(text)))
     except ValueError as error:
-        raise UsageError(f"--timeout: {error}") from error
+        raise UsageError(f"{option}: {error}") from error

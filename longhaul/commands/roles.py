@@ -10,7 +10,16 @@ from common.config.model import Settings
 from common.errors import LonghaulError
 from common.telemetry.logging import configure_logging
 from longhaul import configured
-from longhaul.commands.options import AsJson, ConfigFile, Host, NoAuth, Port
+from longhaul.commands.options import (
+    AnyPort,
+    AsJson,
+    ConfigFile,
+    Host,
+    IdleExit,
+    NoAuth,
+    Port,
+    seconds,
+)
 from longhaul.exits import UsageError
 from longhaul.screen.output import out, print_json, warn
 
@@ -47,15 +56,19 @@ def up(
     host: Host = None,
     port: Port = None,
     no_auth: NoAuth = False,
+    any_port: AnyPort = False,
+    idle_exit: IdleExit = None,
     as_json: AsJson = False,
 ) -> None:
     """Run everything in one process; embedded, unless broker and store are given."""
-    from longhaul.compose import serve_up  # noqa: PLC0415 - see `_run`
-
+    idle = seconds(idle_exit, "--idle-exit")
     settings = _settings(config, host=host, port=port, no_auth=no_auth)
     if not settings.backends:
         warn("no backends are configured: write longhaul.yaml or mcp.json with mcpServers")
-    _run(serve_up(settings, _announce(as_json=as_json)))
+    from longhaul.compose import serve_up  # noqa: PLC0415 - see `_run`
+
+    ready = _announce(as_json=as_json)
+    _run(serve_up(settings, ready, any_port=any_port, idle_exit=idle))
 
 
 def ingress(
@@ -66,9 +79,9 @@ def ingress(
     as_json: AsJson = False,
 ) -> None:
     """Run the face for agents; jobs wait for workers elsewhere."""
+    settings = _settings(config, host=host, port=port, no_auth=no_auth)
     from longhaul.compose import serve_ingress  # noqa: PLC0415 - see `_run`
 
-    settings = _settings(config, host=host, port=port, no_auth=no_auth)
     _run(serve_ingress(settings, _announce(as_json=as_json)))
 
 
@@ -81,14 +94,14 @@ def worker(
     as_json: AsJson = False,
 ) -> None:
     """Run a worker for some queues, with the backends behind them."""
-    from longhaul.compose import serve_worker  # noqa: PLC0415 - see `_run`
-
     wanted = queues_of(queues or ())
     loaded = configured.load(config, host=host, no_auth=no_auth)
     if port is not None:
         configured.ready_to_listen(loaded)
     configured.remark(loaded)
     configure_logging(loaded.settings)
+    from longhaul.compose import serve_worker  # noqa: PLC0415 - see `_run`
+
     _run(serve_worker(loaded.settings, wanted, port, _announce(as_json=as_json, mcp=False)))
 
 
@@ -130,7 +143,7 @@ def _run(role: Coroutine[Any, Any, None]) -> None:
     """To its end. What cannot be started is said in a sentence.
 
     The roles' own libraries take a second to import, and the other commands do without: that is
-    why each command imports its role when it is asked for.
+    why each command imports its role when its options are known to be good.
     """
     from longhaul.compose import RoleError  # noqa: PLC0415 - as said
     from longhaul.serving import PortTakenError  # noqa: PLC0415 - as said

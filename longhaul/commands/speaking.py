@@ -8,5 +8,5 @@ from longhaul.target import find_target
 
 
 def connect() -> Client:
-    """Raises: CommandError: It is still starting."""
+    """To be closed by whoever asked. Raises: UnreachableError: It is still starting."""
     return Client(find_target(os.environ, Path.cwd()))
