@@ -36,17 +36,18 @@ class Afterwards:
         if len(self._tasks) < NOTES:
             self._start(job, partial(self._note_answered, job))
 
-    def cancel(self, job: str) -> None:
-        self._start(job, partial(self._cancel.cancel, job, "cancelled by the client"))
+    def cancel(self, job: str, delay: float = 0.0) -> None:
+        """A `delay` (seconds) is for a record whose creation may still be under way."""
+        self._start(job, partial(self._cancel.cancel, job, "cancelled by the client"), delay)
 
-    def abandon(self, job: str) -> None:
-        self._start(job, partial(self._cancel.abandon, job, "the client closed its stream"))
+    def abandon(self, job: str, delay: float = 0.0) -> None:
+        self._start(job, partial(self._cancel.abandon, job, "the client closed its stream"), delay)
 
     def orphan(self, job: str) -> None:
         self._start(job, partial(self._cancel.orphan, job, "the client's connection was lost"))
 
-    def hand_off(self, job: str, reason: str) -> None:
-        self._start(job, partial(self._cancel.hand_off, job, reason))
+    def hand_off(self, job: str, reason: str, delay: float = 0.0) -> None:
+        self._start(job, partial(self._cancel.hand_off, job, reason), delay)
 
     async def drain(self) -> None:
         """Wait for what is under way; what does not end in time is left to the reconciler."""
@@ -60,12 +61,16 @@ class Afterwards:
     async def _note_answered(self, job: str) -> None:
         await self._runtime.store.note(job, Note(fields={"answered": 1}))
 
-    def _start(self, job: str, write: Callable[[], Awaitable[object]]) -> None:
-        task = asyncio.create_task(self._until_written(job, write))
+    def _start(self, job: str, write: Callable[[], Awaitable[object]], delay: float = 0.0) -> None:
+        task = asyncio.create_task(self._until_written(job, write, delay))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _until_written(self, job: str, write: Callable[[], Awaitable[object]]) -> None:
+    async def _until_written(
+        self, job: str, write: Callable[[], Awaitable[object]], delay: float
+    ) -> None:
+        if delay:
+            await self._runtime.clock.sleep(delay)
         backoff = Backoff(first=0.2, limit=5.0)
         for _ in range(TRIES):
             try:

@@ -35,6 +35,7 @@ from ingress.operations.submit import Submit
 log = structlog.get_logger(__name__)
 
 HELD_LONG = "the call was held as long as it may be"
+CREATION = 1.0  # seconds after which a record that was being written is there, or never will be
 LAST_CALL = 1.0  # seconds that a held call still gets once the process is about to stop
 
 Context = ServerRequestContext[Any, Any]
@@ -74,12 +75,13 @@ class Calls:
         call = read_call(ctx.params or {}, exchange.wait)
         log_level = _log_level(ctx, exchange)
         levels = levels_from(log_level)
+        accepted: Accepted | None = None
         with self._follower.watch(everything=call.wants_progress or bool(levels)) as watch:
             try:
                 accepted = await self._accept(ctx, exchange, call, log_level, watch)
                 answer = await self._answer(ctx, exchange, call, levels, accepted, watch)
             except asyncio.CancelledError:
-                self._left(exchange, watch.job)
+                self._left(exchange, watch.job, created=accepted is not None)
                 raise
             except InvalidCallError as error:
                 answer = tool_error(str(error))
@@ -121,16 +123,17 @@ class Calls:
         else:
             exchange.on_gone = partial(self._afterwards.orphan, job)
 
-    def _left(self, exchange: Exchange, job: str) -> None:
+    def _left(self, exchange: Exchange, job: str, *, created: bool) -> None:
         """The handler was cancelled: what that means for the job is in how the client left."""
         if not job:
             return
+        delay = 0.0 if created else CREATION
         if exchange.cancelled:
-            self._afterwards.cancel(job)
+            self._afterwards.cancel(job, delay)
         elif exchange.gone and exchange.session is None:
-            self._afterwards.abandon(job)
+            self._afterwards.abandon(job, delay)
         elif not exchange.gone:  # a lost connection has been acted upon
-            self._afterwards.hand_off(job, "its ingress stopped")
+            self._afterwards.hand_off(job, "its ingress stopped", delay)
 
     async def _answer(
         self,

@@ -4,6 +4,7 @@ What is routed is answered by the middleware with plain dicts: the SDK's own res
 drop what they do not know. The middleware hook is provisional in mcp 2.x; it is used only here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from mcp_types import methods
 from pydantic import ValidationError
 from typing_extensions import override
 
+from common.errors import StoreUnreachableError
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.mcp.call import Calls
 from ingress.mcp.eras import (
@@ -28,6 +30,7 @@ from ingress.mcp.eras import (
     VERSION,
     is_modern,
 )
+from ingress.mcp.errors import wire_error
 from ingress.mcp.exchange import exchange_of
 from ingress.mcp.listing import Listing
 from ingress.mcp.subscriptions import ToolListNews
@@ -35,6 +38,8 @@ from ingress.mcp.subscriptions import ToolListNews
 log = structlog.get_logger(__name__)
 
 Context = ServerRequestContext[Any, Any]
+
+CATALOGUE_WITHIN = 5.0  # seconds
 
 # What the middleware answers itself, and so must check itself as the SDK does its own.
 _ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel"})
@@ -94,6 +99,8 @@ class LonghaulServer(Server[Any]):
         except KeyError:
             text = "Method not found"
             raise MCPError(types.METHOD_NOT_FOUND, text, ctx.method) from None
+        if not self._feed.loaded.is_set():
+            await self._wait_for_catalogue(ctx)
         modern = is_modern(ctx.protocol_version)
         if not modern and ctx.session.client_params is None:
             raise MCPError(types.INVALID_PARAMS, "Invalid request parameters", "")
@@ -104,6 +111,16 @@ class LonghaulServer(Server[Any]):
                 return self._listing(modern=modern).page((ctx.params or {}).get("cursor"))
             case _:
                 return self._set_level(ctx)
+
+    async def _wait_for_catalogue(self, ctx: Context) -> None:
+        """A process that has just started knows no tools yet; that is no reason to deny them."""
+        try:
+            async with asyncio.timeout(CATALOGUE_WITHIN):
+                await self._feed.loaded.wait()
+        except TimeoutError:
+            refusal = wire_error(StoreUnreachableError("no catalogue yet"), "")
+            exchange_of(ctx).retry_after = refusal.retry_after
+            raise refusal.raised() from None
 
     def _listing(self, *, modern: bool) -> Listing:
         catalogue = self._feed.current

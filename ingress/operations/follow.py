@@ -94,6 +94,11 @@ class Follower:
         self._watches.setdefault(job, set()).add(watch)
         return self._lease if watch.everything else self._lease + WATCH_END
 
+    @property
+    def following(self) -> int:
+        """How many jobs somebody waits for here."""
+        return len(self._watches)
+
     def ended(self, job: str) -> bool:
         """Its end was heard here already."""
         return any(watch.end is not None for watch in self._watches.get(job, ()))

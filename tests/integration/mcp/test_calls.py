@@ -357,3 +357,18 @@ async def offer(longhaul: Router, *tools: dict[str, Any]) -> None:
     )
     await longhaul.runtime.store.put_catalogue(entry)
     await until(lambda: longhaul.ingress.feed.current.tools)
+
+
+async def test_white_space_around_header_values_means_nothing(longhaul: Router) -> None:
+    call = modern_call("echo")
+    body = httpx2.Request("POST", longhaul.url, json=call["json"]).content
+    host = httpx2.URL(longhaul.url).netloc.decode()
+    lines = [f"{name}: \t{value} \t" for name, value in call["headers"].items()]
+    lines += [f"host: {host}", "content-type: application/json", f"content-length: {len(body)}"]
+    head = "\r\n".join(["POST /mcp HTTP/1.1", *lines, "connection: close", "", ""])
+    reader, writer = await asyncio.open_connection(*host.split(":"))
+    writer.write(head.encode() + body)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"hologram" in answer

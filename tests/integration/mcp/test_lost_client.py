@@ -1,7 +1,9 @@
 """What a lost client means for its job: the table of DESIGN 9, a test per row, over HTTP."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +69,7 @@ async def let_go(longhaul: Router) -> Head:
     """The job, once its ingress has acted upon the loss of the client."""
 
     async def handed_off() -> Head | None:
-        job = await longhaul.only_job()
-        return job if job.handed_off else None
+        return next((job for job in await longhaul.jobs() if job.handed_off), None)
 
     job = await until_answered(handed_off)
     assert job is not None
@@ -176,10 +177,12 @@ async def test_a_tool_that_is_kept_can_be_cancelled(
 async def test_after_a_lost_connection_an_explicit_cancel_still_cancels(
     backend: LegacyHttp, backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
-    async with router(tmp_path, backend_url, answering=LATER) as longhaul:
+    brief = Answering(call_wait=0.5)
+    async with router(tmp_path, backend_url, answering=brief) as longhaul:
         client = await call_and_leave(longhaul, backend, http, "legacy")
         assert client is not None
         await let_go(longhaul)
+        await asyncio.sleep(0.7)  # past the end of its wait, which means nothing any more
         await client.post("notifications/cancelled", {"requestId": 7})
         await longhaul.until_state(JobState.CANCELLED)
         await told_to_stop(backend)
@@ -268,3 +271,18 @@ async def test_a_handler_that_is_cut_off_leaves_the_job_running(
         backend.released.set()
         await longhaul.until_state(JobState.COMPLETED)
         await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_who_leaves_while_the_record_is_written_is_noticed(
+    backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    async with router(tmp_path, backend_url, answering=LATER) as longhaul:
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # nobody else can write
+            call = asyncio.create_task(http.post(longhaul.url, **modern_call("wait")))
+            await until(lambda: longhaul.ingress.follower.following)
+            call.cancel()
+            await asyncio.wait([call])
+            await until(lambda: not longhaul.ingress.follower.following)
+            other.execute("ROLLBACK")
+        assert 10 < due_in(await let_go(longhaul), longhaul) <= 15
