@@ -221,6 +221,7 @@ class Calls:
         if head.terminal:
             end = JobHint(kind="state", job=job, state=str(head.state), version=head.version)
             return await self._ended(exchange, job, end)
+        exchange.on_gone = None  # from here on only an explicit cancel cancels
         log.info("call.handed_off", job_id=job, state=str(head.state))
         return hand_off_answer(accepted.tool, head, await self._words(head, began))
 

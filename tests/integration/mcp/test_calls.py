@@ -301,6 +301,17 @@ async def test_a_cancel_by_others_ends_the_wait(
     }
 
 
+async def test_a_full_queue_refuses_for_now(
+    backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    full = {"fixture": {"max_waiting": 0}}
+    async with router(tmp_path, backend_url, queues=full) as longhaul:
+        response = await http.post(longhaul.url, **modern_call("echo"))
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert response.json()["error"]["data"] == {"retryable": True, "retryAfterMs": 5000}
+        assert await longhaul.jobs() == []
+
+
 async def test_a_session_is_its_callers_only(
     backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
