@@ -33,8 +33,8 @@ class Relay:
 
     def __init__(self, runtime: Runtime, run: Run) -> None:
         self._runtime = runtime
+        self._run = run
         self._head = run.head
-        self._run_of = run
         self._progress: Progress | None = None
         self._lines: deque[Mapping[str, Any]] = deque(maxlen=LINES)
         self._said = asyncio.Event()
@@ -43,12 +43,12 @@ class Relay:
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         self._progress = (value, total, message)
-        self._run_of.sign_of_life()
+        self._run.sign_of_life()
         self._wake()
 
     def log(self, params: Mapping[str, Any]) -> None:
         self._lines.append(params)
-        self._run_of.sign_of_life()
+        self._run.sign_of_life()
         self._wake()
 
     async def aclose(self) -> None:
@@ -66,9 +66,9 @@ class Relay:
     def _wake(self) -> None:
         self._said.set()
         if self._task is None:
-            self._task = asyncio.create_task(self._run())
+            self._task = asyncio.create_task(self._pass_on())
 
-    async def _run(self) -> None:
+    async def _pass_on(self) -> None:
         while True:
             await self._said.wait()
             self._said.clear()
@@ -99,4 +99,4 @@ class Relay:
 
     async def _note(self, note: Note) -> None:
         if not await self._runtime.store.note(self._head.id, note):
-            self._run_of.claim_gone()
+            self._run.claim_gone()

@@ -1,6 +1,5 @@
 """The store is away while jobs run, and the hints that it would have given are lost."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -26,9 +25,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("said")]
 @pytest.fixture
 def place(
     rabbit: Shared, private_redis: PrivateServer, namespace: Namespace, tmp_path: Path
-) -> Iterator[Place]:
+) -> Place:
     namespace.queues.add("b")  # its records are not where the fixture would look
-    yield Place(
+    return Place(
         broker_url=rabbit.url,
         store_url=private_redis.url,
         namespace=namespace,
