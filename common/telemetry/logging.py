@@ -29,9 +29,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     render = _renderers(settings, stream)
     structlog.configure(
-        processors=[*_shared(), structlog.processors.dict_tracebacks, *render]
-        if _as_json(settings, stream)
-        else [*_shared(), *render],
+        processors=[*_shared(), *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=False,
@@ -53,14 +51,20 @@ def _shared() -> Sequence[Processor]:
 
 
 def _renderers(settings: Settings, stream: TextIO) -> Sequence[Processor]:
+    # Plain traces: the richer kinds write out local variables, and with them keys and arguments.
     if _as_json(settings, stream):
-        return (structlog.processors.JSONRenderer(serializer=_dump),)
-    return (structlog.dev.ConsoleRenderer(colors=stream.isatty()),)
+        render = structlog.processors.JSONRenderer(serializer=_dump)
+        return structlog.processors.format_exc_info, render
+    return (
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        ),
+    )
 
 
 def _dump(event: EventDict, **_: Any) -> str:
     first = {name: event.pop(name, None) for name in ("timestamp", "level", "event")}
-    return orjson.dumps(first | event, default=str).decode()
+    return orjson.dumps({**first, **event}, default=str).decode()
 
 
 def _route_libraries(stream: TextIO, level: int, render: Sequence[Processor]) -> None:
@@ -71,7 +75,6 @@ def _route_libraries(stream: TextIO, level: int, render: Sequence[Processor]) ->
             foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
                 *render,
             ],
         )

@@ -14,7 +14,7 @@ from tests.support.waiting import until_answered
 pytestmark = pytest.mark.anyio
 
 CALL = {"tool": "b__export", "arguments": {"rows": 1}}
-ASKS = ("/v1/jobs", "/v1/jobs/00000000000000000000aa", "/v1/queues", "/v1/workers")
+ASKS = ("/v1/jobs", "/v1/jobs/00000000000000000000aa", "/v1/queues")
 
 
 @pytest.mark.parametrize("how", ["stop", "pause"])
