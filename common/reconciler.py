@@ -3,6 +3,7 @@
 Any number of them may run: taking pushes a record 5 s ahead, and every action is a guarded commit.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 import structlog
@@ -16,6 +17,7 @@ from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.state import JobState
 from common.jobs.transitions import check, hand_off
+from common.leftovers import collect_leftovers
 from common.notifier.base import worker_channel
 from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
@@ -26,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 TAKEN = 100  # records at once
 PERIOD = 1.0  # seconds between two looks at the due index
+LEFTOVERS = 15.0  # seconds between two looks at what the broker could not place
 
 
 class Reconciler:
@@ -33,6 +36,19 @@ class Reconciler:
         self._runtime = runtime
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_after_records())
+            group.create_task(self._look_after_leftovers())
+
+    async def _look_after_leftovers(self) -> None:
+        while True:
+            try:
+                await collect_leftovers(self._runtime)
+            except (BrokerError, StoreUnreachableError) as error:
+                log.info("leftovers.stay", error=str(error))
+            await self._runtime.clock.sleep(LEFTOVERS)
+
+    async def _look_after_records(self) -> None:
         while True:
             more = False
             try:

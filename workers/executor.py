@@ -11,6 +11,7 @@ from common.errors import StoreUnreachableError
 from common.jobs.decisions import NEWER_FORMAT_DELAY_MS, Adopt
 from common.jobs.token import TOKEN_FORMAT, MalformedTokenError, Token, decode_token
 from common.ledger import ContendedError
+from common.poison import bury_raw
 from common.runtime import Runtime
 from workers import measure
 from workers.backends.base import (
@@ -24,7 +25,6 @@ from workers.backends.base import (
 from workers.backends.pool import BackendPool
 from workers.claims import Claimed, Claims
 from workers.outcome import Answered, NotReached, Outcome, Refused, Vanished
-from workers.poison import bury_raw
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run

@@ -22,11 +22,11 @@ from common.jobs.state import JobState
 from common.jobs.token import Token
 from common.jobs.transitions import park
 from common.ledger import transact
+from common.poison import bury_raw
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
 from workers import measure
 from workers.claims import Claims
-from workers.poison import bury_raw
 
 log = structlog.get_logger(__name__)
 

@@ -12,11 +12,13 @@ from common.jobs.head import Head
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import state_index
 from common.jobs.state import JobState
-from common.jobs.token import TOKEN_FORMAT, Token, ToolRef
+from common.jobs.token import TOKEN_FORMAT, Token, ToolRef, encode_token
 from common.jobs.transitions import park
+from common.leftovers import collect_leftovers
+from common.publishing import token_of
 from tests.support.journal import Journal
 from tests.support.logbook import lines
-from tests.support.rabbitmq import put_raw
+from tests.support.rabbitmq import delete_queue, put_raw
 from tests.support.system import OpenSystem, Place, System, open_system
 from tests.support.waiting import until, until_answered
 
@@ -98,6 +100,33 @@ async def test_the_token_of_a_newer_longhaul_is_left_for_it(
         job = await system.submit(log=str(tmp_path / "log"))
         assert (await system.ended(job)).state is JobState.COMPLETED
         assert await system.store.count(state_index(JobState.DEAD)) == 0
+
+
+@pytest.mark.parametrize("last_stop", ["dead", "unrouted"])
+async def test_what_the_broker_gave_up_on_is_collected(
+    last_stop: str, distributed_place: Place, tmp_path: Path
+) -> None:
+    """Bytes become a dead letter; the token of a job that waits goes back to its queue."""
+    place = distributed_place
+    exchange = f"{place.namespace}.v1.{last_stop}"
+    async with open_system(place.settings()) as system:
+        async with system.worker():
+            await system.offered("b__work")
+        job = await system.submit(log=str(tmp_path / "log"))
+        head = await system.until_head(job, lambda head: head.confirmed == 1)
+        await delete_queue(place.broker_url, place.namespace, "b")
+        token = encode_token(token_of(head, generation=1, version=head.version))
+        for raw in (token, b"nonsense"):
+            await put_raw(place.broker_url, exchange, "b", raw)
+        assert await collect_leftovers(system.runtime) == 2
+        dead = await dead_letter(system)
+        assert await system.store.part(dead.id, RAW) == b"nonsense"
+        depth = await system.runtime.broker.depth("b")
+        assert depth is not None
+        assert depth.ready == 1
+        async with system.worker():
+            assert (await system.ended(job)).state is JobState.COMPLETED
+        assert await collect_leftovers(system.runtime) == 0
 
 
 async def dead_letter(system: System) -> Head:
