@@ -12,6 +12,7 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from common.catalogue import catalogue_entry
 from common.config.model import Answering, Backend, Settings
 from common.jobs.head import Head
 from common.jobs.indexes import ALL
@@ -142,6 +143,18 @@ def modern_call(
         headers["mcp-name"] = tool
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": body}
     return {"json": request, "headers": headers}
+
+
+def tool(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "inputSchema": {"type": "object"}, **more}
+
+
+async def offer(longhaul: Router, *tools: dict[str, Any]) -> None:
+    """Put tools into the catalogue that nobody runs."""
+    listing = {"tools": list(tools)}
+    entry = catalogue_entry(backend="fixture", started_at=1, trusted=False, listing=listing)
+    assert await longhaul.runtime.store.put_catalogue(entry)
+    await longhaul.until_listed(tools[-1]["name"])
 
 
 class LegacyClient:

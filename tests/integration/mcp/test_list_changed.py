@@ -8,8 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from common.catalogue import catalogue_entry
-from tests.support.routers import LegacyClient, Router, messages, modern_call, router
+from tests.support.routers import LegacyClient, Router, messages, modern_call, offer, router, tool
 
 pytestmark = pytest.mark.anyio
 
@@ -21,20 +20,6 @@ SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 async def longhaul(tmp_path: Path) -> AsyncIterator[Router]:
     async with router(tmp_path, "http://127.0.0.1:9/mcp", slots=0) as running:
         yield running
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(timeout=20) as client:
-        yield client
-
-
-async def offer(longhaul: Router, *names: str) -> None:
-    tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
-    entry = catalogue_entry(
-        backend="fixture", started_at=1, trusted=False, listing={"tools": tools}
-    )
-    assert await longhaul.runtime.store.put_catalogue(entry)
 
 
 class Stream:
@@ -61,7 +46,7 @@ async def test_a_modern_client_that_listens(longhaul: Router, http: httpx2.Async
         first = await stream.next()
         assert first["method"] == "notifications/subscriptions/acknowledged"
         assert first["params"]["notifications"] == {"toolsListChanged": True}
-        await offer(longhaul, "one")
+        await offer(longhaul, tool("one"))
         news = await stream.next()
         assert news["method"] == CHANGED
         assert news["params"]["_meta"] == {SUBSCRIPTION: 1}
@@ -76,8 +61,7 @@ async def test_a_modern_client_that_did_not_ask(longhaul: Router, http: httpx2.A
     async with listen(longhaul, http, promptsListChanged=True) as response:
         stream = Stream(response)
         assert (await stream.next())["params"]["notifications"] == {}
-        await offer(longhaul, "one")
-        await longhaul.until_listed("one")
+        await offer(longhaul, tool("one"))
         longhaul.endpoint.stop()
         assert "result" in await stream.next()
 
@@ -89,9 +73,9 @@ async def test_a_legacy_client_with_an_open_stream(
     await legacy.initialize()
     async with http.stream("GET", longhaul.url, headers=legacy.headers) as response:
         stream = Stream(response)
-        await offer(longhaul, "one")
+        await offer(longhaul, tool("one"))
         assert await stream.next() == {"jsonrpc": "2.0", "method": CHANGED}
-        await offer(longhaul, "one", "two")
+        await offer(longhaul, tool("one"), tool("two"))
         assert (await stream.next())["method"] == CHANGED
         longhaul.endpoint.stop()
         with pytest.raises(StopAsyncIteration):

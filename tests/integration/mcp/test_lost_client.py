@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from common.config.model import Answering
 from common.jobs.head import Head
 from common.jobs.state import JobState
 from tests.support.backends.legacy_http import LegacyHttp
-from tests.support.backends.serving import served
 from tests.support.routers import LegacyClient, Router, last_message, modern_call, router
 from tests.support.waiting import until, until_answered
 
@@ -23,23 +21,6 @@ pytestmark = pytest.mark.anyio
 SOON = Answering(abandon_after=0.2, orphan_ttl=0.2)
 LATER = Answering(abandon_after=15.0, orphan_ttl=900.0)
 KEEP = {"*": {"on_disconnect": "keep"}}
-
-
-@pytest.fixture
-def backend() -> LegacyHttp:
-    return LegacyHttp()
-
-
-@pytest.fixture
-async def backend_url(backend: LegacyHttp) -> AsyncIterator[str]:
-    async with served(backend.app()) as url:
-        yield f"{url}/mcp"
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(timeout=20) as client:
-        yield client
 
 
 @pytest.fixture(params=["modern", "legacy"])

@@ -1,7 +1,6 @@
 """A store that does not answer: refused in time, and the truth about what may run."""
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -9,18 +8,10 @@ import pytest
 
 from common.errors import StoreUnreachableError
 from common.jobs.state import JobState
-from tests.support.backends.legacy_http import LegacyHttp
-from tests.support.backends.serving import served
 from tests.support.private import PrivateServer
 from tests.support.routers import LegacyClient, last_message, modern_call, router
 
 pytestmark = [pytest.mark.anyio, pytest.mark.servers]
-
-
-@pytest.fixture
-async def backend_url() -> AsyncIterator[str]:
-    async with served(LegacyHttp().app()) as url:
-        yield f"{url}/mcp"
 
 
 async def test_a_store_that_is_down(

@@ -1,0 +1,34 @@
+"""A backend that does what a test says, a router in front of it, and an HTTP client."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.backends.legacy_http import LegacyHttp
+from tests.support.backends.serving import served
+from tests.support.routers import Router, router
+
+
+@pytest.fixture
+def backend() -> LegacyHttp:
+    return LegacyHttp()
+
+
+@pytest.fixture
+async def backend_url(backend: LegacyHttp) -> AsyncIterator[str]:
+    async with served(backend.app()) as url:
+        yield f"{url}/mcp"
+
+
+@pytest.fixture
+async def longhaul(backend_url: str, tmp_path: Path) -> AsyncIterator[Router]:
+    async with router(tmp_path, backend_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(timeout=20) as client:
+        yield client
