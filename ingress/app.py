@@ -15,6 +15,7 @@ from ingress.auth import Admission, Door
 from ingress.errors import handle_errors
 from ingress.ingress import Ingress
 from ingress.mcp.endpoint import McpEndpoint
+from ingress.operations.wait import Wait
 
 _ABOUT = (
     "Longhaul makes any MCP server's slow tools durable: a call becomes a job, a queue carries it, "
@@ -29,6 +30,7 @@ class App:
     door: Door
     api: FastAPI
     mcp: McpEndpoint
+    wait: Wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.door(scope, receive, send)
@@ -36,6 +38,11 @@ class App:
     def running(self) -> AbstractAsyncContextManager[object]:
         """What the MCP sessions live in; open while requests are served."""
         return self.mcp.run()
+
+    def stop(self) -> None:
+        """Before the server waits for open requests: they get an answer, and end."""
+        self.mcp.stop()
+        self.wait.stop()
 
 
 def create_app(ingress: Ingress) -> App:
@@ -45,7 +52,8 @@ def create_app(ingress: Ingress) -> App:
     api = create_api(ingress)
     # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`; first, as the hottest.
     api.router.routes.insert(0, Route("/mcp", endpoint=mcp, include_in_schema=False))
-    return App(door=_door(api, ingress.runtime, ingress.local_key), api=api, mcp=mcp)
+    door = _door(api, ingress.runtime, ingress.local_key)
+    return App(door=door, api=api, mcp=mcp, wait=ingress.wait)
 
 
 def create_api(ingress: Ingress) -> FastAPI:

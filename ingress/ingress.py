@@ -13,6 +13,7 @@ from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.read import Read
 from ingress.operations.submit import Submit
+from ingress.operations.wait import Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Ingress:
     submit: Submit
     read: Read
     cancel: Cancel
+    wait: Wait
     local_key: str = ""  # of the data folder; empty where the roles share a store
 
     async def run(self) -> None:
@@ -44,6 +46,7 @@ class Ingress:
 def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "") -> Ingress:
     feed = CatalogueFeed(runtime)
     follower = Follower(runtime, lease, feed)
+    read = Read(runtime)
     return Ingress(
         runtime=runtime,
         lease=lease,
@@ -52,7 +55,8 @@ def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str 
         follower=follower,
         fleet=FleetFeed(runtime),
         submit=Submit(runtime, lease, feed, rules, follower),
-        read=Read(runtime),
+        read=read,
         cancel=Cancel(runtime),
+        wait=Wait(runtime, follower, read),
         local_key=local_key,
     )

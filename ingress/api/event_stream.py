@@ -12,7 +12,6 @@ from ingress.api.job_view import show_job
 from ingress.caller import Caller
 from ingress.errors import body_of, problem_of
 from ingress.ingress import Ingress
-from ingress.operations.wait import changes
 
 EVENT_STREAM = "text/event-stream"
 KEEPALIVE = 15.0  # seconds without a change
@@ -43,7 +42,7 @@ async def _events(
 async def _shown(ingress: Ingress, job: str, caller: Caller) -> AsyncGenerator[bytes, None]:
     clock = ingress.runtime.clock
     last, told_at = "", clock.monotonic()
-    async with aclosing(changes(ingress.follower, ingress.read, job, caller)) as heads:
+    async with aclosing(ingress.wait.changes(job, caller)) as heads:
         async for head in heads:
             shown = (await show_job(ingress, head)).model_dump_json()
             if shown != last:

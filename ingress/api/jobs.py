@@ -22,7 +22,6 @@ from ingress.errors import (
 )
 from ingress.operations.call_request import CallRequest
 from ingress.operations.read import is_cursor
-from ingress.operations.wait import wait_for_end
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 _ACCEPTED: dict[str, Any] = {"model": Job, "description": "It has not ended yet"}
@@ -46,10 +45,7 @@ async def submit_job(
             priority=body.priority,
         )
     )
-    head = await wait_for_end(
-        *(ingress.follower, ingress.read, ingress.runtime.clock),
-        *(accepted.job, caller, body.wait),
-    )
+    head = await ingress.wait.end(accepted.job, caller, body.wait)
     response.headers["location"] = f"/v1/jobs/{head.id}"
     if head.terminal:
         response.status_code = 200
@@ -75,9 +71,7 @@ async def list_jobs(
 @router.get("/{job_id}")
 async def get_job(job_id: str, ingress: TheIngress, caller: CurrentCaller, wait: Wait = 0) -> Job:
     """One job, at its end or after `wait` seconds, whichever is first."""
-    head = await wait_for_end(
-        ingress.follower, ingress.read, ingress.runtime.clock, job_id, caller, wait
-    )
+    head = await ingress.wait.end(job_id, caller, wait)
     return await show_job(ingress, head)
 
 

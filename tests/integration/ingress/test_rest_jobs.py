@@ -7,8 +7,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from common.jobs.change import Note
+from common.errors import NotFoundError
+from common.jobs.change import WATCH_END, Note
 from common.jobs.endings import complete, fail, let_go
+from ingress.caller import Caller
 from tests.support.surfaces import WORKER, Surface, surface
 from tests.support.waiting import until_answered
 
@@ -93,6 +95,28 @@ async def test_a_waiting_request_is_answered_when_its_time_is_over(rest: Surface
     job = (await rest.submit())["id"]
     shown = await rest.http.get(f"/v1/jobs/{job}", params={"wait": 0.1})
     assert shown.json()["state"] == "queued"
+
+
+async def test_who_waits_is_answered_when_the_router_stops(rest: Surface) -> None:
+    job = (await rest.submit())["id"]
+    headers = {"accept": "text/event-stream"}
+    waiting = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}", params={"wait": 9}))
+    await until_answered(lambda: followed(rest, job))
+    stream = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}/events", headers=headers))
+    await until_answered(lambda: followed(rest, job, closely=True))
+    rest.ingress.wait.stop()
+    async with asyncio.timeout(3):
+        assert (await waiting).json()["state"] == "queued"
+        assert (await stream).text.count("event: job") == 1
+
+
+async def test_a_job_of_somebody_else_does_not_exist(rest: Surface) -> None:
+    job = (await rest.submit())["id"]
+    other = Caller(name="other")
+    with pytest.raises(NotFoundError):
+        await rest.ingress.read.head(job, other)
+    assert (await rest.ingress.read.list(other, limit=10)).heads == []
+    assert (await rest.ingress.read.head(job, Caller(name="local"))).id == job
 
 
 async def test_a_submission_may_wait_for_the_end(rest: Surface) -> None:
@@ -198,5 +222,7 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(tmp_path: Path) -
         assert response.json()["type"] == "urn:longhaul:error:full"
 
 
-async def followed(rest: Surface, job: str) -> bool:
-    return bool((await rest.head(job)).watchers)
+async def followed(rest: Surface, job: str, *, closely: bool = False) -> bool:
+    """Somebody hears of its end, or of everything."""
+    watchers = (await rest.head(job)).watchers
+    return bool(watchers) and (not closely or WATCH_END not in watchers)
