@@ -19,6 +19,7 @@ from common.runtime import Runtime, new_lease, open_runtime
 from ingress.app import create_app, create_worker_app
 from ingress.ingress import build_ingress
 from longhaul.datafolder import HeldLock, hold
+from longhaul.idle import Visitors, until_idle
 from longhaul.serving import address_of, listen_on, serving, stop_asked
 from workers.backends.groups import kill_groups, owners
 from workers.worker import Worker
@@ -32,21 +33,29 @@ class RoleError(Exception):
     """This role cannot run with these settings; the text says what to change."""
 
 
-async def serve_up(settings: Settings, on_ready: OnReady) -> None:
+async def serve_up(
+    settings: Settings,
+    on_ready: OnReady,
+    *,
+    any_port: bool = False,
+    idle_exit: float | None = None,
+) -> None:
     """Ingress and worker in one process, until SIGTERM or SIGINT.
 
-    `on_ready` hears the address once it is served.
+    `on_ready` hears the address once it is served. With `any_port` a port that is taken is no
+    error; after `idle_exit` seconds without a request and without a job it ends by itself.
 
     Raises:
         PortTakenError, DataFolderError: Nothing was started.
     """
-    with contextlib.closing(listen_on(settings.listen.host, settings.listen.port)) as listening:
+    wanted = settings.listen
+    with contextlib.closing(listen_on(wanted.host, wanted.port, or_any=any_port)) as listening:
         async with _alone_on_the_folder(settings) as lock, open_runtime(settings) as runtime:
             rules = Rules(settings)
             await _recover(runtime, lock)
             worker = Worker(runtime, new_lease("worker"), rules, slots_of(rules, {}))
             async with background(worker.run()):
-                await _serve_ingress(runtime, rules, listening, lock, on_ready)
+                await _serve_ingress(runtime, rules, listening, lock, on_ready, idle_exit)
 
 
 async def serve_ingress(settings: Settings, on_ready: OnReady) -> None:
@@ -116,19 +125,36 @@ async def _serve_ingress(
     listening: socket.socket,
     lock: HeldLock | None,
     on_ready: OnReady,
+    idle_exit: float | None = None,
 ) -> None:
     local_key = secrets.token_urlsafe(24) if lock is not None else ""
     ingress = build_ingress(runtime, new_lease("ingress"), rules, local_key=local_key)
     app = create_app(ingress)
-    async with background(ingress.run()), app.running(), serving(app, listening):
+    visitors = Visitors(app, runtime.clock)
+    async with background(ingress.run()), app.running(), serving(visitors, listening):
         address = address_of(listening)
         if lock is not None:
             lock.announce(address, local_key)
         log.info("ingress.serving", address=address)
         on_ready(address)
-        await stop_asked()
-        app.mcp.stop()  # before the server waits for open requests: they get an answer, and end
+        await _end_asked(runtime, visitors, idle_exit)
+        app.stop()
     await ingress.submit.aclose()
+
+
+async def _end_asked(runtime: Runtime, visitors: Visitors, idle_exit: float | None) -> None:
+    """By a signal, or by nobody needing it any more."""
+    waits: list[asyncio.Task[Any]] = [asyncio.create_task(stop_asked())]
+    if idle_exit is not None:
+        idle = until_idle(visitors, runtime.store, runtime.clock, idle_exit)
+        waits.append(asyncio.create_task(idle))
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in waits:
+            task.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -27,8 +28,8 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen_on(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+def listen_on(host: str, port: int, *, or_any: bool = False) -> socket.socket:
+    """A listening socket; port 0 takes a free one, as does a port that is taken, `or_any` given.
 
     Raises:
         PortTakenError: Taken, or not an address of this machine.
@@ -37,6 +38,8 @@ def listen_on(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        if or_any and error.errno == errno.EADDRINUSE:
+            return listen_on(host, 0)
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise PortTakenError(
             f"cannot listen on {host}:{port} ({reason}); "
