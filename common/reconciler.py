@@ -11,12 +11,13 @@ import structlog
 from common.brokers.base import BrokerError
 from common.errors import StoreUnreachableError
 from common.jobs import decisions
+from common.jobs.attaching import hand_off
 from common.jobs.change import Change, Done
 from common.jobs.decisions import DueAction, Facts, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.state import JobState
-from common.jobs.transitions import check, hand_off
+from common.jobs.transitions import check
 from common.leftovers import collect_leftovers
 from common.notifier.base import worker_channel
 from common.notifier.hints import JobHint, encode_hint

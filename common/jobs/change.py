@@ -62,7 +62,15 @@ class Unique:
     key: str
 
 
-Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique
+@dataclass(frozen=True, slots=True)
+class Free:
+    """The key is nobody's, this job's, or that of the job `besides`; it is not taken."""
+
+    key: str
+    besides: str = ""
+
+
+Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique | Free
 
 # --- field operations
 
@@ -123,6 +131,7 @@ class Change:
     due: Due
     guards: tuple[Guard, ...] = ()
     moves: tuple[Move, ...] = ()
+    takes: tuple[str, ...] = ()  # unique keys that become this job's, whoever had them
     facts: Mapping[str, Any] = field(default_factory=dict)  # of the event
     parts: Mapping[str, bytes] = field(default_factory=dict)
     wake_owner: bool = False  # tell the worker that holds the claim, too
@@ -162,4 +171,4 @@ class Refused:
     guard: str
     now: int
     head: Any = None  # the current Head; None when there is no record
-    holder_of_key: str = ""  # the job that has the key, when `guard` is `Unique`
+    holder_of_key: str = ""  # the job that has the key, when `guard` is `Unique` or `Free`

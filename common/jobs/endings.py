@@ -131,9 +131,11 @@ def keep(head: Head, retention: RetentionMs) -> Change:
     """Held when it ended, and nobody noted that its answer went out: kept like any other."""
     if not head.terminal:
         raise IllegalMoveError(f"{head.id} is {head.state}; it has not ended")
+    key = head.spec.attach
     return Change(
         name="kept",
-        fields={"handed_off": 1, "holder": ""},
+        fields={"handed_off": 1, "holder": "", **({"let_go_at": Now()} if key else {})},
+        takes=(key,) if key else (),
         due=Due(after=retention.of(head.state, answered=False)),
     )
 
@@ -157,6 +159,8 @@ def _end(
         "cancel_at": 0,
         **(fields or {}),
     }
+    if head.answer_by:
+        ended["answer_by"] = 0
     if not keeps_claim:
         ended["owner"] = ""
         if head.owner:

@@ -34,6 +34,9 @@ class Spec:
     keep: bool = False  # on_disconnect: only an explicit cancel ends it
     request_id: str = ""  # of the request that submitted it, for the logs
     replay_of: str = ""
+    answer_ms: int = 3_600_000  # how long its questions stay open
+    default_answer: Mapping[str, Any] | None = None  # when nobody answers, where it fits
+    attach: str = ""  # the unique key of identical calls; empty: none attaches to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class Head:
     holder: str = ""  # lease of the ingress that holds its call, until an id is given out
     handed_off: bool = False  # its id was given out, or it goes on as if it was
     answered: bool = False  # its result went out on the call's own response (noted)
+    let_go_at: int = 0  # since when an identical call may attach: no client is known to have it
+    collected: bool = False  # its result, or a task of it, is in its caller's hands (noted)
     still_running: bool = False  # cancelled, but the tool has not let go
     created_at: int = 0
     started_at: int = 0  # of the newest claim
@@ -63,6 +68,7 @@ class Head:
     queue_deadline: int = 0
     deadline: int = 0
     cancel_at: int = 0  # nobody waits for it any more: cancelled then
+    answer_by: int = 0  # until when the open question is
     checks: int = 0  # times the reconciler published it again
     published_at: int = 0  # newest publication
     tool_error: bool = False
@@ -96,7 +102,7 @@ _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progr
     "watchers",
     "commits",
 }
-_FLAGS = {"handed_off", "answered", "still_running", "tool_error"}
+_FLAGS = {"handed_off", "answered", "collected", "still_running", "tool_error"}
 
 
 def encode_head(head: Head) -> dict[str, str | int]:

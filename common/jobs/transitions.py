@@ -36,6 +36,7 @@ from common.jobs.indexes import (
     state_index,
     tool_state_index,
 )
+from common.jobs.questions import QUESTIONS
 from common.jobs.state import MOVES, JobState
 
 LEASE_MS = 10_000
@@ -44,7 +45,7 @@ CHECK_MS = 15_000
 LAST_REPUBLISH_MS = 600_000
 CALL = "call"
 
-_DEADLINES = ("queue_deadline", "deadline", "cancel_at")
+_DEADLINES = ("queue_deadline", "deadline", "cancel_at", "answer_by")
 
 
 class IllegalMoveError(Exception):
@@ -150,7 +151,7 @@ def claim(worker: str) -> Change:
         ),
         due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),
         facts={"worker": worker},
-        returning=("head", CALL),
+        returning=("head", CALL, QUESTIONS),
     )
 
 
@@ -210,45 +211,24 @@ def park(head: Head, delay_ms: int, reason: str) -> Change:
     )
 
 
-def hand_off(
-    head: Head, reason: str, cancel_after_ms: int | None = None, *, seen_gone: bool = False
-) -> Change:
-    """Nobody is held for it any more: its id was given out, or its caller was lost.
-
-    `cancel_after_ms`: cancelled then, unless somebody comes for it. With `seen_gone` it rests on
-    the holder's lease, and the commit checks it. What has ended keeps its retention.
-    """
-    if head.terminal:
-        raise IllegalMoveError(f"{head.id} is {head.state}; it goes on no more")
-    fields: dict[str, Value] = {"handed_off": 1, "holder": ""}
-    if cancel_after_ms is not None:
-        fields["cancel_at"] = Now(cancel_after_ms)
-    return Change(
-        name="handed_off",
-        fields=fields,
-        guards=(LeaseGone(head.holder),) if seen_gone else (),
-        due=_due_of(head),
-        facts={"reason": reason},
-    )
-
-
 def check(head: Head, *, republished: bool) -> Change:
     """The reconciler looked and left the job where it is."""
     fields: dict[str, Value] = {"checks": Add(1)}
     if republished:
         fields["published_at"] = Now()
-    return Change(name="checked", fields=fields, due=_due_of(head))
+    return Change(name="checked", fields=fields, due=due_of(head))
 
 
 def check_ms(head: Head) -> int:
     """Milliseconds until the reconciler looks at a job that stays where it is."""
-    if head.state in {JobState.RUNNING, JobState.INPUT_REQUIRED} or head.still_running:
+    if head.owner or head.still_running:
         return LEASE_MS
     doubled: int = CHECK_MS << max(0, min(head.checks - 4, 6))
     return min(doubled, LAST_REPUBLISH_MS)
 
 
-def _due_of(head: Head) -> Due:
+def due_of(head: Head) -> Due:
+    """The next look at a job that stays where it is."""
     queued = head.state is JobState.QUEUED
     return Due(after=check_ms(head), fields=_DEADLINES if queued else _DEADLINES[1:])
 
@@ -270,6 +250,7 @@ def _requeue(
         "generation": Add(1),
         "owner": "",
         "not_before": Now(delay_ms) if delay_ms else 0,
+        "answer_by": 0,
         "published_at": Now(),
         "reason": reason,
     }

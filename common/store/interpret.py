@@ -15,6 +15,7 @@ from common.jobs.change import (
     AtLeast,
     Change,
     Due,
+    Free,
     Guard,
     LeaseAlive,
     LeaseGone,
@@ -91,7 +92,7 @@ def interpret(
         return Refused(guard="version", now=now, head=head)
     for guard in change.guards:
         if not _holds(guard, job_id, before or {}, now, known):
-            key_holder = known.holder(guard.key) if isinstance(guard, Unique) else None
+            key_holder = known.holder(guard.key) if isinstance(guard, Unique | Free) else None
             return Refused(
                 guard=type(guard).__name__, now=now, head=head, holder_of_key=key_holder or ""
             )
@@ -120,7 +121,10 @@ def _plan(
         },
         due=_due(change.due, after, now),
         event=Event(at=now, name=change.name, facts=change.facts),
-        keys=tuple(guard.key for guard in change.guards if isinstance(guard, Unique)),
+        keys=(
+            *change.takes,
+            *(guard.key for guard in change.guards if isinstance(guard, Unique)),
+        ),
         hints=_hints(job_id, before, after, change),
     )
 
@@ -202,6 +206,8 @@ def _holds(guard: Guard, job_id: str, head: Fields, now: int, known: Known) -> b
             return known.has_room(guard)
         case Unique(key=key):
             return known.holder(key) in {None, job_id}
+        case Free(key=key, besides=besides):
+            return known.holder(key) in {None, job_id, besides}
 
 
 def _due(due: Due, head: Fields, now: int) -> float:

@@ -2,10 +2,10 @@
 
 import structlog
 
+from common.jobs.attaching import hand_off
 from common.jobs.change import Change, Done
 from common.jobs.endings import cancel
 from common.jobs.head import Head
-from common.jobs.transitions import hand_off
 from common.ledger import transact
 from common.runtime import Runtime
 

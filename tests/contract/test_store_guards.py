@@ -4,6 +4,7 @@ import pytest
 
 from common.jobs.change import (
     Done,
+    Free,
     LeaseAlive,
     Now,
     Refused,
@@ -95,3 +96,27 @@ async def test_guards_are_asked_in_order_and_a_refusal_takes_no_key(ledger: Ledg
     change = touch(guards=(Unique("k"), LeaseAlive("nobody"), Room("empty", 0)))
     assert (await ledger.refused(head, change)).guard == "LeaseAlive"
     assert (await ledger.submitted(guards=(Unique("k"),))).version == 1
+
+
+async def test_a_key_that_must_be_free_is_not_taken_by_asking(ledger: Ledger) -> None:
+    mine = await ledger.submitted(guards=(Free("k"),))
+    other = await ledger.submitted(guards=(Free("k"),))
+    mine = await ledger.done(mine, touch(takes=("k",)))
+    refusal = await ledger.refused(other, touch(guards=(Free("k"),)))
+    assert (refusal.guard, refusal.holder_of_key) == ("Free", mine.id)
+    await ledger.done(mine, touch(guards=(Free("k"),)))
+    await ledger.done(other, touch(guards=(Free("k", besides=mine.id),)))
+    new = await ledger.store.commit(a_job_id(), submit(SUBMISSION, 0, (Free("k"),)), version=0)
+    assert isinstance(new, Refused)
+    assert (new.guard, new.holder_of_key) == ("Free", mine.id)
+
+
+async def test_a_taken_key_is_the_last_takers_whoever_is_removed(ledger: Ledger) -> None:
+    first, last = await ledger.submitted(), await ledger.submitted()
+    first = await ledger.done(first, touch(takes=("k",)))
+    last = await ledger.done(last, touch(takes=("k",)))
+    assert await ledger.store.remove(first.id, version=first.version)
+    another = await ledger.submitted()
+    assert (await ledger.refused(another, touch(guards=(Free("k"),)))).holder_of_key == last.id
+    assert await ledger.store.remove(last.id, version=last.version)
+    await ledger.done(another, touch(guards=(Free("k"),)))

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from common.errors import OUTCOME_UNKNOWN
+from common.jobs.attaching import hand_off
 from common.jobs.change import Change, Done, LeaseGone, Note, Refused
 from common.jobs.endings import (
     RAW,
@@ -29,7 +30,6 @@ from common.jobs.transitions import (
     check,
     claim,
     hand_back,
-    hand_off,
     park,
     retry,
 )

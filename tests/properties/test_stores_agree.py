@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config.urls import sqlite_url
-from common.jobs.change import Change, Done, Note, Refused, Room, Unique
+from common.jobs.attaching import attach, hand_off
+from common.jobs.change import Change, Done, Free, Note, Refused, Room, Unique
 from common.jobs.endings import bury, cancel, complete, fail, keep, let_go, lose, owner_died
 from common.jobs.head import Head
 from common.jobs.indexes import queue_index
@@ -21,7 +22,6 @@ from common.jobs.transitions import (
     check,
     claim,
     hand_back,
-    hand_off,
     park,
     rescue,
     retry,
@@ -44,10 +44,13 @@ JOBS, WORKERS = 2, ("w1", "w2")
 ERROR = {"code": 1, "message": "no"}
 QUEUE = queue_index("exporter")
 
+ATTACHABLE = replace(SUBMISSION, spec=replace(SUBMISSION.spec, attach="a"), holder="i1")
+
 SUBMISSIONS = (
     submit(SUBMISSION, 5),
     submit(prioritised(9), 5, (Room(QUEUE, 2),)),
     submit(replace(SUBMISSION, holder="i1", watcher="i1!"), 5, (Unique("k"),)),
+    submit(ATTACHABLE, 5, (Free("a"),)),
     submit(replace(SUBMISSION, queue_ms=1, deadline_ms=60_000), 5, (Unique("k"), Room(QUEUE, 1))),
 )
 TRANSITIONS: tuple[Callable[[Head], Change], ...] = (
@@ -58,6 +61,7 @@ TRANSITIONS: tuple[Callable[[Head], Change], ...] = (
     lambda head: owner_died(head, RETENTION),
     lambda head: park(head, 0, "busy"),
     lambda head: hand_off(head, "held long", 1_000),
+    attach,
     lambda head: check(head, republished=True),
     lambda head: complete(head, b"{}", RETENTION, tool_error=True),
     lambda head: fail(head, ERROR, RETENTION),

@@ -10,6 +10,7 @@ from common.jobs.change import (
     AtLeast,
     Change,
     Done,
+    Free,
     Guard,
     LeaseAlive,
     LeaseGone,
@@ -44,6 +45,7 @@ def commit_request(
             "fields": _fields(change.fields),
             "guards": [_guard(guard) for guard in change.guards],
             "moves": [_move(move) for move in change.moves],
+            "takes": change.takes,
             "after": change.due.after,
             "due_fields": change.due.fields,
             "wake_owner": change.wake_owner,
@@ -128,6 +130,8 @@ def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
             return [kind, name, limit, least]
         case Unique(key=name):
             return [kind, name]
+        case Free(key=name, besides=job):
+            return [kind, name, job]
 
 
 def _move(move: Move) -> list[str | float]:

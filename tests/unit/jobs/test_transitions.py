@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from common.jobs.attaching import attach, hand_off
 from common.jobs.change import Add, Change, LeaseGone, Now
 from common.jobs.endings import (
     RESULT,
@@ -29,7 +30,6 @@ from common.jobs.transitions import (
     check_ms,
     claim,
     hand_back,
-    hand_off,
     park,
     rescue,
     retry,
@@ -46,6 +46,7 @@ TRANSITIONS: dict[str, tuple[Callable[[Head], Change], JobState | None]] = {
     "rescue": (rescue, JobState.QUEUED),
     "park": (lambda head: park(head, 1_000, "busy"), None),
     "hand_off": (lambda head: hand_off(head, "held long"), None),
+    "attach": (attach, None),
     "complete": (
         lambda head: complete(head, b"{}", RETENTION, tool_error=False),
         JobState.COMPLETED,
@@ -85,6 +86,7 @@ def test_a_transition_moves_as_the_table_says_or_raises(name: str, state: JobSta
     [
         ("park", {JobState.QUEUED}),
         ("hand_off", set(JobState) - TERMINAL),
+        ("attach", set(JobState) - TERMINAL),
         ("keep", TERMINAL),
     ],
 )

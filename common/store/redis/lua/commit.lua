@@ -53,6 +53,10 @@ for _, guard in ipairs(R.guards) do
     local job = redis.call('GET', P .. ':u:' .. name)
     if job and job ~= R.id then return refused(kind, job) end
     holds = true
+  elseif kind == 'Free' then
+    local job = redis.call('GET', P .. ':u:' .. name)
+    if job and job ~= R.id and job ~= guard[3] then return refused(kind, job) end
+    holds = true
   end
   if not holds then return refused(kind) end
 end
@@ -73,12 +77,15 @@ end
 
 -- An index is named by the head before the change, or by the fields that a new record begins with.
 if R.version > 0 then move_all() end
-for _, guard in ipairs(R.guards) do
-  if guard[1] == 'Unique' then
-    redis.call('SET', P .. ':u:' .. guard[2], R.id)
-    redis.call('SADD', P .. ':j:' .. R.id .. ':u', guard[2])
-  end
+local function take(key)
+  redis.call('SET', P .. ':u:' .. key, R.id)
+  redis.call('SADD', P .. ':j:' .. R.id .. ':u', key)
 end
+
+for _, guard in ipairs(R.guards) do
+  if guard[1] == 'Unique' then take(guard[2]) end
+end
+for _, key in ipairs(R.takes) do take(key) end
 
 local owner = head.owner or ''
 local commits = split(head.commits)
