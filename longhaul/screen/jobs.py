@@ -23,6 +23,8 @@ def job_list(jobs: Sequence[Json], now: datetime) -> Table:
     shown = table(
         "ID:whole", "TOOL", "STATE:whole", "PRI:number", "CREATED:whole", "RAN:number", ""
     )
+    # People copy ids: on a narrow terminal the others give way.
+    shown.columns[0].min_width = max((len(job["id"]) for job in jobs), default=None)
     for job in jobs:
         shown.add_row(
             job["id"],

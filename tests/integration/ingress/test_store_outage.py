@@ -23,6 +23,7 @@ async def test_a_call_is_refused_soon_and_taken_afterwards(
 ) -> None:
     async with surface(tmp_path, store_url=private_redis.url) as rest:
         await rest.submit()
+        assert "longhaul_store_up 1.0" in (await rest.http.get("/metrics")).text
         getattr(private_redis, how)()
         await refused_soon(rest)
         if how == "stop":

@@ -1,0 +1,167 @@
+"""What people read: results, jobs, backends and times, as text."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from longhaul.exits import Exit, exit_of
+from longhaul.screen.fleet import backend_list, queue_list, tool_list
+from longhaul.screen.jobs import job_card, job_list
+from longhaul.screen.results import result_text
+from longhaul.screen.words import ago, first_line, lasted, size, span
+
+NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
+JOB: dict[str, Any] = {
+    "id": "01m7xr7f6hbjvzbyx03jxr",
+    "tool": "exporter__export",
+    "state": "running",
+    "priority": 4,
+    "queue": "exporter",
+    "caller": "local",
+    "tries": 1,
+    "attempts": 3,
+    "repeatable": False,
+    "created_at": "2026-11-21T12:00:00.000Z",
+    "started_at": "2026-11-21T12:00:10.000Z",
+    "finished_at": None,
+    "progress": {"value": 25.0, "total": 100.0, "message": "[reading]"},
+    "waiting_because": None,
+    "reason": "running for 20 s on box (pid 7), try 1 of 3",
+    "still_running": False,
+    "tool_error": False,
+    "result": None,
+    "error": None,
+}
+
+
+def text_of(renderable: RenderableType) -> str:
+    console = Console(width=160, no_color=True)
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-1, "0.0 s"),
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (119, "119 s"),
+        (180, "3 min"),
+        (7_500, "2 h 5 min"),
+        (5 * 86_400, "5 d"),
+    ],
+)
+def test_spans(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_times() -> None:
+    assert ago("2026-11-21T12:00:00.000Z", NOW) == "30 s ago"
+    assert ago(None, NOW) == "-"
+    assert lasted("2026-11-21T12:00:10Z", None, NOW) == "20 s"
+    assert lasted("2026-11-21T12:00:10Z", "2026-11-21T12:00:12Z", NOW) == "2.0 s"
+    assert lasted(None, None, NOW) == "-"
+
+
+def test_lines_and_sizes() -> None:
+    assert first_line("\n  a line \nanother") == "a line"
+    assert first_line(None) == ""
+    assert first_line("x" * 20, 10) == "x" * 9 + "…"
+    assert [size(n) for n in (12, 12_000, 12_000_000)] == ["12 bytes", "12 kB", "11.4 MB"]
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "a\nb"),
+        ({"content": [], "structuredContent": {"n": 1}}, '{\n  "n": 1\n}'),
+        ({"content": [{"type": "text", "text": "a"}], "structuredContent": {"n": 1}}, "a"),
+        (
+            {"content": [{"type": "image", "mimeType": "image/png", "data": "A" * 400}]},
+            "[image image/png, 300 bytes]",
+        ),
+        ({"content": [{"type": "resource_link", "uri": "file:///a"}]}, "[link file:///a]"),
+        ({"content": [{"type": "resource", "resource": {"text": "inside"}}]}, "inside"),
+        ({"content": [{"type": "resource", "resource": {"uri": "x:y"}}]}, "[resource x:y]"),
+        ({"content": [{"type": "hologram", "data": "…"}]}, "[hologram]"),
+        ({}, ""),
+    ],
+)
+def test_results(result: dict[str, Any], text: str) -> None:
+    assert result_text(result) == text
+
+
+def test_a_list_of_jobs_says_the_one_thing_to_know() -> None:
+    waiting = {**JOB, "state": "queued", "progress": None, "waiting_because": "behind 7 jobs"}
+    failed = {**JOB, "state": "failed", "progress": None, "reason": "no route\nat all"}
+    shown = text_of(job_list([JOB, waiting, failed], NOW))
+    assert "25 of 100 · [reading]" in shown
+    assert "behind 7 jobs" in shown
+    assert "no route" in shown
+    assert shown.count(JOB["id"]) == 3
+
+
+def test_an_id_is_never_cut() -> None:
+    console = Console(width=50, no_color=True)
+    with console.capture() as captured:
+        console.print(job_list([JOB], NOW))
+    assert JOB["id"] in captured.get()
+
+
+def test_a_card_tells_the_whole_story() -> None:
+    dead = {**JOB, "state": "dead", "error": {"code": -31_002, "message": "backend [gone]"}}
+    events = [{"at": "2026-11-21T12:00:00Z", "name": "handed_off", "facts": {"reason": "it [x]"}}]
+    shown = text_of(job_card(dead, events, NOW))
+    for words in ("never runs twice", "1 of 3", "backend [gone] (-31002)", "handed off", "it [x]"):
+        assert words in shown
+
+
+def test_a_queue_nobody_works_on_stands_out() -> None:
+    queue = {"name": "exports", "waiting": 3, "oldest_seconds": 90.0, "running": 0, "slots": 0}
+    shown = text_of(queue_list([{**queue, "workers": 0, "ready_tokens": None}]))
+    assert shown.splitlines()[1].split() == ["exports", "3", "90", "s", "0", "0", "0", "-"]
+
+
+def test_a_backend_that_is_down_says_its_last_words() -> None:
+    replica = {
+        "host": "box",
+        "state": "backoff",
+        "protocol_version": None,
+        "restarts": 4,
+        "last_error": "exit status 3",
+        "last_stderr": "no [licence]",
+    }
+    backend = {"name": "b", "state": "down", "tools": 0, "transport": "stdio"}
+    shown = text_of(backend_list([{**backend, "replicas": [replica]}]))
+    for words in ("down", "0/1", "b on box: backoff", "exit status 3", "no [licence]"):
+        assert words in shown
+
+
+def test_optional_arguments_stand_in_brackets() -> None:
+    schema = {"properties": {"rows": {}, "format": {}}, "required": ["rows"]}
+    tool = {"name": "b__t", "queue": "b", "priority": 4, "repeatable": True, "title": None}
+    shown = text_of(tool_list([{**tool, "description": "Exports.", "input_schema": schema}]))
+    assert "rows [format]" in shown
+
+
+@pytest.mark.parametrize(
+    ("state", "tool_error", "code"),
+    [
+        ("completed", False, Exit.DONE),
+        ("completed", True, Exit.TOOL_ERROR),
+        ("failed", False, Exit.TOOL_ERROR),
+        ("cancelled", False, Exit.ENDED_BADLY),
+        ("lost", False, Exit.ENDED_BADLY),
+        ("dead", False, Exit.ENDED_BADLY),
+        ("queued", False, Exit.STILL_RUNNING),
+        ("running", False, Exit.STILL_RUNNING),
+        ("input_required", False, Exit.STILL_RUNNING),
+    ],
+)
+def test_exit_codes(state: str, tool_error: bool, code: Exit) -> None:
+    assert exit_of(state, tool_error=tool_error) is code
