@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 NEWS = "news"  # payload: b"catalogue" when the catalogue has changed
+BRIDGES = "bridges"  # payload: which call of which bridge its client cancelled; for ingresses
 
 
 def ingress_channel(lease: str) -> str:

@@ -43,8 +43,9 @@ class Afterwards:
     def abandon(self, job: str, delay: float = 0.0) -> None:
         self._start(job, partial(self._cancel.abandon, job, "the client closed its stream"), delay)
 
-    def orphan(self, job: str) -> None:
-        self._start(job, partial(self._cancel.orphan, job, "the client's connection was lost"))
+    def orphan(self, job: str, delay: float = 0.0) -> None:
+        lost = partial(self._cancel.orphan, job, "the client's connection was lost")
+        self._start(job, lost, delay)
 
     def hand_off(self, job: str, reason: str, delay: float = 0.0) -> None:
         self._start(job, partial(self._cancel.hand_off, job, reason), delay)

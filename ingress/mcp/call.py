@@ -9,8 +9,15 @@ from typing import Any
 import mcp_types as types
 import structlog
 from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
 
-from common.errors import InvalidCallError, LonghaulError, NotFoundError, StoreUnreachableError
+from common.errors import (
+    CANCELLED,
+    InvalidCallError,
+    LonghaulError,
+    NotFoundError,
+    StoreUnreachableError,
+)
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
 from common.jobs.indexes import queue_index
@@ -111,14 +118,19 @@ class Calls:
             client_capabilities=answerable(_capabilities(ctx, exchange)),
             log_level=log_level,
         )
+        if exchange.cancelled:
+            raise MCPError(CANCELLED, "cancelled before it was begun")
         accepted = await self._submit.hold(request, watch)
-        if exchange.session is not None:
+        if exchange.outlived:
             self._heed_loss(exchange, accepted.job)
         return accepted
 
     def _heed_loss(self, exchange: Exchange, job: str) -> None:
         """A handshake-era handler outlives its connection: an explicit cancel may still come."""
-        if exchange.gone:
+        exchange.on_cancel = partial(self._afterwards.cancel, job)
+        if exchange.cancelled:
+            self._afterwards.cancel(job)
+        elif exchange.gone:
             self._afterwards.orphan(job)
         else:
             exchange.on_gone = partial(self._afterwards.orphan, job)
@@ -130,8 +142,10 @@ class Calls:
         delay = 0.0 if created else CREATION
         if exchange.cancelled:
             self._afterwards.cancel(job, delay)
-        elif exchange.gone and exchange.session is None:
+        elif exchange.gone and not exchange.outlived:
             self._afterwards.abandon(job, delay)
+        elif exchange.gone and not created:
+            self._afterwards.orphan(job, delay)
         elif not exchange.gone:  # a lost connection has been acted upon
             self._afterwards.hand_off(job, "its ingress stopped", delay)
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.mcp.afterwards import Afterwards
+from ingress.mcp.bridges import BRIDGE_HEADER, CANCEL_METHOD, Bridges
 from ingress.mcp.call import Calls
 from ingress.mcp.eras import is_handshake
 from ingress.mcp.exchange import KEY, Exchange
@@ -24,7 +25,7 @@ from ingress.operations.submit import Submit
 _VERSION = b"mcp-protocol-version"
 _METHOD = b"mcp-method"
 _SESSION = b"mcp-session-id"
-_HEADERS = frozenset({_VERSION, _METHOD, _SESSION, WAIT_HEADER})
+_HEADERS = frozenset({_VERSION, _METHOD, _SESSION, WAIT_HEADER, BRIDGE_HEADER})
 
 # These never stream, so the SDK's cheaper JSON mode may answer them. It does not notice a lost
 # client, so a call never goes there.
@@ -47,7 +48,8 @@ class McpEndpoint:
         self._sessions = LegacySessions()
         self._news = ToolListNews(feed, self._sessions)
         self._calls = Calls(runtime, submit, follower, cancel, self._afterwards)
-        self._server = LonghaulServer(feed, self._calls, self._news)
+        self._bridges = Bridges(runtime.notifier)
+        self._server = LonghaulServer(feed, self._calls, self._news, self._bridges)
         self._managers = (
             StreamableHTTPSessionManager(self._server, max_request_body_size=limit),
             StreamableHTTPSessionManager(
@@ -67,10 +69,11 @@ class McpEndpoint:
                 self._sessions.run(self._server),
                 asyncio.TaskGroup() as group,
             ):
-                news = group.create_task(self._news.run())
+                background = [group.create_task(part.run()) for part in (self._news, self._bridges)]
                 yield
                 self.stop()
-                news.cancel()
+                for task in background:
+                    task.cancel()
         finally:
             await self._afterwards.drain()
 
@@ -87,6 +90,7 @@ class McpEndpoint:
             request_id=scope["state"]["request_id"],
             session_id=_text(headers.get(_SESSION)),
             wait=_text(headers.get(WAIT_HEADER)),
+            bridge=_text(headers.get(BRIDGE_HEADER)),
             receive=receive,
             send=send,
         )
@@ -96,6 +100,8 @@ class McpEndpoint:
     def _app_for(self, headers: Mapping[bytes, bytes]) -> ASGIApp:
         if is_handshake(_text(headers.get(_VERSION))):
             return self._legacy
+        if headers.get(_METHOD) == CANCEL_METHOD and BRIDGE_HEADER in headers:
+            return self._bridges.hear
         return self._plain if headers.get(_METHOD) in _PLAIN else self._streaming
 
 

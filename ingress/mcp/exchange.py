@@ -29,6 +29,7 @@ class Exchange:
         request_id: str,
         session_id: str | None,
         wait: str | None,
+        bridge: str | None = None,
         receive: Receive,
         send: Send,
     ) -> None:
@@ -36,14 +37,17 @@ class Exchange:
         self.request_id = request_id
         self.session_id = session_id  # the header, as it came
         self.wait = wait  # the header x-longhaul-wait, as it came
+        self.bridge = bridge  # the header x-longhaul-bridge: a stdio client is behind this
         self.session: LegacySession | None = None  # None: 2026-07-28
         self.cancel_requested: Event | None = None  # set by a legacy notifications/cancelled
         self.status: int | None = None
         self.gone = False  # the connection was lost or closed before the response had ended
         self.on_gone: Callable[[], None] | None = None
+        self.on_cancel: Callable[[], None] | None = None  # `cancel` was called
         self.on_sent: Callable[[], None] | None = None  # the whole response went out
         self.retry_after: float | None = None  # seconds: an error goes out as 503
         self._complete = False
+        self._cancelled = False
         self._receive = receive
         self._send = send
 
@@ -51,7 +55,19 @@ class Exchange:
     def cancelled(self) -> bool:
         """The client said so, of this request or of its whole session."""
         asked = self.cancel_requested is not None and self.cancel_requested.is_set()
-        return asked or (self.session is not None and self.session.deleted)
+        deleted = self.session is not None and self.session.deleted
+        return self._cancelled or asked or deleted
+
+    @property
+    def outlived(self) -> bool:
+        """Whether to lose the connection says nothing of what its client wants (DESIGN 9)."""
+        return self.session is not None or self.bridge is not None
+
+    def cancel(self) -> None:
+        """The client said so, elsewhere than on this connection."""
+        self._cancelled = True
+        if self.on_cancel is not None:
+            self.on_cancel()
 
     async def receive(self) -> Message:
         message = await self._receive()

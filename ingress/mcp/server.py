@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from common.errors import StoreUnreachableError
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.mcp.bridges import Bridges
 from ingress.mcp.call import Calls
 from ingress.mcp.eras import (
     CACHE_SCOPE,
@@ -46,7 +47,9 @@ _ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel"})
 
 
 class LonghaulServer(Server[Any]):
-    def __init__(self, feed: CatalogueFeed, calls: Calls, news: ToolListNews) -> None:
+    def __init__(
+        self, feed: CatalogueFeed, calls: Calls, news: ToolListNews, bridges: Bridges
+    ) -> None:
         super().__init__(
             NAME,
             version=VERSION,
@@ -60,6 +63,7 @@ class LonghaulServer(Server[Any]):
         self.middleware[:] = [self._route]
         self._feed = feed
         self._calls = calls
+        self._bridges = bridges
         self._listings: dict[bool, Listing] = {}  # by "modern"
 
     @override
@@ -106,7 +110,8 @@ class LonghaulServer(Server[Any]):
             raise MCPError(types.INVALID_PARAMS, "Invalid request parameters", "")
         match ctx.method:
             case "tools/call":
-                return await self._calls(ctx)
+                with self._bridges.holding(exchange_of(ctx), ctx.request_id):
+                    return await self._calls(ctx)
             case "tools/list":
                 return self._listing(modern=modern).page((ctx.params or {}).get("cursor"))
             case _:
