@@ -35,7 +35,8 @@ def attach_key(
 def attachable(head: Head, now: int, attach_for_ms: int) -> bool:
     """Whether an identical call may have this job: let go not long ago, its result uncollected."""
     fresh = head.let_go_at > 0 and now - head.let_go_at < attach_for_ms
-    return fresh and not head.collected and head.state is not JobState.CANCELLED
+    taken = head.collected or head.answered
+    return fresh and not taken and head.state is not JobState.CANCELLED
 
 
 def attach(head: Head) -> Change:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from common.catalogue import CatalogueTool
+from common.jobs.attaching import attach_key
 from common.jobs.head import Spec, StoredCall
 from common.jobs.transitions import Submission
 from common.routing.rules import ToolPolicy
@@ -20,6 +21,8 @@ class CallRequest:
     meta: Mapping[str, Any] = field(default_factory=dict)  # the caller's, to pass on
     client_capabilities: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
+    attachable: bool = False  # an identical call may come for its job later
+    fresh: bool = False  # it wants a job of its own, whatever there is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Accepted:
     tool: CatalogueTool
     policy: ToolPolicy
     priority: int
+    attached: bool = False  # to a job that was there before
+    given_out: bool = False  # attached, and somebody was told the job's id before
 
     @classmethod
     def of(cls, job: str, request: CallRequest, tool: CatalogueTool, policy: ToolPolicy) -> Self:
@@ -55,6 +60,7 @@ def submission_of(
         repeatable_from=repeatable_from,
         keep=policy.on_disconnect == "keep",
         request_id=request.request_id,
+        attach=_attach_key(request, accepted),
     )
     call = StoredCall(
         arguments=request.arguments,
@@ -73,6 +79,13 @@ def submission_of(
         holder=holder,
         watcher=watcher,
     )
+
+
+def _attach_key(request: CallRequest, accepted: Accepted) -> str:
+    if not (request.attachable and accepted.policy.attach):
+        return ""
+    tool = accepted.tool
+    return attach_key(request.caller, tool.name, tool.version, request.arguments)
 
 
 def repeatable_of(tool: CatalogueTool, operator: bool | None) -> tuple[bool, str]:

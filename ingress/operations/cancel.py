@@ -4,7 +4,7 @@ import structlog
 
 from common.jobs.attaching import hand_off
 from common.jobs.change import Change, Done
-from common.jobs.endings import cancel
+from common.jobs.endings import cancel, keep
 from common.jobs.head import Head
 from common.ledger import transact
 from common.runtime import Runtime
@@ -27,30 +27,35 @@ class Cancel:
         log.info("job.cancel_asked", job_id=job, reason=reason, done=done)
         return done
 
-    async def hand_off(self, job: str, reason: str) -> Head | None:
+    async def hand_off(self, job: str, reason: str, *, as_task: bool = False) -> Head | None:
         """Its id may be given out: nobody is held for it any more. The head before, if it waits."""
-        return await self._let_go(job, reason, None)
-
-    async def abandon(self, job: str, reason: str) -> None:
-        """The client closed its stream: cancelled soon, unless somebody comes for the job."""
-        await self._let_go(job, reason, self._runtime.settings.answering.abandon_after)
-
-    async def orphan(self, job: str, reason: str) -> None:
-        """The client's connection was lost: it goes on, and is cancelled much later."""
-        await self._let_go(job, reason, self._runtime.settings.answering.orphan_ttl)
-
-    async def _let_go(self, job: str, reason: str, cancel_after: float | None) -> Head | None:
         seen: Head | None = None
 
         def decide(head: Head) -> Change | None:
             nonlocal seen
             seen = head
-            if head.terminal:
-                return None
-            if cancel_after is None or head.spec.keep:
-                return hand_off(head, reason)
-            return hand_off(head, reason, round(cancel_after * 1000))
+            return None if head.terminal else hand_off(head, reason, as_task=as_task)
+
+        await transact(self._runtime.store, job, decide)
+        log.info("job.handed_off", job_id=job, reason=reason)
+        return seen
+
+    async def abandon(self, job: str, reason: str) -> None:
+        """The client closed its stream: cancelled soon, unless somebody comes for the job."""
+        await self._leave_alone(job, reason, self._runtime.settings.answering.abandon_after)
+
+    async def orphan(self, job: str, reason: str) -> None:
+        """The client's connection was lost: it goes on, and is cancelled much later."""
+        await self._leave_alone(job, reason, self._runtime.settings.answering.orphan_ttl)
+
+    async def _leave_alone(self, job: str, reason: str, cancel_after: float) -> None:
+        def decide(head: Head) -> Change | None:
+            if not head.terminal:
+                after = None if head.spec.keep else round(cancel_after * 1000)
+                return hand_off(head, reason, after)
+            # It ended while its client left: somebody may still come for the result.
+            untold = head.holder and not (head.handed_off or head.answered)
+            return keep(head, self._runtime.retention) if untold else None
 
         await transact(self._runtime.store, job, decide)
         log.info("job.let_go", job_id=job, reason=reason)
-        return seen

@@ -31,6 +31,7 @@ class Watch:
     def __init__(self, *, everything: bool) -> None:
         self.everything = everything  # False: only the end
         self.job = ""
+        self.shared = False  # the job was there before this reader
         self.end: JobHint | None = None
         self._version = 0
         self._hints: deque[JobHint] = deque(maxlen=BUFFERED)
@@ -88,9 +89,10 @@ class Follower:
                         case Hint(payload=payload):
                             self._tell(decode_hint(payload))
 
-    def bind(self, watch: Watch, job: str) -> str:
-        """Follow a job that is about to be created; the watcher name for its record."""
-        watch.job = job
+    def bind(self, watch: Watch, job: str, *, shared: bool = False) -> str:
+        """Follow a job, and no other; the watcher name that its record must have."""
+        self._forget(watch)
+        watch.job, watch.shared = job, shared
         self._watches.setdefault(job, set()).add(watch)
         return self._lease if watch.everything else self._lease + WATCH_END
 
@@ -120,7 +122,7 @@ class Follower:
             StoreUnreachableError: The watcher could not be stored.
         """
         with self.watch(everything=everything) as watch:
-            name = self.bind(watch, job)
+            name = self.bind(watch, job, shared=True)
             await self._runtime.store.note(job, Note(watch=name))
             yield watch
 

@@ -1,6 +1,7 @@
 """Submit: check a call, create its record, publish its token. The only publisher of new jobs."""
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
@@ -13,16 +14,18 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
-from common.jobs.change import AtLeast, Guard, Note, Refused, Room
+from common.jobs.change import AtLeast, Done, Free, Guard, Note, Room
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import queue_index, state_index
 from common.jobs.state import JobState
 from common.jobs.token import Token, ToolRef
-from common.jobs.transitions import Submission, submit
+from common.jobs.transitions import submit
+from common.ledger import ROUNDS, ContendedError
 from common.routing.rules import Rules
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.operations.arguments import ArgumentCheck
+from ingress.operations.attach import Attach, Joined
 from ingress.operations.call_request import Accepted, CallRequest, submission_of
 from ingress.operations.follow import Follower, Watch
 
@@ -46,6 +49,7 @@ class Submit:
         self._feed = feed
         self._rules = rules
         self._follower = follower
+        self._attach = Attach(runtime, follower)
         self._check_arguments = ArgumentCheck()
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -66,7 +70,8 @@ class Submit:
             StoreUnreachableError: Nobody knows; no id was given out.
         """
         accepted, token = await self._create(request, None)
-        await self._publish(accepted, token)
+        if token is not None:
+            await self._publish(accepted, token)
         return accepted
 
     async def hold(self, request: CallRequest, watch: Watch) -> Accepted:
@@ -76,35 +81,36 @@ class Submit:
         first change on.
         """
         accepted, token = await self._create(request, watch)
-        task = asyncio.create_task(self._publish(accepted, token))
-        self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
+        if token is not None:
+            task = asyncio.create_task(self._publish(accepted, token))
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
         return accepted
 
     async def aclose(self) -> None:
         """Wait for publications under way; each is bounded."""
         await asyncio.gather(*self._publishing, return_exceptions=True)
 
-    async def _create(self, request: CallRequest, watch: Watch | None) -> tuple[Accepted, Token]:
+    async def _create(
+        self, request: CallRequest, watch: Watch | None
+    ) -> tuple[Accepted, Token | None]:
+        """What was accepted, and the token of a new job: one that was attached to has its own."""
         metrics = self._runtime.metrics
         try:
-            accepted, token = await self._admit(request, watch)
+            tool = self.tool(request.tool)
+            self._check_arguments(tool, request.arguments)
+            policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
+            job = new_job_id(round(self._runtime.clock.now() * 1000))
+            accepted = Accepted.of(job, request, tool, policy)
+            stored = await self._store(request, accepted, watch)
         except LonghaulError as error:
             metrics.refusals.labels(reason=_REFUSALS[type(error)]).inc()
             raise
-        metrics.submissions.labels(tool=accepted.tool.name).inc()
-        return accepted, token
-
-    async def _admit(self, request: CallRequest, watch: Watch | None) -> tuple[Accepted, Token]:
-        tool = self.tool(request.tool)
-        self._check_arguments(tool, request.arguments)
-        policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
-        job = new_job_id(round(self._runtime.clock.now() * 1000))
-        accepted = Accepted.of(job, request, tool, policy)
-        holder = "" if watch is None else self._lease
-        watcher = "" if watch is None else self._follower.bind(watch, job)
-        submission = submission_of(request, accepted, holder=holder, watcher=watcher)
-        version = await self._store(accepted, submission)
+        if isinstance(stored, Joined):
+            return replace(
+                accepted, job=stored.job, attached=True, given_out=stored.given_out
+            ), None
+        metrics.submissions.labels(tool=tool.name).inc()
         log.info(
             "job.submitted",
             job_id=job,
@@ -114,18 +120,38 @@ class Submit:
             priority=accepted.priority,
         )
         ref = ToolRef(backend=tool.backend, tool=tool.backend_tool, version=tool.version)
-        return accepted, Token(job=accepted.job, generation=1, version=version, tool=ref)
+        return accepted, Token(job=job, generation=1, version=stored, tool=ref)
 
-    async def _store(self, accepted: Accepted, submission: Submission) -> int:
-        now = round(self._runtime.clock.now() * 1000)
-        change = submit(submission, now, self._admission(accepted.policy.queue))
-        answer = await self._runtime.store.commit(accepted.job, change, version=0)
-        if isinstance(answer, Refused):
-            raise RefusedError(
-                f"queue {accepted.policy.queue} is full; nothing was stored",
-                retry_after=FULL_RETRY_AFTER,
-            )
-        return answer.version
+    async def _store(
+        self, request: CallRequest, accepted: Accepted, watch: Watch | None
+    ) -> int | Joined:
+        """The version of the new record, or the job that an identical call left behind.
+
+        That there is none is a guard of the record's creation.
+        """
+        holder = "" if watch is None else self._lease
+        passed_over = ""
+        for _ in range(ROUNDS):
+            watcher = "" if watch is None else self._follower.bind(watch, accepted.job)
+            submission = submission_of(request, accepted, holder=holder, watcher=watcher)
+            guards = self._admission(accepted.policy.queue)
+            if submission.spec.attach and not request.fresh:
+                guards = (Free(submission.spec.attach, besides=passed_over), *guards)
+            now = round(self._runtime.clock.now() * 1000)
+            change = submit(submission, now, guards)
+            answer = await self._runtime.store.commit(accepted.job, change, version=0)
+            if isinstance(answer, Done):
+                return answer.version
+            if answer.guard != Free.__name__:
+                raise RefusedError(
+                    f"queue {accepted.policy.queue} is full; nothing was stored",
+                    retry_after=FULL_RETRY_AFTER,
+                )
+            joined = await self._attach.join(answer.holder_of_key, watch)
+            if joined is not None:
+                return joined
+            passed_over = answer.holder_of_key
+        raise ContendedError(f"identical calls to {request.tool} kept coming and going")
 
     def _admission(self, queue: str) -> tuple[Guard, ...]:
         guards: list[Guard] = []
