@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from common.config.model import Listen
 from common.runtime import Runtime
 from ingress.api import fleet, health, jobs, worker_health
 from ingress.api.access import KEYS
@@ -27,8 +29,7 @@ _ABOUT = (
 class App:
     """The ASGI application, and what must run beside it."""
 
-    door: Door
-    api: FastAPI
+    door: ASGIApp
     mcp: McpEndpoint
     wait: Wait
 
@@ -53,7 +54,7 @@ def create_app(ingress: Ingress) -> App:
     # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`; first, as the hottest.
     api.router.routes.insert(0, Route("/mcp", endpoint=mcp, include_in_schema=False))
     door = _door(api, ingress.runtime, ingress.local_key)
-    return App(door=door, api=api, mcp=mcp, wait=ingress.wait)
+    return App(door=_for_pages(door, ingress.runtime.settings.listen), mcp=mcp, wait=ingress.wait)
 
 
 def create_api(ingress: Ingress) -> FastAPI:
@@ -91,3 +92,17 @@ def _fastapi() -> FastAPI:
 def _door(api: FastAPI, runtime: Runtime, local_key: str) -> Door:
     listen = runtime.settings.listen
     return Door(api, admission=Admission(listen, local_key), max_body=listen.max_body)
+
+
+def _for_pages(door: Door, listen: Listen) -> ASGIApp:
+    """Pages of listed origins are told by CORS that they may; their preflights carry no key."""
+    if not listen.allowed_origins:
+        return door
+    return CORSMiddleware(
+        door,
+        allow_origins=listen.allowed_origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["mcp-session-id", "x-request-id", "location", "retry-after"],
+        max_age=3600,
+    )

@@ -103,7 +103,10 @@ class Client:
             response = self._http.request(method, path, params=given, json=body, timeout=timeout)
         if not response.is_success:
             raise self._refusal(response)
-        return dict(response.json())
+        try:
+            return dict(response.json())
+        except ValueError as error:
+            raise UsageError(_said(response)) from error
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

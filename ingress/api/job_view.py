@@ -1,5 +1,6 @@
 """A job as the REST interface shows it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ async def show_job(ingress: Ingress, head: Head, *, whole: bool = True) -> Job:
 
 
 async def show_jobs(ingress: Ingress, heads: Sequence[Head]) -> list[Job]:
-    return [await show_job(ingress, head, whole=False) for head in heads]
+    await ingress.fleet.now()  # once for all
+    return await asyncio.gather(*(show_job(ingress, head, whole=False) for head in heads))
 
 
 async def situation_of(ingress: Ingress, head: Head) -> Situation:

@@ -7,7 +7,13 @@ from common.errors import NotFoundError
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
 from common.jobs.ids import is_job_id
-from common.jobs.indexes import ALL, caller_index, queue_index
+from common.jobs.indexes import (
+    ALL,
+    caller_index,
+    queue_index,
+    state_index,
+    tool_state_index,
+)
 from common.jobs.state import JobState
 from common.runtime import Runtime
 from common.store.base import Event, Page
@@ -53,7 +59,13 @@ class Read:
         state: JobState | None = None,
         tool: str | None = None,
     ) -> Page:
-        """The newest first; a page may be short and still have a cursor when a filter is set."""
+        """The newest first; by a state alone, the newest in that state first.
+
+        A page may be short and still have a cursor when a filter is set.
+        """
+        if caller.admin and state is not None:
+            index = state_index(state) if tool is None else tool_state_index(tool, state)
+            return await self._runtime.store.page(index, limit=limit, cursor=cursor)
         index = ALL if caller.admin else caller_index(caller.name)
         found: list[Head] = []
         scanned = 0

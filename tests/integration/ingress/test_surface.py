@@ -52,6 +52,26 @@ class TestDoor:
         assert response.status_code == 403
         assert response.json()["type"] == "urn:longhaul:error:foreign-origin"
 
+    async def test_a_listed_page_may_call_from_a_browser(self, tmp_path: Path) -> None:
+        page = {"origin": "https://console.example"}
+        asks = {
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "x-api-key",
+        }
+        listen = {"api_keys": KEYS, "allowed_origins": [page["origin"]]}
+        async with surface(tmp_path, listen=listen) as here:
+            first = await here.http.options("/mcp", headers=page | asks)
+            assert first.status_code == 200
+            assert first.headers["access-control-allow-origin"] == page["origin"]
+            keyless = await here.http.get("/v1/jobs", headers=page)
+            assert keyless.status_code == 401
+            then = await here.http.get("/v1/jobs", headers=page | {"x-api-key": "bob-key"})
+            assert then.status_code == 200
+            assert then.headers["access-control-allow-origin"] == page["origin"]
+            other = {"origin": "https://evil.example"}
+            assert (await here.http.options("/mcp", headers=other | asks)).status_code == 400
+            assert (await here.http.get("/v1/jobs", headers=other)).status_code == 403
+
     async def test_a_key_names_the_caller_of_a_job(self, guarded: Surface) -> None:
         for header, caller in (("bob-key", "bob"), ("made-here", "local")):
             guarded.http.headers["x-api-key"] = header
