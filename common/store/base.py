@@ -35,6 +35,9 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
+    """What one commit did."""
+
+    number: int  # the version that the record got by it: one larger each time, without a gap
     at: int  # ms
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +86,10 @@ class JobStore(Protocol):
 
     async def get(self, job_id: str) -> Head | None: ...
     async def part(self, job_id: str, name: str) -> bytes | None: ...
-    async def events(self, job_id: str) -> Sequence[Event]: ...
+    async def events(self, job_id: str, *, after: int = 0) -> Sequence[Event]:
+        """Those with a larger number, the oldest first; only the newest `EVENTS_KEPT` are kept."""
+        ...
+
     async def remove(self, job_id: str, *, version: int) -> bool:
         """Delete the record with everything that belongs to it; False when it has moved on."""
         ...

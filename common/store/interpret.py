@@ -120,7 +120,7 @@ def _plan(
             for move in change.moves
         },
         due=_due(change.due, after, now),
-        event=Event(at=now, name=change.name, facts=change.facts),
+        event=Event(number=version + 1, at=now, name=change.name, facts=change.facts),
         keys=(
             *change.takes,
             *(guard.key for guard in change.guards if isinstance(guard, Unique)),

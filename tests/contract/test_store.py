@@ -1,4 +1,4 @@
-"""The store's contract: commits, fields, events and parts. Every store, one suite."""
+"""The store's contract: commits, fields and parts. Every store, one suite."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -22,7 +22,7 @@ from common.jobs.head import decode_call
 from common.jobs.indexes import queue_index
 from common.jobs.state import JobState
 from common.jobs.transitions import CALL, FIRST_CHECK_MS, claim, submit
-from common.store.base import COMMITS_KEPT, EVENTS_KEPT
+from common.store.base import COMMITS_KEPT
 from tests.support.ledger import SUBMISSION, Ledger, a_job_id, touch
 
 pytestmark = pytest.mark.anyio
@@ -162,31 +162,7 @@ async def test_text_is_kept_as_it_is(ledger: Ledger) -> None:
     assert head.reason == text
 
 
-# --- events and parts
-
-
-async def test_every_commit_leaves_an_event(ledger: Ledger) -> None:
-    head = await ledger.submitted()
-    facts = {"worker": "w1", "list": [1, None, {"a": "ü"}], "text": "]\n", "huge": 2**70}
-    answer = await ledger.store.commit(head.id, touch("looked_at", facts=facts), version=1)
-    events = await ledger.store.events(head.id)
-    assert [event.name for event in events] == ["submitted", "looked_at"]
-    assert (events[1].facts, events[1].at) == (facts, answer.now)
-
-
-async def test_a_refused_commit_leaves_no_event(ledger: Ledger) -> None:
-    head = await ledger.submitted()
-    await ledger.refused(head, touch(guards=(Room("empty", 0),)))
-    assert len(await ledger.store.events(head.id)) == 1
-
-
-async def test_the_newest_events_are_kept(ledger: Ledger) -> None:
-    head = await ledger.submitted()
-    for version in range(1, EVENTS_KEPT + 3):
-        await ledger.store.commit(head.id, touch(f"e{version}"), version=version)
-    names = [event.name for event in await ledger.store.events(head.id)]
-    assert len(names) == EVENTS_KEPT
-    assert (names[0], names[-1]) == ("e3", f"e{EVENTS_KEPT + 2}")
+# --- parts
 
 
 async def test_parts_are_written_replaced_and_returned(ledger: Ledger) -> None:

@@ -215,5 +215,5 @@ class Twins:
             for job_id, score in entries.items():
                 assert await self.store.score(index, job_id) == score, index
         for job_id in self.ids:
-            names = [event.name for event in await self.store.events(job_id)]
-            assert names == self.model.events.get(job_id, [])
+            events = [(event.number, event.name) for event in await self.store.events(job_id)]
+            assert events == self.model.events.get(job_id, [])

@@ -16,7 +16,7 @@ class Model:
     records: dict[str, Mapping[str, str | int]] = field(default_factory=dict)
     indexes: dict[str, dict[str, float]] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
-    events: dict[str, list[str]] = field(default_factory=dict)
+    events: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
     alive: set[str] = field(default_factory=set)
 
     def head(self, job_id: str) -> Head | None:
@@ -39,7 +39,8 @@ class Model:
                 self.records[job_id] = plan.fields
                 self._move(job_id, {**plan.moves, DUE: plan.due})
                 self.keys |= dict.fromkeys(plan.keys, job_id)
-                self.events.setdefault(job_id, []).append(plan.event.name)
+                event = plan.event.number, plan.event.name
+                self.events.setdefault(job_id, []).append(event)
                 return Done(version=plan.version, now=now)
 
     def note(self, job_id: str, note: Note, now: int) -> bool:

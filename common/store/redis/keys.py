@@ -40,7 +40,7 @@ class Keys:
 
     @staticmethod
     def events(prefix: str, job_id: str) -> str:
-        """List of JSON [ms, name, facts], the newest last, capped."""
+        """List of JSON [number, ms, name, facts], the newest last, capped."""
         return f"{prefix}:j:{job_id}:ev"
 
     @staticmethod

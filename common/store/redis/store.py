@@ -88,10 +88,14 @@ class RedisStore:
         )
         return body
 
-    async def events(self, job_id: str) -> Sequence[Event]:
+    async def events(self, job_id: str, *, after: int = 0) -> Sequence[Event]:
         key = self._keys.events(self._keys.of_job(job_id), job_id)
         rows = [load_json(raw) for raw in await self._send("LRANGE", key, 0, -1)]
-        return [Event(at=at, name=name, facts=facts) for at, name, facts in rows]
+        return [
+            Event(number=number, at=at, name=name, facts=facts)
+            for number, at, name, facts in rows
+            if number > after
+        ]
 
     async def remove(self, job_id: str, *, version: int) -> bool:
         head = await self.get(job_id)

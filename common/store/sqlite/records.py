@@ -135,11 +135,16 @@ def read_part(database: sqlite3.Connection, job_id: str, name: str) -> bytes | N
     return None if row is None else bytes(row[0])
 
 
-def read_events(database: sqlite3.Connection, job_id: str) -> Sequence[Event]:
+def read_events(database: sqlite3.Connection, job_id: str, after: int) -> Sequence[Event]:
     rows = database.execute(
-        "SELECT at, name, facts FROM events WHERE job = ? ORDER BY version", (job_id,)
+        "SELECT version, at, name, facts FROM events WHERE job = ? AND version > ?"
+        " ORDER BY version",
+        (job_id, after),
     )
-    return [Event(at=at, name=name, facts=load_json(facts)) for at, name, facts in rows]
+    return [
+        Event(number=number, at=at, name=name, facts=load_json(facts))
+        for number, at, name, facts in rows
+    ]
 
 
 # --- the writes of a plan

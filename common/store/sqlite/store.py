@@ -71,8 +71,8 @@ class SqliteStore:
     async def part(self, job_id: str, name: str) -> bytes | None:
         return await self._read(lambda database: records.read_part(database, job_id, name))
 
-    async def events(self, job_id: str) -> Sequence[Event]:
-        return await self._read(lambda database: records.read_events(database, job_id))
+    async def events(self, job_id: str, *, after: int = 0) -> Sequence[Event]:
+        return await self._read(lambda database: records.read_events(database, job_id, after))
 
     async def remove(self, job_id: str, *, version: int) -> bool:
         return await self._write(lambda database: records.remove(database, job_id, version))

@@ -111,7 +111,8 @@ end
 redis.call('ZADD', P .. ':i:due', due or now, R.id)
 
 local events = P .. ':j:' .. R.id .. ':ev'
-local length = redis.call('RPUSH', events, '[' .. whole(now) .. ',"' .. R.name .. '",' .. ARGV[3] .. ']')
+local event = '[' .. whole(R.version + 1) .. ',' .. whole(now) .. ',"' .. R.name .. '",' .. ARGV[3] .. ']'
+local length = redis.call('RPUSH', events, event)
 if length > R.events_kept then redis.call('LTRIM', events, -R.events_kept, -1) end
 
 local result
