@@ -32,8 +32,9 @@ from workers.settlement import Settlement
 
 log = structlog.get_logger(__name__)
 
-PLACE_WAIT = 5.0  # seconds a delivery is held for a free place before it is parked
-LOOK = 0.25  # seconds between two looks whether there may be one at all
+COMES_BACK = 3.0  # seconds in which a backend that went away is likely to be up again
+LOOK = 0.25  # seconds between two looks whether there may be a place at all
+LOOKS = 20  # a delivery is held for a free place no longer than 5 s, then it is parked
 
 
 class Executor:
@@ -49,6 +50,7 @@ class Executor:
         self._claims = claims
         self._settlement = settlement
         self._reactions = Reactions(runtime, claims)
+        self._served: dict[str, float] = {}  # backend: when a call of it ended last
         self.running: dict[str, Run] = {}
 
     async def run(self, delivery: Delivery) -> None:
@@ -121,6 +123,7 @@ class Executor:
             started = self._runtime.clock.monotonic()
             outcome = await self._call(run, place, claimed.now)
             place.release()
+            self._served[token.tool.backend] = self._runtime.clock.monotonic()
             seconds = self._runtime.clock.monotonic() - started
             measure.count_end(self._runtime.metrics, run.head, outcome, seconds)
             await self._settlement.settle(run.head, outcome)
@@ -167,14 +170,25 @@ class Executor:
             return place
         waiting = asyncio.create_task(pool.wait_place())
         try:
-            until = self._runtime.clock.monotonic() + PLACE_WAIT
-            while _promises(pool) and self._runtime.clock.monotonic() < until:
+            for _ in range(LOOKS):
+                if not self._may_come(token.tool.backend, pool):
+                    return None
                 await asyncio.wait({waiting}, timeout=LOOK)
                 if waiting.done():
                     return waiting.result()
         finally:
             waiting.cancel()  # a place that comes in this moment goes back by itself
         return None
+
+    def _may_come(self, backend: str, pool: BackendPool) -> bool:
+        """A place is worth waiting for: it is busy, starts for the first time, was just there."""
+        served = self._served.get(backend)
+        if served is not None and self._runtime.clock.monotonic() - served < COMES_BACK:
+            return True
+        return any(
+            replica.state == "ready" or (replica.state == "starting" and replica.last_error is None)
+            for replica in pool.status().replicas
+        )
 
     def _why_not(self, token: Token) -> str:
         backend = token.tool.backend
@@ -184,11 +198,3 @@ class Executor:
         if any(replica.state == "ready" for replica in pool.status().replicas):
             return f"backend {backend} has no free place on the worker that took it"
         return f"backend {backend} is not up on the worker that took it"
-
-
-def _promises(pool: BackendPool) -> bool:
-    """Worth waiting for: it is busy, or starts for the first time. What failed may fail again."""
-    return any(
-        replica.state == "ready" or (replica.state == "starting" and replica.last_error is None)
-        for replica in pool.status().replicas
-    )

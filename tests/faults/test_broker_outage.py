@@ -45,8 +45,7 @@ async def test_a_killed_broker(
         await anyio.to_thread.run_sync(private_rabbit.start)
         # The token of the running job comes again, and is taken for what it is.
         await until(lambda: said.of("token.adopted", job_id=runs), seconds=20)
-        for job in jobs:
-            await system.look_now(job)
+        await system.look_now(*jobs)
         await until(lambda: len(lines(log)) == 2, seconds=20)
         gate.touch()
         for job in (runs, *jobs):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +158,17 @@ class System:
     async def events(self, job: str) -> list[str]:
         return [event.name for event in await self.store.events(job)]
 
-    async def look_now(self, job: str) -> None:
-        """Make the job's check due at once, as if its time had passed."""
+    async def look_now(self, *jobs: str) -> None:
+        """Make their checks due at once, as if their time had passed, and have them done."""
 
-        async def touched() -> bool:
+        async def touched(job: str) -> bool:
             head = await self.head(job)
             due = touch(due=DUE_NOW)
             return isinstance(await self.store.commit(job, due, version=head.version), Done)
 
-        await until_answered(touched)
+        for job in jobs:
+            await until_answered(partial(touched, job))
+        await Reconciler(self.runtime).sweep()
 
     async def check(self) -> None:
         """The invariants of the ledger; nothing may be under way."""

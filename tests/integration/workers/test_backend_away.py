@@ -67,7 +67,7 @@ async def test_a_cancelled_job_of_a_dead_backend_leaves_the_queue(
 
 async def test_a_parked_job_keeps_its_queue_time(system_on: OpenSystem, tmp_path: Path) -> None:
     switch = tmp_path / "switch"
-    rules = {"b__*": ToolRule(timeout=Clocks(queue=2.0))}
+    rules = {"b__*": ToolRule(timeout=Clocks(queue=0.8))}
     async with system_on(switched(switch), tools=rules) as system:
         await learned(system, switch)
         async with system.worker({"b": 1}):

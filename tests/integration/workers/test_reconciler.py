@@ -46,8 +46,7 @@ async def test_jobs_run_although_their_queue_was_deleted(
         for job in jobs:
             await system.until_head(job, lambda head: head.confirmed == head.generation)
         await delete_queue(place.broker_url, place.namespace, "b")
-        for job in jobs:
-            await system.look_now(job)
+        await system.look_now(*jobs)
         async with system.worker():
             for job in jobs:
                 assert (await system.ended(job)).state is JobState.COMPLETED
@@ -111,8 +110,7 @@ async def test_only_what_was_answered_for_sure_is_kept_for_short(
             for job in (answered, unsure, handed_off):
                 await system.ended(job)
             await system.store.note(answered, Note(fields={"answered": 1}))
-        for job in (answered, unsure):
-            await system.look_now(job)
+        await system.look_now(answered, unsure)
 
         async def removed() -> bool:
             return await system.store.get(answered) is None

@@ -4,11 +4,11 @@ Standard library only, so that it starts at once. Every call appends lines to a 
 choice: a count that no router keeps for it. A gate is a file; a tool waits until it exists.
 """
 
-import asyncio
 import json
 import os
 import sys
-from pathlib import Path
+import threading
+import time
 from typing import Any
 
 LOOK = 0.005  # seconds between two looks at a gate
@@ -18,7 +18,7 @@ WORK = {
         "log": {"type": "string"},  # the file to write down what happened
         "label": {"type": "string"},  # begins each of this call's lines
         "gate": {"type": "string"},
-        "then": {"enum": ["answer", "crash", "crash once", "refuse", "tool error", "silence"]},
+        "then": {"enum": ["answer", "crash", "crash once", "refuse", "tool error"]},
         "steps": {"type": "integer"},  # progress and a log line each, before the gate
         "big": {"type": "integer"},  # characters of the answer
         "deaf": {"type": "boolean"},  # goes on when it is cancelled
@@ -33,94 +33,90 @@ TOOLS = [
 ]
 
 
-class Server:
-    def __init__(self) -> None:
-        self._calls: dict[Any, asyncio.Task[None]] = {}
-
-    async def run(self) -> None:
-        reader = asyncio.StreamReader(limit=2**24)
-        loop = asyncio.get_running_loop()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            self._hear(json.loads(line), line.decode())
-
-    def _hear(self, message: dict[str, Any], line: str) -> None:
-        match message.get("method"):
-            case "initialize":
-                self._answer(message["id"], initialized())
-            case "tools/list":
-                self._answer(message["id"], {"tools": TOOLS})
-            case "tools/call":
-                self._begin(message, line)
-            case "notifications/cancelled":
-                call = self._calls.get(message["params"]["requestId"])
-                if call is not None:
-                    call.cancel()
-            case _ if "id" in message:
-                error = {"code": -32601, "message": "Method not found"}
-                say({"id": message["id"], "error": error})
-
-    def _answer(self, request: Any, result: dict[str, Any]) -> None:
-        say({"id": request, "result": result})
-
-    def _begin(self, message: dict[str, Any], line: str) -> None:
-        request, params = message["id"], message["params"]
-        arguments = params.get("arguments", {})
-        match params["name"]:
-            case "say":
-                write(arguments["raw"].replace("ID", str(request)))
-            case "hear":
-                self._answer(request, {"content": [{"type": "text", "text": line}]})
-            case _:
-                token = (params.get("_meta") or {}).get("progressToken")
-                task = asyncio.create_task(work(request, token, arguments))
-                self._calls[request] = task
-                task.add_done_callback(lambda _: self._calls.pop(request))
+CANCELLED: dict[Any, threading.Event] = {}  # of the calls that run; set when one is cancelled
+ONE_AT_A_TIME = threading.Lock()  # lines on stdout, and in a log
 
 
-async def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
-    log, label = Path(arguments["log"]), arguments.get("label", "")
-    runs = note(log, f"{label} started".strip())
+def hear(message: dict[str, Any], line: str) -> None:
+    match message.get("method"):
+        case "initialize":
+            answer(message["id"], initialized())
+        case "tools/list":
+            answer(message["id"], {"tools": TOOLS})
+        case "tools/call":
+            begin(message, line)
+        case "notifications/cancelled":
+            event = CANCELLED.get(message["params"]["requestId"])
+            if event is not None:
+                event.set()
+        case _ if "id" in message:
+            error = {"code": -32601, "message": "Method not found"}
+            say({"id": message["id"], "error": error})
+
+
+def begin(message: dict[str, Any], line: str) -> None:
+    request, params = message["id"], message["params"]
+    arguments = params.get("arguments", {})
+    match params["name"]:
+        case "say":
+            write(arguments["raw"].replace("ID", str(request)))
+        case "hear":
+            answer(request, {"content": [{"type": "text", "text": line}]})
+        case _:
+            token = (params.get("_meta") or {}).get("progressToken")
+            CANCELLED[request] = threading.Event()
+            threading.Thread(target=work, args=(request, token, arguments), daemon=True).start()
+
+
+def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
+    log, label = arguments["log"], arguments.get("label", "")
+    runs = note(log, f"{label} started")
     for step in range(arguments.get("steps", 0)):
         progress = {"progressToken": token, "progress": step + 1, "message": f"step {step + 1}"}
         say({"method": "notifications/progress", "params": progress})
         line = {"level": "info", "data": f"log {step + 1}"}
         say({"method": "notifications/message", "params": line})
-    while "gate" in arguments and not await passed(arguments, log):
-        continue
-    match arguments.get("then", "answer"):
-        case "crash":
-            os._exit(3)
-        case "crash once" if runs == 1:
-            os._exit(3)
-        case "silence":
-            await asyncio.Event().wait()
-        case "refuse":
-            error = {"code": -31_777, "message": "not today", "data": {"until": None, "n": 2**70}}
-            say({"id": request, "error": error})
-        case then:
-            text = "x" * arguments.get("big", 0) or f"run {runs}"
-            content = {"content": [{"type": "text", "text": text}]}
-            note(log, f"{label} finished".strip())
-            say({"id": request, "result": content | {"isError": then == "tool error"}})
+    if "gate" in arguments and not passed(request, arguments):
+        return
+    then = arguments.get("then", "answer")
+    if then == "crash" or (then == "crash once" and runs == 1):
+        os._exit(3)
+    if then == "refuse":
+        error = {"code": -31_777, "message": "not today", "data": {"until": None, "n": 2**70}}
+        say({"id": request, "error": error})
+        return
+    text = "x" * arguments.get("big", 0) or f"run {runs}"
+    note(log, f"{label} finished")
+    content = [{"type": "text", "text": text}]
+    answer(request, {"content": content, "isError": then == "tool error"})
 
 
-async def passed(arguments: dict[str, Any], log: Path) -> bool:
-    """One look at the gate; a call that is not deaf ends here when it was cancelled."""
-    try:
-        await asyncio.sleep(LOOK)
-    except asyncio.CancelledError:
-        note(log, f"{arguments.get('label', '')} cancelled".strip())
-        if not arguments.get("deaf"):
-            raise
-    return Path(arguments["gate"]).exists()
+def passed(request: Any, arguments: dict[str, Any]) -> bool:
+    """Wait until the gate exists; False when it was cancelled before, and is not deaf to that."""
+    event = CANCELLED[request]
+    noted = False
+    while not os.path.exists(arguments["gate"]):  # noqa: PTH110 - pathlib costs a start time
+        if event.wait(LOOK) and not noted:
+            note(arguments["log"], f"{arguments.get('label', '')} cancelled")
+            noted = True
+            if not arguments.get("deaf"):
+                return False
+        if noted:
+            time.sleep(LOOK)
+    return True
 
 
-def note(log: Path, line: str) -> int:
+def note(log: str, line: str) -> int:
     """Append a line, durably enough for a process that is killed next; how many there are now."""
-    with log.open("a") as file:
-        file.write(f"{line}\n")
-    return len(log.read_text().splitlines())
+    with ONE_AT_A_TIME, open(log, "a+") as file:  # noqa: PTH123 - pathlib costs a start time
+        file.write(f"{line.strip()}\n")
+        file.flush()
+        file.seek(0)
+        return len(file.readlines())
+
+
+def answer(request: Any, result: dict[str, Any]) -> None:
+    say({"id": request, "result": result})
 
 
 def initialized() -> dict[str, Any]:
@@ -136,9 +132,11 @@ def say(message: dict[str, Any]) -> None:
 
 
 def write(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    with ONE_AT_A_TIME:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    asyncio.run(Server().run())
+    for heard in sys.stdin:
+        hear(json.loads(heard), heard)
