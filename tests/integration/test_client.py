@@ -1,0 +1,111 @@
+"""What the commands make of a router's answers, and of what is no router at all."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from longhaul.client import Client, ConnectionLostError
+from longhaul.exits import CommandError, NotThereError, UnreachableError, UsageError
+from longhaul.following import StillRunning, follow
+from longhaul.target import Target
+
+PROBLEM = {"title": "A title", "detail": "the detail"}
+JOB = {"id": "j", "state": "running"}
+ENDED = {"id": "j", "state": "completed"}
+
+
+@contextmanager
+def answering(status: int, body: bytes, **headers: str) -> Iterator[Client]:
+    """A client of a server that says the same to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        @override
+        def log_message(self, *_: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with Client(Target(url=f"http://127.0.0.1:{server.server_port}")) as client:
+            yield client
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (401, UsageError, "LONGHAUL_API_KEY"),
+        (403, UsageError, "the detail"),
+        (404, NotThereError, "the detail"),
+        (421, UsageError, "the detail"),
+        (422, UsageError, "the detail"),
+        (429, UnreachableError, "the detail; try again in 5 s"),
+        (500, UsageError, "the detail"),
+        (503, UnreachableError, "the detail; try again in 5 s"),
+    ],
+)
+def test_a_problem_is_a_sentence_and_an_exit_code(
+    status: int, kind: type[CommandError], words: str
+) -> None:
+    with (
+        answering(status, json.dumps(PROBLEM).encode(), retry_after="5") as client,
+        pytest.raises(kind, match=words),
+    ):
+        client.get("/v1/tools")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>"), (404, b"<html>"), (502, b""), (404, b"[]")]
+)
+def test_something_else_on_the_port_is_said(status: int, body: bytes) -> None:
+    with answering(status, body) as client, pytest.raises(CommandError, match="Longhaul router"):
+        client.get("/v1/tools")
+
+
+def test_a_stream_is_followed_to_the_end() -> None:
+    lines = [": keep-alive", "event: job", f"data: {json.dumps(JOB)}", ""]
+    lines += ["event: job", f"data: {json.dumps(ENDED)}", "", ""]
+    seen: list[Any] = []
+    with answering(200, "\n".join(lines).encode(), content_type="text/event-stream") as client:
+        assert follow(client, "j", None, seen.append) == ENDED
+    assert seen == [JOB, ENDED]
+
+
+def test_a_problem_in_the_stream_is_a_lost_connection() -> None:
+    body = f"event: problem\ndata: {json.dumps(PROBLEM)}\n\n".encode()
+    with answering(200, body) as client, pytest.raises(ConnectionLostError, match="A title"):
+        list(client.changes("j"))
+
+
+def test_a_stream_that_ends_early_is_taken_up_again_until_the_time_is_over() -> None:
+    body = f"event: job\ndata: {json.dumps(JOB)}\n\n".encode()
+    seen: list[Any] = []
+    with answering(200, body) as client, pytest.raises(StillRunning):
+        follow(client, "j", 0.7, seen.append)
+    assert len(seen) > 1
+
+
+def test_a_router_that_never_answered_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    client = Client(Target(url=f"http://127.0.0.1:{port}"))
+    with client, pytest.raises(UnreachableError, match="longhaul up"):
+        follow(client, "j", 5.0, print)
