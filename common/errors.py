@@ -3,6 +3,7 @@
 LonghaulError
 ├── NotFoundError          no such job, tool, queue for this caller
 ├── InvalidCallError       arguments against the tool's schema
+├── KeyConflictError       the idempotency key of another call
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
 └── ConfigError            in common.config: the configuration cannot be used
@@ -15,6 +16,7 @@ TIMED_OUT = -31_001  # one of the job's clocks ran out
 BACKEND_GONE = -31_002  # the backend could not be reached, or went away, and tries are used up
 CANCELLED = -31_003
 OUTCOME_UNKNOWN = -31_004
+UNANSWERED = -31_005  # a question of its tool was refused, and the tool cannot be told
 
 
 class LonghaulError(Exception):
@@ -27,6 +29,10 @@ class NotFoundError(LonghaulError):
 
 class InvalidCallError(LonghaulError):
     """The arguments do not fit the tool's schema; the text names path and rule."""
+
+
+class KeyConflictError(LonghaulError):
+    """The caller gave this idempotency key with another call; nothing was stored."""
 
 
 class RefusedError(LonghaulError):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from common.answering import answer_in_their_stead
 from common.brokers.base import BrokerError
 from common.errors import StoreUnreachableError
 from common.jobs import decisions
@@ -16,7 +17,6 @@ from common.jobs.change import Change, Done
 from common.jobs.decisions import DueAction, Facts, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
-from common.jobs.state import JobState
 from common.jobs.transitions import check
 from common.leftovers import collect_leftovers
 from common.notifier.base import worker_channel
@@ -98,6 +98,9 @@ class Reconciler:
         if isinstance(action, decisions.Remove):
             await self._runtime.store.remove(head.id, version=head.version)
             return
+        if isinstance(action, decisions.AnswerInstead):
+            await answer_in_their_stead(self._runtime, head)
+            return
         if isinstance(action, decisions.Leave) and _owned(head):
             await self._order_again(head)
             return  # it comes back by itself; the version stays for the worker that settles it
@@ -151,6 +154,7 @@ _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.Leave: "leave",
     decisions.Rescue: "rescue",
     decisions.HandOff: "hand_off",
+    decisions.AnswerInstead: "answer",
 }
 
 
@@ -173,4 +177,4 @@ class _Depths:
 
 
 def _owned(head: Head) -> bool:
-    return head.state is JobState.RUNNING or head.still_running
+    return bool(head.owner) and (not head.terminal or head.still_running)

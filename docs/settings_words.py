@@ -83,14 +83,13 @@ WORDS = {
     "tools.PATTERN.repeatable": "may run again; empty: the annotations of a trusted backend decide",
     "tools.PATTERN.on_disconnect": "`keep`: a lost client does not end the job; empty: `cancel`",
     "tools.PATTERN.attach": "`never`: equal calls are always two jobs",
+    "tools.PATTERN.questions.deadline": "for an answer to what the tool asks in mid-call",
+    "tools.PATTERN.questions.default": "the answer after it, where it fits; empty: `decline`",
     "clients.PATTERN.call_wait": "how long clients of this name are held",
     "clients.PATTERN.progress_wait": "the same when they ask for progress",
 }
 
-_LATER_BACKEND = (
-    "interactive",
-    *(key for key in _EVERY_BACKEND if key.startswith(("health", "br"))),
-)
+_LATER_BACKEND = tuple(key for key in _EVERY_BACKEND if key.startswith(("health", "br")))
 LATER = frozenset(
     {
         "answering.inline_wait",

@@ -12,6 +12,7 @@ from common.heartbeat import Heartbeat
 from common.jobs.change import Done, Refused
 from common.jobs.decisions import ClaimAt, PutBack, Reaction, react
 from common.jobs.head import Head, StoredCall, decode_call
+from common.jobs.questions import QUESTIONS, Round, decode_round
 from common.jobs.token import Token
 from common.jobs.transitions import CALL, claim
 from common.runtime import Runtime
@@ -26,6 +27,7 @@ class Claimed:
     head: Head
     call: StoredCall
     now: int  # the store's time of the claim, ms
+    asked: Round | None  # the newest questions, when the tool asked some before
 
 
 class Claims:
@@ -48,7 +50,9 @@ class Claims:
             answer = await self._commit(token.job, version)
             if isinstance(answer, Done):
                 call = decode_call(answer.parts[CALL])
-                return Claimed(head=answer.head, call=call, now=answer.now)
+                raw = answer.parts.get(QUESTIONS)
+                asked = None if raw is None else decode_round(raw)
+                return Claimed(head=answer.head, call=call, now=answer.now, asked=asked)
             if answer.guard == "LeaseAlive":
                 await self._heartbeat.beat()
                 continue

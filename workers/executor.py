@@ -16,15 +16,15 @@ from common.runtime import Runtime
 from workers import measure
 from workers.backends.base import (
     BackendError,
-    Call,
     ConnectionLost,
-    NotStarted,
     Place,
     ProtocolFailure,
 )
 from workers.backends.pool import BackendPool
+from workers.calling import Calling
 from workers.claims import Claimed, Claims
-from workers.outcome import Answered, NotReached, Outcome, Refused, Vanished
+from workers.interview import Interview
+from workers.outcome import Outcome, Refused, Vanished
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run
@@ -100,6 +100,9 @@ class Executor:
         if run is None or run.head.generation != token.generation:
             return False
         measure.count_drop(self._runtime.metrics, Adopt())
+        if run.parked:  # no delivery stands for it any more
+            await delivery.ack()
+            return True
         log.info("token.adopted")
         before, run.delivery = run.delivery, delivery
         await before.ack()  # does nothing to one whose connection was lost
@@ -113,7 +116,7 @@ class Executor:
             if not await self._adopt(delivery, token):
                 await self._reactions.react(claimed, delivery, token)
             return
-        run = Run(claimed.head, claimed.call, delivery)
+        run = Run(claimed.head, claimed.call, delivery, claimed.asked)
         if fenced := self.running.get(token.job):
             fenced.claim_gone()
         self.running[token.job] = run
@@ -134,17 +137,9 @@ class Executor:
 
     async def _call(self, run: Run, place: Place, now_ms: int) -> Outcome:
         relay = Relay(self._runtime, run)
-        call = Call(
-            tool=run.head.spec.backend_tool,
-            arguments=run.call.arguments,
-            meta=run.call.meta,
-            client_capabilities=run.call.client_capabilities,
-            log_level=run.call.log_level,
-        )
+        calling = Calling(self._runtime, run, place, Interview(self._runtime, run, relay))
         try:
-            ended = await run.under_clocks(place.call(call, relay), now_ms)
-        except NotStarted as error:
-            return NotReached(error.message)
+            ended: Outcome = await run.under_clocks(calling(), now_ms)
         except ConnectionLost as error:
             return Vanished(error.message)
         except ProtocolFailure as error:
@@ -158,7 +153,7 @@ class Executor:
             return Vanished("an unexpected failure in the worker, see its log")
         finally:
             await relay.aclose()
-        return Answered(ended) if isinstance(ended, dict) else ended
+        return ended
 
     async def _place(self, token: Token) -> Place | None:
         """A place on a live replica of the token's backend, soon; None when there is none."""

@@ -38,6 +38,8 @@ def fault_of(outcome: Outcome) -> CallFault | None:
             return CallFault.TIMED_OUT
         case ended.Stopped():
             return CallFault.CANCELLED
+        case ended.Asked():
+            return None
 
 
 def count_drop(metrics: Metrics, reaction: Reaction) -> None:

@@ -32,6 +32,8 @@ class Orders:
                         job = decode_hint(payload)
                         if job.state == JobState.CANCELLED:
                             self._stop(job.job)
+                        elif (run := self._running.get(job.job)) is not None:
+                            run.news.set()
 
     async def look(self) -> None:
         """Read the record of everything that runs: an order may have been missed."""
@@ -43,6 +45,7 @@ class Orders:
             run = self._running.get(job)
             if head is None or run is None:
                 continue
+            run.news.set()
             if head.still_running:
                 self._stop(job)
             elif not ours(run.head, head):

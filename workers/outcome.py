@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from common.jobs.questions import Round
+
 Clock = Literal["idle", "run", "deadline"]
 
 
@@ -22,10 +24,18 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """The tool wants answers first; the call is over, and any worker may go on with them."""
+
+    questions: Round
+
+
+@dataclass(frozen=True, slots=True)
 class NotReached:
     """Provably never ran: not a try."""
 
     why: str
+    reached: Round | None = None  # how far it had come before, when that is news
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +56,4 @@ class Stopped:
     """Somebody cancelled the job; the backend was told."""
 
 
-Outcome = Answered | Refused | NotReached | Vanished | TimedOut | Stopped
+Outcome = Answered | Refused | Asked | NotReached | Vanished | TimedOut | Stopped

@@ -1,25 +1,34 @@
 """What a worker process has running now, and what may end a run early: clocks and orders."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from common.brokers.base import Delivery
 from common.jobs.head import Head, StoredCall
+from common.jobs.questions import Round
 from workers.outcome import Clock, Stopped, TimedOut
 
 
 class Run:
     """One claimed job: its head as claimed, the call, and the delivery that stands for it."""
 
-    def __init__(self, head: Head, call: StoredCall, delivery: Delivery) -> None:
+    def __init__(
+        self, head: Head, call: StoredCall, delivery: Delivery, asked: Round | None = None
+    ) -> None:
         self.head = head
         self.call = call
         self.delivery = delivery
+        self.asked = asked  # the newest questions of its tool
+        self.parked = False  # it waits, or waited, for an answer: its delivery was released
+        self.news = asyncio.Event()  # its question may have been answered
         self._order = asyncio.timeout(None)
         self._idle = asyncio.timeout(None)
         self._limit = asyncio.timeout(None)
+        self._ends: dict[Clock, float] = {}  # when each clock runs out, on the loop's clock
         self._started = False
+        self._paused = False
         self._ordered = False  # to stop
 
     async def under_clocks(self, call: Awaitable[Any], now_ms: int) -> Any | TimedOut | Stopped:
@@ -27,21 +36,23 @@ class Run:
 
         `now_ms` is the store's time at the claim: the deadline in the head is by that clock.
         """
-        clock, seconds = _limit(self.head, now_ms)
+        limits = _limits(self.head, now_ms)
         try:
             async with self._order, self._limit, self._idle:
                 self._started = True
                 self.sign_of_life()
                 if self._ordered:
                     self.stop()
-                if seconds is not None:
-                    self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
+                began = asyncio.get_running_loop().time()
+                self._ends = {clock: began + seconds for clock, seconds in limits.items()}
+                self._set_limit()
                 return await call
         except TimeoutError:
             if self._order.expired():
                 return Stopped()
-            if self._limit.expired() and seconds is not None:
-                return TimedOut(clock, seconds)
+            if self._limit.expired() and self._ends:
+                clock = min(self._ends, key=lambda each: self._ends[each])
+                return TimedOut(clock, limits[clock])
             if self._idle.expired():
                 return TimedOut("idle", self.head.spec.idle_ms / 1000)
             raise
@@ -50,12 +61,37 @@ class Run:
 
     def sign_of_life(self) -> None:
         # A clock that has just run out stays run out, whatever comes before its task notices.
-        if self._started and self.head.spec.idle_ms and not self._idle.expired():
+        quiet = not self._started or self._paused or self._idle.expired()
+        if self.head.spec.idle_ms and not quiet:
             now = asyncio.get_running_loop().time()
             self._idle.reschedule(now + self.head.spec.idle_ms / 1000)
 
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """While somebody is asked only the deadline goes on: it is not the tool that is slow."""
+        began = asyncio.get_running_loop().time()
+        run = self._ends.pop("run", None)
+        self._paused = True
+        if self._started and not self._idle.expired():
+            self._idle.reschedule(None)
+        self._set_limit()
+        try:
+            yield
+        finally:
+            self._paused = False
+            if run is not None:
+                self._ends["run"] = run + asyncio.get_running_loop().time() - began
+            self._set_limit()
+            self.sign_of_life()
+
+    async def park(self) -> None:
+        """Its delivery stands for it no longer: the slot is free, the record's owner stays."""
+        self.parked = True
+        await self.delivery.ack()
+
     def claim_gone(self) -> None:
         """Somebody else may run it by now. What may not be repeated goes on: nobody repeats it."""
+        self.news.set()
         if self.head.spec.repeatable:
             self.stop()
 
@@ -65,15 +101,16 @@ class Run:
         if self._started and not self._order.expired():
             self._order.reschedule(asyncio.get_running_loop().time())
 
+    def _set_limit(self) -> None:
+        if self._started and not self._limit.expired():
+            self._limit.reschedule(min(self._ends.values(), default=None))
 
-def _limit(head: Head, now_ms: int) -> tuple[Clock, float | None]:
-    """The maximum run time or what is left until the deadline, whichever comes first; seconds."""
-    limits: list[tuple[float, Clock]] = []
+
+def _limits(head: Head, now_ms: int) -> dict[Clock, float]:
+    """Seconds until each clock of a run ends it."""
+    limits: dict[Clock, float] = {}
     if head.spec.run_ms:
-        limits.append((head.spec.run_ms / 1000, "run"))
+        limits["run"] = head.spec.run_ms / 1000
     if head.deadline:
-        limits.append((max(0.0, (head.deadline - now_ms) / 1000), "deadline"))
-    if not limits:
-        return "run", None
-    seconds, clock = min(limits)
-    return clock, seconds
+        limits["deadline"] = max(0.0, (head.deadline - now_ms) / 1000)
+    return limits

@@ -6,12 +6,14 @@ answers, or a due entry that publishes again. The other order would lose the res
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 import structlog
 
 from common.backoff import Backoff
 from common.errors import BACKEND_GONE, TIMED_OUT, StoreUnreachableError
+from common.jobs.asking import ask, kept, start_over
 from common.jobs.change import Change, Done, Now, Refused
 from common.jobs.endings import RetentionMs, bury, complete, fail, let_go, lose
 from common.jobs.head import Head
@@ -38,8 +40,11 @@ def decide(outcome: Outcome, head: Head, retention: RetentionMs, chance: float) 
             return complete(head, dump_json(result), retention, tool_error=tool_error)
         case ended.Refused(error=error):
             return fail(head, error, retention)
-        case ended.NotReached(why=why):
-            return hand_back(head, why, HAND_BACK_MS)
+        case ended.Asked(questions=questions):
+            return ask(head, questions, head.spec.answer_ms)
+        case ended.NotReached(why=why, reached=reached):
+            back = hand_back(head, why, HAND_BACK_MS)
+            return back if reached is None else replace(back, parts=kept(reached))
         case ended.Vanished(why=why):
             if not head.spec.repeatable:
                 return lose(head, why, retention, seen_gone=False)
@@ -67,6 +72,8 @@ def _again(head: Head, error: Mapping[str, Any], retention: RetentionMs, chance:
     if head.tries >= head.spec.attempts:
         return bury(head, error, retention)
     ceiling = min(head.spec.retry_max_ms, head.spec.retry_first_ms << min(head.tries - 1, 20))
+    if head.state is JobState.INPUT_REQUIRED:
+        return start_over(head, str(error["message"]), round(ceiling * chance))
     return retry(head, round(ceiling * chance), error)
 
 
@@ -124,7 +131,7 @@ class Settlement:
                 await self._runtime.clock.sleep(backoff.next())
 
     async def _publish_again(self, head: Head, change: Change, done: Done) -> None:
-        if change.name not in {"retried", "handed_back"}:
+        if change.name not in {"retried", "handed_back", "started_over"}:
             return
         delay = change.fields["not_before"]
         seconds = delay.after / 1000 if isinstance(delay, Now) else 0.0
@@ -138,4 +145,6 @@ def ours(claimed: Head, current: Head) -> bool:
         return False
     if current.state is JobState.CANCELLED:
         return current.still_running
+    if current.state is JobState.INPUT_REQUIRED:
+        return bool(current.owner)  # its question may still be open, its call is over all the same
     return current.state in {JobState.RUNNING, JobState.LOST}

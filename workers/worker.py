@@ -16,6 +16,7 @@ from workers.backends.pool import BackendPool
 from workers.claims import Claims
 from workers.discovery import Discovery
 from workers.executor import Executor
+from workers.holding import Held
 from workers.orders import Orders
 from workers.settlement import Settlement
 
@@ -58,8 +59,7 @@ class Worker:
             log.info("queue.served", queue=queue, slots=slots)
             async for delivery in deliveries:
                 self._busy[queue] += 1
-                run = runs.create_task(self._executor.run(delivery))
-                run.add_done_callback(lambda _: self._freed(queue))
+                runs.create_task(self._executor.run(Held(delivery, lambda: self._freed(queue))))
 
     def _freed(self, queue: str) -> None:
         self._busy[queue] -= 1

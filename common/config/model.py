@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from common.config.api_keys import parse_api_keys
 from common.config.duration import parse_duration
+from common.jobs.answers import is_answer
 
 
 def _not_a_flag(value: object) -> object:
@@ -37,6 +38,12 @@ def _http_address(url: str) -> str:
     return url
 
 
+def _an_answer(value: dict[str, Any]) -> dict[str, Any]:
+    if not is_answer(value):
+        raise ValueError("should be an answer as the protocol has it: {action: accept, content: …}")
+    return value
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
 Period = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_not_a_flag)]
@@ -46,6 +53,7 @@ QueueName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Balance = Literal["round-robin", "least-busy", "latency", "priority", "affinity"]
 TaskSupport = Literal["optional", "required", "never", "after_input"]
 Transport = Annotated[Literal["stdio", "http", "sse"], BeforeValidator(_transport)]
+ProtocolAnswer = Annotated[dict[str, Any], AfterValidator(_an_answer)]
 Address = Annotated[str, AfterValidator(_http_address)]
 
 
@@ -130,6 +138,13 @@ class Retry(_Frozen):
     max: Duration = 300.0
 
 
+class Questions(_Frozen):
+    """Questions that a tool asks in mid-call."""
+
+    deadline: Period = 3_600.0  # then they are answered without anybody
+    default: ProtocolAnswer | None = None  # with this, where it fits
+
+
 class ToolRule(_Frozen):
     """What the operator says about the tools a pattern matches; None: nothing said."""
 
@@ -141,6 +156,7 @@ class ToolRule(_Frozen):
     repeatable: bool | None = None
     on_disconnect: Literal["keep", "cancel"] | None = None
     attach: Literal["never"] | None = None
+    questions: Questions | None = None
 
 
 class ClientRule(_Frozen):

@@ -133,11 +133,28 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerInstead:
+    """Nobody answered the tool's question in time."""
+
+
+@dataclass(frozen=True, slots=True)
 class HandOff:
     """The ingress that held its call is gone (the commit checks)."""
 
 
-DueAction = Remove | KeepLonger | LetGo | Fail | Cancel | Publish | Look | Leave | Rescue | HandOff
+DueAction = (
+    Remove
+    | KeepLonger
+    | LetGo
+    | Fail
+    | Cancel
+    | Publish
+    | Look
+    | Leave
+    | Rescue
+    | HandOff
+    | AnswerInstead
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +173,16 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     if head.terminal:
         held = bool(head.holder) and not head.handed_off
         return KeepLonger() if held and not head.answered else Remove()
-    if head.state is JobState.RUNNING:
+    if head.state is JobState.RUNNING or head.owner:
         return _running_due(head, now, facts)
     if head.cancel_at and head.cancel_at <= now:
         return Cancel("nobody waited for it any more")
     if _clock_out(head, now):
         clock = "its deadline" if _past(head.deadline, now) else "the queue time limit"
-        return Fail(TIMED_OUT, f"{clock} passed before it could start")
+        passed = "while it waited" if head.claims else "before it could start"
+        return Fail(TIMED_OUT, f"{clock} passed {passed}")
+    if _past(head.answer_by, now):
+        return AnswerInstead()
     if facts.holder_gone:
         return HandOff()
     return _waiting_due(head, now, facts)
@@ -173,6 +193,8 @@ def _running_due(head: Head, now: int, facts: Facts) -> DueAction:
         return Rescue()
     if head.cancel_at and head.cancel_at <= now:
         return Cancel("nobody waited for it any more")
+    if _past(head.answer_by, now):
+        return AnswerInstead()
     return HandOff() if facts.holder_gone else Leave()
 
 

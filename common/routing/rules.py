@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from common.config.model import Clocks, Queue, Retry, Settings, TaskSupport, ToolRule
+from common.config.model import Clocks, Questions, Queue, Retry, Settings, TaskSupport, ToolRule
 from common.config.names import SEPARATOR, expose
 from common.config.validate import backends_of
 
@@ -27,6 +27,7 @@ class ToolPolicy:
     on_disconnect: Literal["keep", "cancel"] = "cancel"
     attach: bool = True  # False: an identical call is always a new job
     task: TaskSupport = "optional"
+    questions: Questions = field(default_factory=Questions)
 
     def under(self, rule: ToolRule) -> Self:
         """This policy with what a rule says on top, field by field."""
@@ -39,6 +40,7 @@ class ToolPolicy:
             on_disconnect=rule.on_disconnect or self.on_disconnect,
             attach=self.attach and rule.attach is None,
             task=rule.task or self.task,
+            questions=_questions(self.questions, rule.questions),
         )
 
 
@@ -116,5 +118,9 @@ def _retry(under: Retry, over: Retry | None) -> Retry:
     return under if over is None else under.model_copy(update=_said(over))
 
 
-def _said(section: Clocks | Retry) -> dict[str, object]:
+def _questions(under: Questions, over: Questions | None) -> Questions:
+    return under if over is None else under.model_copy(update=_said(over))
+
+
+def _said(section: Clocks | Retry | Questions) -> dict[str, object]:
     return {name: getattr(section, name) for name in section.model_fields_set}

@@ -38,7 +38,16 @@ class CallFault(StrEnum):
 
 
 DueLabel = Literal[
-    "remove", "keep", "let_go", "fail", "cancel", "publish", "rescue", "hand_off", "leave"
+    "remove",
+    "keep",
+    "let_go",
+    "fail",
+    "cancel",
+    "publish",
+    "rescue",
+    "hand_off",
+    "answer",
+    "leave",
 ]
 DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
 
@@ -82,7 +91,7 @@ class Metrics:
         self.refusals = self._counter(
             "refusals",
             "Calls not accepted.",
-            "reason",  # unknown_tool | arguments | full | store
+            "reason",  # unknown_tool | arguments | key | full | store
         )
         self.hand_offs = self._counter(
             "hand_offs", "Held calls that were answered with a job id.", "tool"

@@ -23,6 +23,7 @@ class CallRequest:
     log_level: str | None = None
     attachable: bool = False  # an identical call may come for its job later
     fresh: bool = False  # it wants a job of its own, whatever there is
+    key: str = ""  # the caller's idempotency key; one that `is_key` accepts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Accepted:
     policy: ToolPolicy
     priority: int
     attached: bool = False  # to a job that was there before
-    given_out: bool = False  # attached, and somebody was told the job's id before
+    given_out: bool = False  # somebody was told the job's id, or is about to be
 
     @classmethod
     def of(cls, job: str, request: CallRequest, tool: CatalogueTool, policy: ToolPolicy) -> Self:
@@ -58,22 +59,19 @@ def submission_of(
         run_ms=_ms(policy.clocks.run),
         repeatable=repeatable,
         repeatable_from=repeatable_from,
-        keep=policy.on_disconnect == "keep",
+        # With a key its caller can find it again, as with an id.
+        keep=policy.on_disconnect == "keep" or bool(request.key),
         request_id=request.request_id,
+        answer_ms=_ms(policy.questions.deadline),
+        default_answer=policy.questions.default,
         attach=_attach_key(request, accepted),
-    )
-    call = StoredCall(
-        arguments=request.arguments,
-        meta=request.meta,
-        client_capabilities=request.client_capabilities,
-        log_level=request.log_level,
     )
     return Submission(
         tool=tool.name,
         queue=policy.queue,
         caller=request.caller,
         spec=spec,
-        call=call,
+        call=_call_of(request),
         queue_ms=_ms(policy.clocks.queue),
         deadline_ms=_ms(policy.clocks.deadline),
         holder=holder,
@@ -81,8 +79,17 @@ def submission_of(
     )
 
 
+def _call_of(request: CallRequest) -> StoredCall:
+    return StoredCall(
+        arguments=request.arguments,
+        meta=request.meta,
+        client_capabilities=request.client_capabilities,
+        log_level=request.log_level,
+    )
+
+
 def _attach_key(request: CallRequest, accepted: Accepted) -> str:
-    if not (request.attachable and accepted.policy.attach):
+    if request.key or not (request.attachable and accepted.policy.attach):
         return ""
     tool = accepted.tool
     return attach_key(request.caller, tool.name, tool.version, request.arguments)

@@ -31,6 +31,16 @@ class Listener(Protocol):
         """The params of a `notifications/message` that belongs to this call and no other."""
         ...
 
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put a question that the backend asks in mid-call; the result to reply with.
+
+        Cancelled when the call ends first.
+
+        Raises:
+            ProtocolFailure: The error to reply with.
+        """
+        ...
+
 
 class BackendError(Exception):
     """A call that ended without a tool result."""
@@ -55,6 +65,19 @@ class ProtocolFailure(BackendError):
         super().__init__(message)
         self.code = code
         self.data = data
+
+
+class StateRefused(ProtocolFailure):
+    """The backend does not take its own `requestState` back: expired, or of another process."""
+
+
+class InputRequired(BackendError):
+    """The backend wants answers before it goes on; this call is over (2026-07-28)."""
+
+    def __init__(self, requests: Mapping[str, Any], request_state: str | None) -> None:
+        super().__init__("the backend asks before it goes on")
+        self.requests = requests  # by the backend's keys: {"method", "params"}; may be empty
+        self.request_state = request_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +140,7 @@ class Place:
             NotStarted: the backend provably did not run it.
             ConnectionLost: it may have run.
             ProtocolFailure: the backend answered with a JSON-RPC error.
+            InputRequired: it asks before it goes on.
         """
         return await self._connection.call(call, listener)
 

@@ -12,6 +12,8 @@ from workers.backends.link import Hearing
 
 log = structlog.get_logger(__name__)
 
+LETS_GO = 2.0  # seconds for a cancelled call to be answered, where the next one may ask questions
+
 
 class Wire(Protocol):
     """How bytes leave. What arrives is given to the link by `heard`, `refuse` and `lose`."""
@@ -40,6 +42,7 @@ class DuplexLink:
         # Calls that were cancelled and may still be running: while there is one, a log line
         # cannot be said to belong to the only call we wait for.
         self._abandoned: set[int] = set()
+        self._let_go = asyncio.Event()
         self._noisy = False
         self._lost = asyncio.Event()
         self._reason: str | None = None
@@ -73,6 +76,8 @@ class DuplexLink:
         wire = self._wire
         if self._reason is not None or wire is None:
             raise NotStarted(self._reason or "the backend is not connected")
+        if self._hearing.interactive and listener is not None:
+            await self._alone()
         request_id, asked = self._hearing.begin(params, listener)
         answer: asyncio.Future[jsonrpc.Message] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
@@ -89,6 +94,21 @@ class DuplexLink:
             del self._waiting[request_id]
             answer.cancel()
             self._hearing.end(request_id)
+
+    async def _alone(self) -> None:
+        """Wait until no cancelled call can ask any more: its question would be put to our caller.
+
+        Servers need not answer what was cancelled; then only a new connection is certain.
+        """
+        try:
+            async with asyncio.timeout(LETS_GO):
+                while self._abandoned:
+                    self._let_go.clear()
+                    await self._let_go.wait()
+        except TimeoutError:
+            self.lose("a cancelled call may still ask questions")
+        if self._reason is not None:
+            raise NotStarted(self._reason)
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         if self._wire is not None:
@@ -127,18 +147,23 @@ class DuplexLink:
         method = message.get("method")
         if not isinstance(method, str):
             self._answered(message)
-        elif "id" in message:
-            if self._wire is not None:
-                self._wire.say(jsonrpc.encode(jsonrpc.reply_to(message)))
         else:
             owner = None if self._abandoned else self._hearing.sole()
-            self._hearing.notified(method, message.get("params"), owner)
+            if "id" in message:
+                self._hearing.asked(message, owner, self._reply)
+            else:
+                self._hearing.notified(method, message.get("params"), owner)
+
+    def _reply(self, message: jsonrpc.Message) -> None:
+        if self._wire is not None:
+            self._wire.say(jsonrpc.encode(message))
 
     def _answered(self, message: jsonrpc.Message) -> None:
         request_id = jsonrpc.request_id_of(message)
         if request_id is None:
             return
         self._abandoned.discard(request_id)
+        self._let_go.set()
         waiting = self._waiting.get(request_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(message)

@@ -14,11 +14,13 @@ from mcp.shared.inbound import (
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
+    INTERNAL_ERROR,
     LOG_LEVEL_META_KEY,
     PROTOCOL_VERSION_META_KEY,
 )
 
-from workers.backends.base import Call, Era
+from common.jobs.questions import KINDS
+from workers.backends.base import Call, Era, InputRequired, ProtocolFailure
 
 CLIENT_INFO = {"name": "longhaul", "version": installed_version("mcp-longhaul")}
 TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
@@ -61,6 +63,27 @@ def call_params(call: Call, era: Era, protocol_version: str) -> dict[str, Any]:
     if meta:
         params["_meta"] = meta
     return params
+
+
+def input_required(result: Mapping[str, Any]) -> InputRequired | None:
+    """What a result of 2026-07-28 asks; None when it is the end of the call.
+
+    Raises:
+        ProtocolFailure: It asks something that nobody could answer.
+    """
+    if result.get("resultType") != "input_required":
+        return None
+    requests, state = result.get("inputRequests") or {}, result.get("requestState")
+    readable = isinstance(requests, dict) and all(map(_is_question, requests.values()))
+    if not readable or not isinstance(state, str | None) or not (requests or state is not None):
+        raise ProtocolFailure(INTERNAL_ERROR, "the backend asks something that cannot be read")
+    return InputRequired(requests, state)
+
+
+def _is_question(request: object) -> bool:
+    if not isinstance(request, dict) or request.get("method") not in KINDS:
+        return False
+    return isinstance(request.get("params", {}), dict)
 
 
 def call_headers(call: Call, protocol_version: str, param_headers: ParamHeaders) -> dict[str, str]:

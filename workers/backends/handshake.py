@@ -19,6 +19,7 @@ from workers.backends.base import Era, ProtocolFailure
 from workers.backends.envelope import CLIENT_INFO, modern_headers, modern_meta
 from workers.backends.link import Link
 
+ASKABLE: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
 PATIENCE = 2.0  # seconds that a silent backend is asked the new question only
 
 
@@ -38,8 +39,10 @@ class Agreed:
         return isinstance(tools, dict) and tools.get("listChanged") is True
 
 
-async def agree(link: Link, known: Era | None) -> Agreed:
+async def agree(link: Link, known: Era | None, *, interactive: bool = False) -> Agreed:
     """Agree on a version, in the known era or whichever the backend has.
+
+    `interactive`: before 2026-07-28, tools may ask questions in mid-call.
 
     Raises:
         BackendError: It speaks none of ours, refuses, or was lost.
@@ -47,14 +50,14 @@ async def agree(link: Link, known: Era | None) -> Agreed:
     if known == "modern":
         found = await discover(link)
     elif known == "legacy":
-        found = await initialize(link)
+        found = await initialize(link, interactive=interactive)
     else:
-        found = await _either(link)
+        found = await _either(link, interactive=interactive)
     link.speak(found.version)
     return found
 
 
-async def _either(link: Link) -> Agreed:
+async def _either(link: Link, *, interactive: bool) -> Agreed:
     probe = asyncio.create_task(discover(link))
     tasks = [probe]
     try:
@@ -62,7 +65,7 @@ async def _either(link: Link) -> Agreed:
         if not _settles(probe):
             # Some old servers never answer what they do not know, others are just slow to start:
             # ask both. Pipes keep the order, so a modern server there answers the first.
-            handshake = asyncio.create_task(initialize(link))
+            handshake = asyncio.create_task(initialize(link, interactive=interactive))
             tasks.append(handshake)
             await _until_one_settles(tasks)
             if not probe.done():
@@ -129,13 +132,16 @@ async def _ask_discover(link: Link, version: str) -> dict[str, Any]:
     )
 
 
-async def initialize(link: Link) -> Agreed:
-    """Shake hands as before 2026-07-28. Nothing the caller could be asked is declared."""
+async def initialize(link: Link, *, interactive: bool = False) -> Agreed:
+    """Shake hands as before 2026-07-28; that anybody can be asked is declared only where it is so.
+
+    For all callers of this connection: what one of them cannot be asked goes to an operator.
+    """
     result = await link.request(
         "initialize",
         {
             "protocolVersion": LATEST_HANDSHAKE_VERSION,
-            "capabilities": {},
+            "capabilities": ASKABLE if interactive else {},
             "clientInfo": CLIENT_INFO,
         },
         cancellable=False,

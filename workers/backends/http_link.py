@@ -36,6 +36,7 @@ ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications and an
 HEAR_AGAIN_LIMIT = 30.0  # seconds before a session's stream is opened again, at most
 GOODBYE_LIMIT = 2.0  # seconds
 REDIRECTS = 3
+REPLIES = 3  # attempts to answer a question of the backend
 RESUMES = 3  # attempts in a row to go on with a legacy answer whose stream was closed
 
 _ACCEPT = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
@@ -162,7 +163,7 @@ class HttpLink:
         if not isinstance(method, str):
             return
         if "id" in message:
-            self._side.start(self._aside(jsonrpc.reply_to(message)))
+            self._hearing.asked(message, owner, self._reply)
         else:
             self._hearing.notified(method, message.get("params"), owner)
 
@@ -192,11 +193,23 @@ class HttpLink:
 
     # --- beside calls
 
-    async def _aside(self, message: jsonrpc.Message) -> None:
+    def _reply(self, message: jsonrpc.Message) -> None:
+        self._side.start(self._replied(message))
+
+    async def _replied(self, message: jsonrpc.Message) -> None:
+        """The tool waits for it: tried again, which is harmless, where it may not have arrived."""
+        for _ in range(REPLIES):
+            if await self._aside(message):
+                return
+
+    async def _aside(self, message: jsonrpc.Message) -> bool:
+        """Whether it arrived, as far as can be known."""
         with suppress(BackendError, TimeoutError):
             async with asyncio.timeout(ASIDE_LIMIT):
                 async with self._send("POST", {}, jsonrpc.encode(message)) as answer:
                     await whole(answer)
+                    return True
+        return False
 
     async def _hear_session(self) -> None:
         """The legacy stream for what belongs to no request; servers need not offer it."""

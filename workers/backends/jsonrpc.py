@@ -75,11 +75,16 @@ def notification(method: str, params: Mapping[str, Any] | None = None) -> Messag
 
 
 def reply_to(message: Message) -> Message:
-    """Our answer to a backend's request: alive, and nothing else, for no more was declared."""
+    """Our answer to a request that is no question of a call: alive, and nothing else."""
     if message["method"] == "ping":
         return {"jsonrpc": "2.0", "id": message["id"], "result": {}}
     error = {"code": METHOD_NOT_FOUND, "message": f"{message['method']} is not supported here"}
     return {"jsonrpc": "2.0", "id": message["id"], "error": error}
+
+
+def error_to(message: Message, error: ProtocolFailure) -> Message:
+    body: Message = {"code": error.code, "message": error.message}
+    return {"jsonrpc": "2.0", "id": message["id"], "error": body}
 
 
 def result_of(response: Message) -> dict[str, Any]:

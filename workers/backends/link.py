@@ -1,18 +1,23 @@
 """What both transports have in common: requests in flight, and what is heard while they are."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Protocol, TypeGuard
 
 import structlog
+from mcp_types import INTERNAL_ERROR
 
-from workers.backends.base import Listener
+from common.jobs.questions import KINDS
+from workers.backends import jsonrpc
+from workers.backends.base import Listener, ProtocolFailure
 
 log = structlog.get_logger(__name__)
 
 DATA_SHOWN = 2_000  # characters of a backend's log line in the operator's log
 
 OnChange = Callable[[], None]
+Reply = Callable[[jsonrpc.Message], None]  # never blocks
 
 
 class Link(Protocol):
@@ -65,6 +70,8 @@ class Hearing:
         self._on_tools_changed = on_tools_changed
         self._ids = count(1)
         self._listeners: dict[int, Listener] = {}
+        self._questions: dict[int, set[asyncio.Task[None]]] = {}  # by the request in flight
+        self.interactive = False  # it may ask questions in mid-call (before 2026-07-28)
 
     def begin(
         self, params: Mapping[str, Any], listener: Listener | None
@@ -79,10 +86,41 @@ class Hearing:
 
     def end(self, request_id: int) -> None:
         self._listeners.pop(request_id, None)
+        for question in self._questions.pop(request_id, ()):
+            question.cancel()
 
     def sole(self) -> int | None:
         """The call in flight, when there is exactly one."""
         return next(iter(self._listeners)) if len(self._listeners) == 1 else None
+
+    def asked(self, message: jsonrpc.Message, owner: int | None, reply: Reply) -> None:
+        """A request came; what cannot be said to belong to one call is refused, not guessed."""
+        listener = self._listeners.get(owner) if owner is not None else None
+        params = message.get("params") or {}
+        asks = self.interactive and message["method"] in KINDS and isinstance(params, dict)
+        if owner is None or listener is None or not asks:
+            reply(jsonrpc.reply_to(message))
+            return
+        question = asyncio.create_task(self._ask(message, params, listener, reply))
+        self._questions.setdefault(owner, set()).add(question)
+
+    async def _ask(
+        self,
+        message: jsonrpc.Message,
+        params: Mapping[str, Any],
+        listener: Listener,
+        reply: Reply,
+    ) -> None:
+        try:
+            answer = await listener.ask(message["method"], params)
+        except ProtocolFailure as error:
+            reply(jsonrpc.error_to(message, error))
+        except Exception:
+            # Boundary: the backend must not wait for ever because of us.
+            log.exception("backend.question_failed", backend=self._backend)
+            reply(jsonrpc.error_to(message, ProtocolFailure(INTERNAL_ERROR, "Longhaul failed")))
+        else:
+            reply({"jsonrpc": "2.0", "id": message["id"], "result": answer})
 
     def notified(self, method: str, params: object, owner: int | None) -> None:
         """A notification came; `owner` is the request it certainly belongs to, if any."""

@@ -46,6 +46,7 @@ class BackendPool:
                 clock,
                 on_listing=self._listed,
                 on_ready=self._serve_waiting,
+                interactive=config.interactive,
             )
             for index, door in enumerate(self._doors(data, owner))
         )
@@ -74,7 +75,7 @@ class BackendPool:
                 index=replica.index, in_flight=replica.in_flight, latency=replica.latency
             )
             for replica in self._replicas
-            if replica.ready and replica.in_flight < self._config.concurrency
+            if replica.ready and replica.in_flight < self._places(replica)
         ]
         if not free:
             return None
@@ -102,6 +103,11 @@ class BackendPool:
             transport=self._config.transport,
             replicas=tuple(replica.status() for replica in self._replicas),
         )
+
+    def _places(self, replica: Replica) -> int:
+        """Calls at once. One, where a question could not be said to belong to one of several."""
+        told_apart = self._config.transport == "http"  # by the response it comes on
+        return self._config.concurrency if told_apart or not replica.asks_in_mid_call else 1
 
     def _give_back(self, replica: Replica) -> None:
         replica.in_flight -= 1

@@ -50,6 +50,7 @@ class Replica:
         *,
         on_listing: Callable[[ToolListing], None],
         on_ready: Callable[[], None],
+        interactive: bool = False,
     ) -> None:
         self._log = log.bind(backend=backend, replica=index)
         self._backend = backend
@@ -57,6 +58,7 @@ class Replica:
         self._clock = clock
         self._on_listing = on_listing
         self._on_ready = on_ready
+        self._interactive = interactive
         self._session: Session | None = None
         self._era: Era | None = None  # known since the first agreement
         self._guess: Era | None = None  # to try once, because the other question ended in silence
@@ -71,6 +73,11 @@ class Replica:
     @property
     def ready(self) -> bool:
         return self._session is not None and self._session.alive
+
+    @property
+    def asks_in_mid_call(self) -> bool:
+        """Its tools may ask questions over this very connection."""
+        return self._interactive and self._session is not None and self._session.legacy
 
     def status(self) -> ReplicaStatus:
         return ReplicaStatus(
@@ -123,8 +130,9 @@ class Replica:
         """One life, from start to end; why it ended."""
         try:
             changed = asyncio.Event()
-            async with self._door.open(Hearing(self._backend, changed.set)) as link:
-                reason = await self._serve(link, changed)
+            hearing = Hearing(self._backend, changed.set)
+            async with self._door.open(hearing) as link:
+                reason = await self._serve(link, hearing, changed)
         except BackendError as error:
             reason = error.message
         except TimeoutError:
@@ -141,9 +149,10 @@ class Replica:
         status = self._door.exit_status
         return reason if status is None else f"{reason} (exit status {status})"
 
-    async def _serve(self, link: Link, changed: asyncio.Event) -> str:
+    async def _serve(self, link: Link, hearing: Hearing, changed: asyncio.Event) -> str:
         async with asyncio.timeout(HANDSHAKE_LIMIT):
             agreed = await self._agree(link)
+        hearing.interactive = self._interactive and agreed.era == "legacy"
         session = Session(self._backend, link, agreed)
         async with asyncio.timeout(LIST_LIMIT):
             self._on_listing(await session.list_tools())
@@ -164,7 +173,7 @@ class Replica:
     async def _agree(self, link: Link) -> Agreed:
         known = self._era or self._guess
         try:
-            agreed = await agree(link, known)
+            agreed = await agree(link, known, interactive=self._interactive)
         except NotStarted:
             raise
         except ConnectionLost:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from mcp_types import INTERNAL_ERROR
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from workers.backends.base import (
     BackendError,
@@ -14,12 +14,14 @@ from workers.backends.base import (
     ConnectionLost,
     Listener,
     ProtocolFailure,
+    StateRefused,
     ToolListing,
 )
 from workers.backends.envelope import (
     ParamHeaders,
     call_headers,
     call_params,
+    input_required,
     modern_headers,
     modern_meta,
 )
@@ -46,6 +48,10 @@ class Session:
     def alive(self) -> bool:
         return self._link.lost is None
 
+    @property
+    def legacy(self) -> bool:
+        return self.agreed.era == "legacy"
+
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
         """See `Place.call`."""
         agreed = self.agreed
@@ -54,7 +60,17 @@ class Session:
             param_headers = self._param_headers.get(call.tool, {})
             headers = call_headers(call, agreed.version, param_headers)
         params = call_params(call, agreed.era, agreed.version)
-        return await self._link.request("tools/call", params, headers=headers, listener=listener)
+        try:
+            result = await self._link.request(
+                "tools/call", params, headers=headers, listener=listener
+            )
+        except ProtocolFailure as error:
+            if call.request_state is not None and error.code == INVALID_PARAMS:
+                raise StateRefused(error.code, error.message, error.data) from error
+            raise
+        if agreed.era == "modern" and (asked := input_required(result)) is not None:
+            raise asked
+        return result
 
     async def list_tools(self) -> ToolListing:
         """Every page of the backend's list, sorted.

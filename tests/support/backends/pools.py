@@ -11,7 +11,7 @@ from typing import Any
 from common.clock import SystemClock
 from common.config.model import Backend
 from tests.support.waiting import until
-from workers.backends.base import Call, ToolListing
+from workers.backends.base import Call, ProtocolFailure, ToolListing
 from workers.backends.pool import BackendPool
 
 HERE = Path(__file__).parent
@@ -33,6 +33,9 @@ class Heard:
 
     def log(self, params: Mapping[str, Any]) -> None:
         self.lines.append(params["data"])
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise ProtocolFailure(-1, f"{method} reached a caller that has not declared it: {params}")
 
 
 @dataclass

@@ -9,6 +9,7 @@ from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN, TIMED_OUT
 from common.jobs.change import Add, LeaseGone, Now
 from common.jobs.endings import RESULT, RetentionMs
 from common.jobs.head import Head, Spec
+from common.jobs.questions import QUESTIONS, Round, decode_round
 from common.jobs.state import JobState
 from common.wire import load_json
 from workers import outcome as ended
@@ -25,6 +26,7 @@ SPEC = Spec(
     retry_first_ms=1_000,
     retry_max_ms=3_000,
 )
+SAFE = replace(SPEC, repeatable=True)
 HEAD = Head(
     id="j",
     version=7,
@@ -40,6 +42,7 @@ HEAD = Head(
 GOOD = ended.Answered({"content": []})
 BAD = ended.Answered({"content": [], "isError": True})
 REFUSED = ended.Refused({"code": -1, "message": "no", "data": [1]})
+ASKED = ended.Asked(Round(number=1, requests={"1.name": {"method": "elicitation/create"}}))
 NOT_REACHED = ended.NotReached("nobody listens")
 VANISHED = ended.Vanished("it went away")
 IDLE = ended.TimedOut("idle", 5.0)
@@ -60,6 +63,7 @@ TABLE = [
     Row(outcome=GOOD, once="completed", again="completed", at_last="completed"),
     Row(outcome=BAD, once="completed", again="completed", at_last="completed"),
     Row(outcome=REFUSED, once="failed", again="failed", at_last="failed"),
+    Row(outcome=ASKED, once="asked", again="asked", at_last="asked"),
     Row(outcome=NOT_REACHED, once="handed_back", again="handed_back", at_last="handed_back"),
     Row(outcome=VANISHED, once="lost", again="retried", at_last="dead"),
     Row(outcome=IDLE, once="failed", again="retried", at_last="dead"),
@@ -139,6 +143,24 @@ def test_a_call_that_never_reached_the_tool_is_no_try() -> None:
     assert "tries" not in decide(VANISHED, running(repeatable=True, tries=1), RETENTION, 0).fields
 
 
+def test_a_call_that_ends_while_its_question_is_open_ends_the_question() -> None:
+    """With its result, or, where the tool may run again and was lost, with the next try."""
+    asked = replace(HEAD, state=JobState.INPUT_REQUIRED, answer_by=9, spec=SAFE)
+    assert decide(GOOD, asked, RETENTION, 0.5).fields["answer_by"] == 0
+    again = decide(VANISHED, asked, RETENTION, 0.5)
+    assert (again.name, again.fields["state"]) == ("started_over", JobState.QUEUED)
+    assert (again.fields["answer_by"], again.fields["not_before"]) == (0, Now(500))
+    assert "tries" not in again.fields
+    once = replace(asked, spec=SPEC)
+    assert decide(VANISHED, once, RETENTION, 0.5).fields["state"] == JobState.LOST
+
+
+def test_how_far_a_call_had_come_is_kept_when_it_goes_back() -> None:
+    reached = Round(number=3, requests={}, request_state="so far")
+    change = decide(ended.NotReached("gone", reached), HEAD, RETENTION, 0.5)
+    assert decode_round(change.parts[QUESTIONS]) == reached
+
+
 @pytest.mark.parametrize(
     ("tries", "chance", "delay"),
     [(1, 1.0, 1_000), (2, 1.0, 2_000), (1, 0.0, 0), (2, 0.5, 1_000), (9, 1.0, 3_000)],
@@ -175,6 +197,9 @@ def test_every_settlement_gives_the_claim_back(row: Row, *, repeatable: bool) ->
         (replace(HEAD, state=JobState.LOST, owner="", claims=2), False),
         (replace(HEAD, state=JobState.CANCELLED, still_running=True), True),
         (replace(HEAD, state=JobState.CANCELLED, still_running=False, owner=""), False),
+        (replace(HEAD, state=JobState.INPUT_REQUIRED), True),
+        (replace(HEAD, state=JobState.INPUT_REQUIRED, owner=""), False),
+        (replace(HEAD, state=JobState.INPUT_REQUIRED, claims=2), False),
         (replace(HEAD, state=JobState.QUEUED, owner=""), False),
         (replace(HEAD, state=JobState.WAITING, owner=""), False),
         (replace(HEAD, state=JobState.COMPLETED, owner=""), False),

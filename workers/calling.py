@@ -1,0 +1,122 @@
+"""Calling: what one run says to its backend. One request, unless the backend asks back.
+
+A backend of 2026-07-28 ends the call with questions and keeps nothing: the next run, here or on
+another worker, calls again with the answers and the backend's own state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common.backoff import Backoff
+from common.jobs.questions import (
+    Answer,
+    Round,
+    all_known,
+    answered_before,
+    next_round,
+    responses,
+)
+from common.runtime import Runtime
+from workers.backends.base import (
+    Call,
+    InputRequired,
+    Listener,
+    NotStarted,
+    Place,
+    ProtocolFailure,
+    StateRefused,
+)
+from workers.outcome import Answered, Asked, NotReached
+from workers.runs import Run
+
+FIRST_PAUSE = 0.05  # seconds before a call goes on that asked nothing
+LONGEST_PAUSE = 0.25  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One request: what it brings beside the arguments."""
+
+    responses: Mapping[str, Answer] | None = None  # by the backend's keys
+    state: str | None = None
+
+
+class Calling:
+    def __init__(self, runtime: Runtime, run: Run, place: Place, listener: Listener) -> None:
+        self._runtime = runtime
+        self._run = run
+        self._place = place
+        self._listener = listener
+        self._asked = run.asked
+        self._news = False  # the backend has said something that the record does not have
+        self._began_anew = False
+        self._spare: Mapping[str, Mapping[str, Any]] = {}  # answers for a tool that began anew
+
+    async def __call__(self) -> Answered | Asked | NotReached:
+        """How the call ended; legs that need nobody follow each other.
+
+        Raises:
+            BackendError: As `Place.call`.
+        """
+        backoff = Backoff(first=FIRST_PAUSE, limit=LONGEST_PAUSE)
+        leg = _resumed(self._asked)
+        while True:
+            self._run.sign_of_life()
+            try:
+                return Answered(await self._place.call(self._call(leg), self._listener))
+            except NotStarted as error:
+                return NotReached(error.message, self._asked if self._news else None)
+            except StateRefused as error:
+                leg = self._anew(error)
+            except InputRequired as said:
+                asked = self._hear(said)
+                if not asked.complete:
+                    return Asked(asked)
+                if not said.requests:
+                    await self._runtime.clock.sleep(backoff.next())
+                leg = _resumed(asked)
+
+    def _hear(self, said: InputRequired) -> Round:
+        asked = next_round(
+            self._asked,
+            said.requests,
+            state=said.request_state,
+            capabilities=self._run.call.client_capabilities,
+            now=round(self._runtime.clock.now() * 1000),
+        )
+        asked = answered_before(asked, self._spare)
+        # Each only once, or a tool that asks for ever would be answered for ever.
+        used = responses(asked)
+        self._spare = {key: each for key, each in self._spare.items() if key not in used}
+        self._asked, self._news = asked, True
+        return asked
+
+    def _anew(self, error: StateRefused) -> Leg:
+        """The first round once more, with what is known; only for a tool that may begin twice."""
+        if self._asked is None or self._began_anew or not self._run.head.spec.repeatable:
+            why = f"the backend does not take the state of its question back: {error.message}"
+            raise ProtocolFailure(error.code, why, error.data) from error
+        self._began_anew = True
+        self._spare = all_known(self._asked)
+        known = {key: each["answer"] for key, each in self._spare.items()}
+        return Leg(responses=known)
+
+    def _call(self, leg: Leg) -> Call:
+        call = self._run.call
+        return Call(
+            tool=self._run.head.spec.backend_tool,
+            arguments=call.arguments,
+            meta=call.meta,
+            client_capabilities=call.client_capabilities,
+            log_level=call.log_level,
+            input_responses=leg.responses,
+            request_state=leg.state,
+        )
+
+
+def _resumed(asked: Round | None) -> Leg:
+    """Where the tool goes on: at its newest questions, or at the beginning."""
+    if asked is None or asked.held or not asked.complete:
+        return Leg()
+    return Leg(responses=responses(asked) or None, state=asked.request_state)
