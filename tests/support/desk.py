@@ -87,6 +87,35 @@ class Desk:
             text=True,
         )
 
+    @contextmanager
+    def role(self, *words: str, **variables: str) -> Iterator[dict[str, str]]:
+        """A role until the block ends, which it must do well; what it announced."""
+        log = self.folder / f"{words[0]}.log"
+        with (
+            log.open("wb") as said,
+            subprocess.Popen(
+                (*LONGHAUL, *words, "--json"),
+                cwd=self.folder,
+                env={**self.environment, **variables},
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            ) as process,
+        ):
+            try:
+                assert process.stdout is not None
+                announced = []
+                while line := process.stdout.readline():
+                    announced.append(line)
+                    if line == "}\n":
+                        break
+                assert announced, log.read_text()
+                yield json.loads("".join(announced))
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=30)
+        assert process.returncode == 0, log.read_text()
+
     def gate(self, name: str = "gate") -> Path:
         return self.folder / name
 
@@ -97,18 +126,13 @@ class Desk:
 
     @contextmanager
     def router(self) -> Iterator[str]:
-        """`longhaul up` until the block ends; its address."""
-        with self.start("up", "--port", "0", "--json") as process:
-            try:
-                assert process.stdout is not None
-                lines = [process.stdout.readline() for _ in range(4)]
-                address = str(json.loads("".join(lines))["address"])
-                wait_for(self._tools_are_there, seconds=STARTED_WITHIN, every=0.2)
-                yield address
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=30)
-        assert process.returncode == 0
+        """`longhaul up` until the block ends, with the tools of its backend; its address."""
+        with self.role("up", "--port", "0") as announced:
+            self.wait_for_tools()
+            yield announced["address"]
 
-    def _tools_are_there(self) -> bool:
-        return len(self.run("tools", "--json").json["tools"]) >= 4
+    def wait_for_tools(self, **variables: str) -> None:
+        def listed() -> bool:
+            return len(self.run("tools", "--json", **variables).json["tools"]) >= 4
+
+        wait_for(listed, seconds=STARTED_WITHIN, every=0.2)

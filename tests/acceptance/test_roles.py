@@ -1,0 +1,67 @@
+"""The roles apart from each other, on a real RabbitMQ and a real Redis, behind an API key."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.desk import GATED, Desk
+from tests.support.namespaces import Namespace
+from tests.support.servers import Shared
+
+KEY = {"x-api-key": "the-key"}
+
+
+@pytest.fixture
+def servers(rabbit: Shared, redis_server: Shared, namespace: Namespace) -> Mapping[str, str]:
+    namespace.queues.add("b")
+    return {
+        "LONGHAUL_BROKER_URL": rabbit.url,
+        "LONGHAUL_STORE_URL": redis_server.url,
+        "LONGHAUL_NAMESPACE": namespace,
+        "LONGHAUL_API_KEY": "alice=the-key",
+    }
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    desk.configure({"b": {"command": sys.executable, "args": [str(GATED)]}})
+    return desk
+
+
+def test_an_ingress_and_a_worker_serve_a_call_together(
+    desk: Desk, servers: Mapping[str, str]
+) -> None:
+    ingress = desk.role("ingress", "--port", "0", **servers)
+    worker = desk.role("worker", "--queue", "b=1", "--port", "0", **servers)
+    with ingress as face, worker as hands:
+        mine = {"LONGHAUL_URL": face["address"], "LONGHAUL_API_KEY": "alice=the-key"}
+        desk.wait_for_tools(**mine)
+        ran = desk.run("call", "b__work", "--json", desk.work(), "--json", **mine)
+        assert (ran.code, ran.json["caller"]) == (0, "alice")
+        (worker_seen,) = desk.run("workers", "--json", **mine).json["workers"]
+        assert worker_seen["queues"] == {"b": {"slots": 1, "busy": 0}}
+
+        refused = desk.run("tools", LONGHAUL_URL=face["address"], LONGHAUL_API_KEY="wrong")
+        assert refused.code == 2
+        assert "LONGHAUL_API_KEY" in refused.err
+        check_watching(face["address"], "longhaul_jobs{")
+        check_watching(hands["address"], 'longhaul_job_run_seconds_count{tool="b__work"} 1.0')
+    gone = desk.run("tools", **mine)
+    assert gone.code == 3
+
+
+def test_a_queue_nobody_configured_is_refused(desk: Desk, servers: Mapping[str, str]) -> None:
+    ran = desk.run_process("worker", "--queue", "nope", **servers)
+    assert ran.code == 2
+    assert "the configuration has: b" in ran.err
+
+
+def check_watching(address: str, metric: str) -> None:
+    for path in ("/livez", "/readyz"):
+        assert httpx2.get(f"{address}{path}").status_code == 200
+    assert httpx2.get(f"{address}/metrics").status_code == 401
+    assert metric in httpx2.get(f"{address}/metrics", headers=KEY).text
