@@ -1,26 +1,46 @@
 """The commands, and the boundary where an error becomes a sentence and an exit code."""
 
 from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+from typing import Annotated
 
 import typer
 from typer.main import get_command
 
 from common.config.problems import ConfigError
 from longhaul.arguments import split_json_option
-from longhaul.commands import calls, check, fleet, jobs, roles
+from longhaul.commands import calls, check, fleet, jobs, roles, stdio
 from longhaul.exits import CommandError, Exit
-from longhaul.screen.output import fail
+from longhaul.screen.output import fail, out
 
 app = typer.Typer(
     name="longhaul",
-    help="Makes any MCP server's slow tools durable: a job router on RabbitMQ and Redis.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(installed_version("mcp-longhaul"))
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Make any MCP server's slow tools durable: a job router on RabbitMQ and Redis."""
+
+
 roles.register(app)
+stdio.register(app)
 check.register(app)
 calls.register(app)
 jobs.register(app)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.config.load import load_settings
 from common.config.problems import ConfigError
-from longhaul.datafolder import running_router
+from longhaul.datafolder import Announced, running_router
 from longhaul.exits import UnreachableError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -25,19 +25,29 @@ def find_target(environ: Mapping[str, str], cwd: Path) -> Target:
     Raises:
         UnreachableError: The router of the data folder is still starting.
     """
-    key = environ.get("LONGHAUL_API_KEY", "").split(",")[0].strip()
-    if url := environ.get("LONGHAUL_URL", "").strip():
-        return Target(url=url.rstrip("/").removesuffix("/mcp"), key=_bare(key))
+    if (given := given_target(environ)) is not None:
+        return given
     data = data_folder(environ, cwd)
     try:
         router = running_router(data)
     except OSError:
         router = None  # somebody else's folder says nothing to us
     if router is None:
-        return Target(url=DEFAULT_URL, key=_bare(key))
+        return Target(url=DEFAULT_URL, key=_key(environ))
     if not router.address:
         raise UnreachableError(f"the router on {data} is still starting; try again in a moment")
-    return Target(url=router.address, key=_bare(key) or router.key)
+    return announced_target(router, environ)
+
+
+def given_target(environ: Mapping[str, str]) -> Target | None:
+    """The router that `LONGHAUL_URL` names."""
+    url = environ.get("LONGHAUL_URL", "").strip()
+    return Target(url=url.rstrip("/").removesuffix("/mcp"), key=_key(environ)) if url else None
+
+
+def announced_target(router: Announced, environ: Mapping[str, str]) -> Target:
+    """A router that told its address; its local key serves who has no other."""
+    return Target(url=router.address, key=_key(environ) or router.key)
 
 
 def data_folder(environ: Mapping[str, str], cwd: Path) -> Path:
@@ -51,7 +61,8 @@ def data_folder(environ: Mapping[str, str], cwd: Path) -> Path:
     return Path(loaded.settings.data)
 
 
-def _bare(key: str) -> str:
-    """The router's variable may say `name=key`; a key that ends in `=` names nobody."""
+def _key(environ: Mapping[str, str]) -> str:
+    """The first one. The router's variable may say `name=key`; ending in `=` it names nobody."""
+    key = environ.get("LONGHAUL_API_KEY", "").split(",")[0].strip()
     name, separator, rest = key.partition("=")
     return rest if separator and name and rest.strip("=") else key

@@ -23,8 +23,8 @@ HOMES = {
     "aiormq": ("common/brokers/rabbitmq/",),
     "redis": ("common/store/redis/", "common/notifier/redis.py", RUNTIME),
     "sqlite3": ("common/store/sqlite/", RUNTIME),
-    "mcp": ("ingress/mcp/", "workers/backends/"),
-    "mcp_types": ("ingress/mcp/", "workers/backends/"),
+    "mcp": ("ingress/mcp/", "workers/backends/", "longhaul/bridge/"),
+    "mcp_types": ("ingress/mcp/", "workers/backends/", "longhaul/bridge/"),
 }
 ENVIRONMENT = ("common/config/", "longhaul/")
 TIME = ("common/clock.py",)
@@ -54,6 +54,7 @@ SLEEPS_ANYWAY = {
 CATCHES_ALL = {
     "common/reconciler.py": "one odd record must not end the process that looks at it",
     "ingress/mcp/sessions.py": "one session's fault is not another's",
+    "longhaul/bridge/relay.py": "one odd message must not end the others",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
     "workers/executor.py": "the boundary of a run: one job's bug must not end the others",
     "workers/backends/link.py": "one odd notification must not end the connection it came on",
