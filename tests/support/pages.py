@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from tests.support.sources import ROOT
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -26,6 +28,7 @@ class Command:
 class Page:
     path: Path
 
+    @override
     def __str__(self) -> str:
         return self.path.relative_to(ROOT).as_posix()
 
