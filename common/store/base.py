@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from common.jobs.change import Change, Done, Note, Refused
 from common.jobs.head import Head
+from common.store.sessions import SessionStore
 
 EVENTS_KEPT = 256
 COMMITS_KEPT = 4
@@ -26,11 +27,15 @@ DUE_PUSH_MS = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """How leases are judged, milliseconds."""
+    """How signs of life are judged, milliseconds."""
 
     lease_ms: int = 10_000  # no beat for so long: lapsed
     silence_ms: int = 6_000  # no beat from anyone for so long: the store was away
     grace_ms: int = 15_000  # after that, no owner counts as dead for so long
+    session_ms: int = 1_800_000  # nobody asked for a handshake-era session for so long: it is gone
+    session_note_ms: int = (
+        60_000  # what was left for who holds a call of it may be read for so long
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,9 @@ class Page:
 
 
 class JobStore(Protocol):
+    @property
+    def sessions(self) -> SessionStore: ...
+
     # --- records
     async def commit(
         self, job_id: str, change: Change, *, version: int, commit_id: str | None = None

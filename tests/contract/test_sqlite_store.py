@@ -17,6 +17,7 @@ from common.jobs.change import Done
 from common.jobs.indexes import ALL, queue_index
 from common.jobs.transitions import submit
 from common.notifier.memory import MemoryNotifier
+from common.store.sessions import Session
 from common.store.sqlite.schema import SCHEMA_VERSION, UnusableStoreError
 from common.store.sqlite.store import SqliteStore, open_sqlite_store
 from common.store.sqlite.worker import DatabaseThread
@@ -80,6 +81,19 @@ async def test_a_file_of_a_newer_longhaul_is_refused_and_left_alone(path: Path) 
     with sqlite3.connect(path) as newer:
         assert newer.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION + 1,)
         assert newer.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+
+
+async def test_a_file_of_an_older_longhaul_gets_what_it_lacks(path: Path) -> None:
+    """Format 1 had no sessions."""
+    async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
+        job = await Ledger(store, MemoryNotifier()).submitted()
+    with sqlite3.connect(path) as older:
+        older.executescript("DROP TABLE sessions; DROP TABLE session_notes")
+        older.execute("PRAGMA user_version = 1")
+    async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
+        assert await store.get(job.id) == job
+        session = Session(id="s1", caller="local", version="2025-11-25")
+        assert await store.sessions.create(session, limit=1)
 
 
 async def test_what_is_no_database_is_refused_by_name(path: Path) -> None:

@@ -6,7 +6,7 @@ Records have no TTL: the due sweep removes them.
 
 from common.jobs.ids import SHARDS, shard_of
 
-HOME_SHARD = "0"  # leases and the catalogue
+HOME_SHARD = "0"  # leases, the catalogue, sessions
 
 
 class Keys:
@@ -61,6 +61,10 @@ class Keys:
     def catalogue(self) -> str:
         """Hash: backend to JSON [digest, started_at, body]."""
         return f"{self.home}:catalogue"
+
+    def session_note(self, session_id: str, name: str) -> str:
+        """String with a TTL; the session is the hash `:s:ID`. All sessions: `:sessions`, by end."""
+        return f"{self.home}:s:{session_id}:n:{name}"
 
     @property
     def channels(self) -> str:

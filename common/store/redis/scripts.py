@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("commit", "note", "due", "remove", "leases", "catalogue")
+NAMES = ("commit", "note", "due", "remove", "leases", "catalogue", "sessions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from common.store.redis.request import (
     timings_request,
 )
 from common.store.redis.scripts import load_scripts
+from common.store.redis.sessions import RedisSessions
 from common.wire import dump_json, load_json
 
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
@@ -48,6 +49,7 @@ class RedisStore:
         self._timings = timings
         self._scripts = load_scripts()
         self._timings_json = orjson.dumps(timings_request(timings))
+        self.sessions = RedisSessions(self._send, self._run, keys, timings)
 
     # --- records
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from common.errors import LonghaulError
 
-SCHEMA_VERSION = 1
 BUSY_S = 5.0  # another process (a backup) may hold the file for so long
 
-_TABLES = """
+_RECORDS = """
 CREATE TABLE records (id TEXT PRIMARY KEY, head BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE parts (job TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (job, name));
 CREATE TABLE events (
@@ -28,6 +27,18 @@ CREATE TABLE catalogue (
     backend TEXT PRIMARY KEY, digest TEXT NOT NULL, started_at INTEGER NOT NULL, body BLOB NOT NULL
 );
 """
+_SESSIONS = """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, said BLOB NOT NULL, level TEXT,
+    created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL
+);
+CREATE TABLE session_notes (
+    session TEXT, name TEXT, body BLOB NOT NULL, left_at INTEGER NOT NULL,
+    PRIMARY KEY (session, name)
+);
+"""
+_FORMATS = (_RECORDS, _SESSIONS)  # each adds to the one before it
+SCHEMA_VERSION = len(_FORMATS)
 
 
 class UnusableStoreError(LonghaulError):
@@ -72,6 +83,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"{SCHEMA_VERSION}): upgrade Longhaul, or choose another data folder"
         )
     if version < SCHEMA_VERSION:
+        steps = "".join(_FORMATS[version:])
         connection.executescript(
-            f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )

@@ -18,6 +18,7 @@ from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
 from common.store.sqlite import lease_rows, listings, records
 from common.store.sqlite.schema import open_pair
+from common.store.sqlite.sessions import SqliteSessions
 from common.store.sqlite.worker import DatabaseThread, Work
 
 ANSWER_WITHIN = 5.0  # seconds
@@ -39,6 +40,7 @@ class SqliteStore:
         self._notifier = notifier
         self._clock = clock
         self._timings = timings
+        self.sessions = SqliteSessions(self._write, self._read, self._now, timings)
 
     # --- records
 
