@@ -3,6 +3,7 @@
 LonghaulError
 ├── NotFoundError          no such job, tool, queue for this caller
 ├── InvalidCallError       arguments against the tool's schema
+│   └── InvalidAnswerError an answer against what was asked
 ├── KeyConflictError       the idempotency key of another call
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
@@ -29,6 +30,10 @@ class NotFoundError(LonghaulError):
 
 class InvalidCallError(LonghaulError):
     """The arguments do not fit the tool's schema; the text names path and rule."""
+
+
+class InvalidAnswerError(InvalidCallError):
+    """An answer does not fit its question; the text names key, path and rule."""
 
 
 class KeyConflictError(LonghaulError):

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from common.errors import (
+    InvalidAnswerError,
     InvalidCallError,
     LonghaulError,
     NotFoundError,
@@ -74,6 +75,9 @@ INVALID_REQUEST = Problem(
 INVALID_ARGUMENTS = Problem(
     name="invalid-arguments", status=422, title="The arguments do not fit the tool"
 )
+INVALID_ANSWER = Problem(
+    name="invalid-answer", status=422, title="The answer does not fit the question"
+)
 NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
 NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
 REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
@@ -95,7 +99,7 @@ INTERNAL = Problem(
 )
 PROBLEMS = (
     *(UNAUTHORIZED, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD, MALFORMED),
-    *(INVALID_REQUEST, INVALID_ARGUMENTS, NOT_FINISHED, NO_RESULT, REFUSED, FULL),
+    *(INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, NOT_FINISHED, NO_RESULT, REFUSED, FULL),
     *(STORE_UNREACHABLE, CONTENDED, INTERNAL),
 )
 
@@ -106,6 +110,8 @@ def problem_of(error: LonghaulError | ContendedError) -> Problem:
     match error:
         case NotFoundError():
             return NOT_FOUND.saying(text)
+        case InvalidAnswerError():
+            return INVALID_ANSWER.saying(text)
         case InvalidCallError():
             return INVALID_ARGUMENTS.saying(text)
         case RefusedError(retry_after=None):

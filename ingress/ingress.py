@@ -12,6 +12,7 @@ from ingress.operations.cancel import Cancel
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.read import Read
+from ingress.operations.respond import Respond
 from ingress.operations.submit import Submit
 from ingress.operations.wait import Wait
 
@@ -28,6 +29,7 @@ class Ingress:
     read: Read
     cancel: Cancel
     wait: Wait
+    respond: Respond
     local_key: str = ""  # of the data folder; empty where the roles share a store
 
     async def run(self) -> None:
@@ -58,5 +60,6 @@ def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str 
         read=read,
         cancel=Cancel(runtime),
         wait=Wait(runtime, follower, read),
+        respond=Respond(runtime, read),
         local_key=local_key,
     )

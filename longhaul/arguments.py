@@ -26,9 +26,9 @@ def split_json_option(words: Iterable[str]) -> list[str]:
 
 
 def arguments_of(
-    schema: Mapping[str, Any], text: str | None, pairs: Iterable[str]
+    schema: Mapping[str, Any], text: str | None, pairs: Iterable[str], option: str = "--arg"
 ) -> dict[str, Any]:
-    """The JSON object, with the pairs on top.
+    """The JSON object, with the pairs on top; `option` is what a pair was given with.
 
     Raises:
         UsageError: Not JSON, not a pair, or a value that does not fit its type.
@@ -37,8 +37,8 @@ def arguments_of(
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator or not name:
-            raise UsageError(f"--arg {pair}: write --arg name=value")
-        arguments[name] = _value(schema, name, value)
+            raise UsageError(f"{option} {pair}: write {option} name=value")
+        arguments[name] = _value(schema, name, value, option)
     return arguments
 
 
@@ -59,7 +59,7 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
-def _value(schema: Mapping[str, Any], name: str, text: str) -> Any:
+def _value(schema: Mapping[str, Any], name: str, text: str, option: str) -> Any:
     properties = _resolve(schema, schema).get("properties") or {}
     if name not in properties and schema.get("additionalProperties") is False:
         raise UsageError(_unknown(name, properties))
@@ -71,7 +71,7 @@ def _value(schema: Mapping[str, Any], name: str, text: str) -> Any:
     if not allowed or "string" in allowed:
         return text
     wanted = " or ".join(sorted(allowed))
-    raise UsageError(f"--arg {name}={text}: the tool wants {_article(wanted)} {wanted}")
+    raise UsageError(f"{option} {name}={text}: the tool wants {_article(wanted)} {wanted}")
 
 
 def _unknown(name: str, properties: Mapping[str, Any]) -> str:

@@ -66,6 +66,9 @@ class Client:
     def cancel(self, job: str) -> Json:
         return self._json("DELETE", _path(job), {})
 
+    def answer(self, job: str, answers: Json) -> Json:
+        return self._json("POST", f"{_path(job)}/answer", {}, {"answers": answers})
+
     def events(self, job: str) -> list[Json]:
         return list(self.get(f"{_path(job)}/events")["events"])
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.jobs.head import Head
+from common.jobs.questions import Round, open_requests
 from common.jobs.state import JobState
 from common.wire import load_json
-from ingress.api.shapes import Job, JobError, Progress
+from ingress.api.shapes import Job, JobError, Progress, Question
 from ingress.ingress import Ingress
 from ingress.operations.explain import Situation, waiting_because, why
 
@@ -35,6 +36,7 @@ async def situation_of(ingress: Ingress, head: Head) -> Situation:
         fleet=await ingress.fleet.now(),
         position=await ingress.read.position(head) if head.state in _IN_LINE else None,
         broker_down_since=ingress.runtime.broker.unreachable_since,
+        asked=await ingress.respond.open_round(head),
     )
 
 
@@ -75,8 +77,25 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         tool_error=head.tool_error,
         result=ended.result,
         error=ended.error,
+        input_requests=_questions(situation.asked),
+        answer_by=rfc3339_or_none(head.answer_by),
         replay_of=spec.replay_of or None,
     )
+
+
+def _questions(asked: Round | None) -> list[Question] | None:
+    """What is open; null for a job that waits for no answer."""
+    if asked is None:
+        return None
+    return [
+        Question(
+            key=key,
+            method=request["method"],
+            params=dict(request.get("params") or {}),
+            asked_of="operator" if key in asked.operator else "caller",
+        )
+        for key, request in open_requests(asked, operator=True).items()
+    ]
 
 
 def rfc3339(ms: float) -> str:

@@ -1,4 +1,4 @@
-"""`/v1/jobs`: submit, look, wait, cancel."""
+"""`/v1/jobs`: submit, look, wait, answer, cancel."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.event_stream import EVENT_STREAM, stream_of
 from ingress.api.job_view import rfc3339, show_job, show_jobs
-from ingress.api.shapes import Job, JobEvent, JobEvents, Jobs, NewJob, Wait
+from ingress.api.shapes import Answers, Job, JobEvent, JobEvents, Jobs, NewJob, Wait
 from ingress.errors import (
     MALFORMED,
     MEDIA_TYPE,
@@ -43,6 +43,7 @@ async def submit_job(
             caller=caller.name,
             request_id=request_id_of(request),
             priority=body.priority,
+            client_capabilities=body.capabilities,
         )
     )
     head = await ingress.wait.end(accepted.job, caller, body.wait)
@@ -72,6 +73,13 @@ async def list_jobs(
 async def get_job(job_id: str, ingress: TheIngress, caller: CurrentCaller, wait: Wait = 0) -> Job:
     """One job, at its end or after `wait` seconds, whichever is first."""
     head = await ingress.wait.end(job_id, caller, wait)
+    return await show_job(ingress, head)
+
+
+@router.post("/{job_id}/answer")
+async def answer_job(job_id: str, body: Answers, ingress: TheIngress, caller: CurrentCaller) -> Job:
+    """Answer what the tool asks; the job goes on once nothing is open any more."""
+    head = await ingress.respond.answer(job_id, body.answers, caller, operator=True)
     return await show_job(ingress, head)
 
 

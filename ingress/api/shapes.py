@@ -1,6 +1,6 @@
 """The JSON of the REST interface. Fields are added, never renamed."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,11 @@ class NewJob(Shape):
     tool: str = Field(description="as `/v1/tools` names it", examples=["exporter__export_rows"])
     arguments: dict[str, Any] | None = Field(default=None, examples=[{"rows": 100}])
     priority: Priority | None = Field(default=None, description="0 to 9; default: the tool's")
+    capabilities: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="questions of the tool that you will answer, as MCP's client capabilities",
+        examples=[{"elicitation": {"form": {}}}],
+    )
     wait: Wait = Field(default=0, description="seconds to wait for the end before answering")
 
 
@@ -37,6 +42,26 @@ class JobError(Shape):
     code: int
     message: str
     data: Any = None
+
+
+class Question(Shape):
+    key: str = Field(description="names it in an answer; never used twice")
+    method: str = Field(
+        description="elicitation/create, sampling/createMessage or roots/list of MCP"
+    )
+    params: dict[str, Any]
+    asked_of: Literal["caller", "operator"] = Field(
+        description="`operator`: the caller did not declare that it answers this kind"
+    )
+
+
+class Answers(Shape):
+    """By the keys of `input_requests`. Unknown keys and what is answered already are ignored."""
+
+    answers: dict[str, dict[str, Any]] = Field(
+        description="a result of the method each, as MCP has it",
+        examples=[{"1.name": {"action": "accept", "content": {"name": "Ada"}}}],
+    )
 
 
 class Job(Shape):
@@ -59,7 +84,12 @@ class Job(Shape):
     tool_error: bool = Field(description="the tool's own result says that it failed")
     result: Any = Field(default=None, description="the tool's result, verbatim; not in lists")
     error: JobError | None = Field(default=None, description="why there is no result")
-    input_requests: list[dict[str, Any]] | None = None
+    input_requests: list[Question] | None = Field(
+        default=None, description="what its tool asks, as far as it is not answered"
+    )
+    answer_by: str | None = Field(
+        default=None, description="until when an answer to that is of use; RFC 3339"
+    )
     replay_of: str | None = None
 
 

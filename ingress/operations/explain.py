@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from common.jobs.head import Head
+from common.jobs.questions import Round
 from common.jobs.state import JobState
+from ingress.operations.asked import asked_words
 from ingress.operations.fleet import Fleet
 
 _WAITS = frozenset({JobState.HELD, JobState.QUEUED, JobState.WAITING, JobState.INPUT_REQUIRED})
@@ -19,6 +21,7 @@ class Situation:
     fleet: Fleet
     position: int | None = None  # how many jobs start before it; None: not in a queue
     broker_down_since: float | None = None  # seconds since the epoch
+    asked: Round | None = None  # what its tool wants to know
 
 
 def waiting_because(head: Head, situation: Situation) -> str | None:
@@ -37,7 +40,7 @@ def why(head: Head, situation: Situation) -> str:
         case JobState.RUNNING:
             return _running(head, situation)
         case JobState.INPUT_REQUIRED:
-            return "the tool asked a question and waits for the answer"
+            return asked_words(head, situation.asked)
         case JobState.CANCELLED if head.still_running:
             return f"cancelled ({head.reason}); the tool has not let go yet"
         case (

@@ -1,4 +1,4 @@
-"""`jobs`: look at them, wait for them, cancel them."""
+"""`jobs`: look at them, wait for them, answer and cancel them."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ import typer
 
 from common.jobs.state import JobState
 from longhaul.client import Client
+from longhaul.commands.answer import answer
 from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.options import AsJson, JobId, Timeout, seconds
 from longhaul.commands.speaking import connect
@@ -26,12 +27,14 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the 
 
 
 def register(app: typer.Typer) -> None:
-    jobs = typer.Typer(help="Look at jobs, wait for them, cancel them.", no_args_is_help=True)
+    about = "Look at jobs, wait for them, answer and cancel them."
+    jobs = typer.Typer(help=about, no_args_is_help=True)
     jobs.command("ls")(ls)
     jobs.command("show")(show_one)
     jobs.command("wait")(wait)
     jobs.command("result")(result)
     jobs.command("cancel")(cancel)
+    jobs.command("answer")(answer)
     app.add_typer(jobs, name="jobs")
 
 
