@@ -16,6 +16,14 @@ def dump_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def canonical_json(value: Any) -> bytes:
+    """The same bytes for the same value, whatever the order of the members of its objects."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode()
+
+
 def load_json(raw: bytes) -> Any:
     """The value. Whole numbers beyond 64 bits, which orjson makes floats of, keep their digits.
 

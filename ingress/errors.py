@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from common.errors import (
     InvalidAnswerError,
     InvalidCallError,
+    KeyConflictError,
     LonghaulError,
     NotFoundError,
     RefusedError,
@@ -78,6 +79,9 @@ INVALID_ARGUMENTS = Problem(
 INVALID_ANSWER = Problem(
     name="invalid-answer", status=422, title="The answer does not fit the question"
 )
+KEY_CONFLICT = Problem(
+    name="idempotency-conflict", status=409, title="The idempotency key is another call's"
+)
 NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
 NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
 REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
@@ -99,8 +103,8 @@ INTERNAL = Problem(
 )
 PROBLEMS = (
     *(UNAUTHORIZED, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD, MALFORMED),
-    *(INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, NOT_FINISHED, NO_RESULT, REFUSED, FULL),
-    *(STORE_UNREACHABLE, CONTENDED, INTERNAL),
+    *(INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, NOT_FINISHED, NO_RESULT),
+    *(REFUSED, FULL, STORE_UNREACHABLE, CONTENDED, INTERNAL),
 )
 
 
@@ -114,6 +118,8 @@ def problem_of(error: LonghaulError | ContendedError) -> Problem:
             return INVALID_ANSWER.saying(text)
         case InvalidCallError():
             return INVALID_ARGUMENTS.saying(text)
+        case KeyConflictError():
+            return KEY_CONFLICT.saying(text)
         case RefusedError(retry_after=None):
             return REFUSED.saying(text)
         case RefusedError(retry_after=seconds):

@@ -51,11 +51,14 @@ class Client:
     def get(self, path: str, **query: str | float | None) -> Json:
         return self._json("GET", path, query)
 
-    def submit(self, tool: str, arguments: Json, priority: int | None) -> Json:
+    def submit(
+        self, tool: str, arguments: Json, priority: int | None = None, key: str | None = None
+    ) -> Json:
         body: Json = {"tool": tool, "arguments": arguments}
         if priority is not None:
             body["priority"] = priority
-        return self._json("POST", "/v1/jobs", {}, body)
+        headers = {} if key is None else {"idempotency-key": key}
+        return self._json("POST", "/v1/jobs", {}, body, headers)
 
     def tool(self, name: str) -> Json:
         return self.get(f"/v1/tools/{quote(name, safe='')}")
@@ -98,12 +101,19 @@ class Client:
                     raise ConnectionLostError(json.loads(line.removeprefix("data: "))["title"])
 
     def _json(
-        self, method: str, path: str, query: dict[str, str | float | None], body: Json | None = None
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str | float | None],
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Json:
         given = {name: value for name, value in query.items() if value is not None}
         timeout = SPARE + float(given.get("wait", 0))
         with self._errors():
-            response = self._http.request(method, path, params=given, json=body, timeout=timeout)
+            response = self._http.request(
+                method, path, params=given, json=body, headers=headers, timeout=timeout
+            )
         if not response.is_success:
             raise self._refusal(response)
         try:

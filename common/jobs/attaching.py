@@ -5,17 +5,15 @@ a job go takes the unique key of such calls for it; a new call's record is creat
 key is free. So a job that is held, or answered as a task, is never attached to.
 """
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
-
-import orjson
 
 from common.jobs.change import Change, Free, LeaseGone, Now, Value
 from common.jobs.head import Head
 from common.jobs.state import JobState
 from common.jobs.transitions import IllegalMoveError, due_of
+from common.wire import canonical_json
 
 _LENGTH = 32  # of the digest, in hexadecimal digits
 
@@ -24,12 +22,8 @@ def attach_key(
     caller: str, tool: str, tool_version: str, arguments: Mapping[str, Any] | None
 ) -> str:
     """The unique key of identical calls; the order of an object's members makes no difference."""
-    call = [caller, tool, tool_version, arguments or {}]
-    try:
-        canonical = orjson.dumps(call, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # whole numbers beyond 64 bits
-        canonical = json.dumps(call, sort_keys=True, separators=(",", ":")).encode()
-    return f"attach:{sha256(canonical).hexdigest()[:_LENGTH]}"
+    call = canonical_json([caller, tool, tool_version, arguments or {}])
+    return f"attach:{sha256(call).hexdigest()[:_LENGTH]}"
 
 
 def attachable(head: Head, now: int, attach_for_ms: int) -> bool:

@@ -11,7 +11,17 @@ from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.event_stream import EVENT_STREAM, stream_of
 from ingress.api.job_view import rfc3339, show_job, show_jobs
-from ingress.api.shapes import Answers, Job, JobEvent, JobEvents, Jobs, NewJob, Wait
+from ingress.api.patience import head_at_end
+from ingress.api.shapes import (
+    Answers,
+    IdempotencyKey,
+    Job,
+    JobEvent,
+    JobEvents,
+    Jobs,
+    NewJob,
+    Wait,
+)
 from ingress.errors import (
     MALFORMED,
     MEDIA_TYPE,
@@ -31,9 +41,14 @@ router = APIRouter(
 )
 
 
-@router.post("", status_code=202, responses={200: {"model": Job}})
+@router.post("", status_code=202, responses={200: {"model": Job}, 409: _PROBLEM, 429: _PROBLEM})
 async def submit_job(
-    body: NewJob, request: Request, response: Response, ingress: TheIngress, caller: CurrentCaller
+    body: NewJob,
+    request: Request,
+    response: Response,
+    ingress: TheIngress,
+    caller: CurrentCaller,
+    idempotency_key: IdempotencyKey = None,
 ) -> Job:
     """Accept a call as a job; it is durable when this answers. 200 if it has ended already."""
     accepted = await ingress.submit.accept(
@@ -44,9 +59,10 @@ async def submit_job(
             request_id=request_id_of(request),
             priority=body.priority,
             client_capabilities=body.capabilities,
+            key=idempotency_key or "",
         )
     )
-    head = await ingress.wait.end(accepted.job, caller, body.wait)
+    head = await head_at_end(ingress, request, accepted.job, caller, body.wait)
     response.headers["location"] = f"/v1/jobs/{head.id}"
     if head.terminal:
         response.status_code = 200
@@ -70,9 +86,11 @@ async def list_jobs(
 
 
 @router.get("/{job_id}")
-async def get_job(job_id: str, ingress: TheIngress, caller: CurrentCaller, wait: Wait = 0) -> Job:
+async def get_job(
+    job_id: str, request: Request, ingress: TheIngress, caller: CurrentCaller, wait: Wait = 0
+) -> Job:
     """One job, at its end or after `wait` seconds, whichever is first."""
-    head = await ingress.wait.end(job_id, caller, wait)
+    head = await head_at_end(ingress, request, job_id, caller, wait)
     return await show_job(ingress, head)
 
 

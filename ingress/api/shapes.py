@@ -2,13 +2,24 @@
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.jobs.idempotency import KEY_PATTERN
 from common.jobs.state import JobState
 
 Priority = Annotated[int, Field(ge=0, le=9, description="0 to 9; the highest starts first")]
 LONGEST_WAIT = 300  # seconds of one request
 Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT, description="seconds to wait for the end")]
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=f"^{KEY_PATTERN}$",
+        description="same key, same call: same job, as long as its record is kept",
+    ),
+]
 
 
 class Shape(BaseModel):

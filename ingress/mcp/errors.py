@@ -6,7 +6,13 @@ from typing import Any
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from common.errors import LonghaulError, NotFoundError, RefusedError, StoreUnreachableError
+from common.errors import (
+    KeyConflictError,
+    LonghaulError,
+    NotFoundError,
+    RefusedError,
+    StoreUnreachableError,
+)
 
 RETRY_AFTER = 5.0  # seconds
 
@@ -28,7 +34,7 @@ def wire_error(error: LonghaulError, job: str) -> WireError:
     "Retryable" is said only where nothing can run (DESIGN 9, Errors).
     """
     match error:
-        case NotFoundError():
+        case NotFoundError() | KeyConflictError():
             return WireError(code=types.INVALID_PARAMS, message=str(error))
         case RefusedError(retry_after=None):
             return WireError(

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 class Joined:
     job: str
     given_out: bool  # somebody was told its id; else it would have been cancelled soon
+    by_key: bool = False  # it is this very call's job, not an earlier one's
 
 
 class Attach:

@@ -9,12 +9,14 @@ from common.brokers.base import BrokerError
 from common.catalogue import CatalogueTool
 from common.errors import (
     InvalidCallError,
+    KeyConflictError,
     LonghaulError,
     NotFoundError,
     RefusedError,
     StoreUnreachableError,
 )
-from common.jobs.change import AtLeast, Done, Free, Guard, Note, Room
+from common.jobs.change import AtLeast, Done, Free, Guard, Note, Room, Unique
+from common.jobs.idempotency import unique_key
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import queue_index, state_index
 from common.jobs.state import JobState
@@ -28,6 +30,7 @@ from ingress.operations.arguments import ArgumentCheck
 from ingress.operations.attach import Attach, Joined
 from ingress.operations.call_request import Accepted, CallRequest, submission_of
 from ingress.operations.follow import Follower, Watch
+from ingress.operations.repeat import Repeat
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,7 @@ FULL_RETRY_AFTER = 5.0  # seconds
 _REFUSALS: dict[type[LonghaulError], str] = {
     NotFoundError: "unknown_tool",
     InvalidCallError: "arguments",
+    KeyConflictError: "key",
     RefusedError: "full",
     StoreUnreachableError: "store",
 }
@@ -50,6 +54,7 @@ class Submit:
         self._rules = rules
         self._follower = follower
         self._attach = Attach(runtime, follower)
+        self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -66,6 +71,7 @@ class Submit:
         Raises:
             NotFoundError: No such tool.
             InvalidCallError: Arguments against the schema; nothing was stored.
+            KeyConflictError: Its idempotency key is another call's; nothing was stored.
             RefusedError: The queue is full; nothing was stored.
             StoreUnreachableError: Nobody knows; no id was given out.
         """
@@ -108,7 +114,10 @@ class Submit:
             raise
         if isinstance(stored, Joined):
             return replace(
-                accepted, job=stored.job, attached=True, given_out=stored.given_out
+                accepted,
+                job=stored.job,
+                attached=not stored.by_key,
+                given_out=stored.given_out,
             ), None
         metrics.submissions.labels(tool=tool.name).inc()
         log.info(
@@ -125,32 +134,34 @@ class Submit:
     async def _store(
         self, request: CallRequest, accepted: Accepted, watch: Watch | None
     ) -> int | Joined:
-        """The version of the new record, or the job that an identical call left behind.
-
-        That there is none is a guard of the record's creation.
+        """The version of the new record; or the job that this call made before, or an identical one
+        left behind. That there is none is a guard of the record's creation.
         """
-        holder = "" if watch is None else self._lease
+        # With a key its caller can find it again, as with an id.
+        holder = "" if watch is None or request.key else self._lease
         passed_over = ""
         for _ in range(ROUNDS):
             watcher = "" if watch is None else self._follower.bind(watch, accepted.job)
             submission = submission_of(request, accepted, holder=holder, watcher=watcher)
-            guards = self._admission(accepted.policy.queue)
-            if submission.spec.attach and not request.fresh:
-                guards = (Free(submission.spec.attach, besides=passed_over), *guards)
+            only = _only(request, submission.spec.attach, passed_over)
+            guards = (*only, *self._admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
             change = submit(submission, now, guards)
             answer = await self._runtime.store.commit(accepted.job, change, version=0)
             if isinstance(answer, Done):
                 return answer.version
-            if answer.guard != Free.__name__:
+            if answer.guard == Unique.__name__:
+                joined = await self._repeat.join(answer.holder_of_key, request, watch)
+            elif answer.guard == Free.__name__:
+                joined = await self._attach.join(answer.holder_of_key, watch)
+                passed_over = answer.holder_of_key
+            else:
                 raise RefusedError(
                     f"queue {accepted.policy.queue} is full; nothing was stored",
                     retry_after=FULL_RETRY_AFTER,
                 )
-            joined = await self._attach.join(answer.holder_of_key, watch)
             if joined is not None:
                 return joined
-            passed_over = answer.holder_of_key
         raise ContendedError(f"identical calls to {request.tool} kept coming and going")
 
     def _admission(self, queue: str) -> tuple[Guard, ...]:
@@ -172,3 +183,12 @@ class Submit:
                 await self._runtime.store.note(token.job, confirmed)
         except (BrokerError, StoreUnreachableError) as error:
             log.warning("job.unconfirmed", job_id=token.job, error=str(error))
+
+
+def _only(request: CallRequest, attach: str, passed_over: str) -> tuple[Guard, ...]:
+    """That no job of this very call is there, and none that it attaches to."""
+    if request.key:
+        return (Unique(unique_key(request.caller, request.key)),)
+    if attach and not request.fresh:
+        return (Free(attach, besides=passed_over),)
+    return ()

@@ -4,12 +4,14 @@ from typing import Any
 
 import typer
 
+from common.jobs.idempotency import KEY_RULE, is_key
 from longhaul.arguments import arguments_of, unnamed
 from longhaul.client import Client
 from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.options import (
     Arguments,
     AsJson,
+    Key,
     Pairs,
     Priority,
     Timeout,
@@ -17,7 +19,7 @@ from longhaul.commands.options import (
     seconds,
 )
 from longhaul.commands.speaking import connect
-from longhaul.exits import Exit, UnreachableError
+from longhaul.exits import Exit, UnreachableError, UsageError
 from longhaul.following import StillRunning, follow
 from longhaul.screen.fleet import tool_list
 from longhaul.screen.live import Live
@@ -47,13 +49,14 @@ def call(
     pairs: Pairs = None,
     arguments: Arguments = None,
     priority: Priority = None,
+    key: Key = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
     """Call a tool, show its progress, print its result. Ctrl-C cancels the job."""
     patience = seconds(timeout)
     with connect() as router:
-        job = _submit(router, tool, pairs, arguments, priority)
+        job = _submit(router, tool, pairs, arguments, priority, key)
         try:
             with Live(tool) as live:
                 job = follow(router, job["id"], patience, live.show)
@@ -70,11 +73,12 @@ def submit(
     pairs: Pairs = None,
     arguments: Arguments = None,
     priority: Priority = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Call a tool without waiting; prints the id of the job."""
     with connect() as router:
-        job = _submit(router, tool, pairs, arguments, priority)
+        job = _submit(router, tool, pairs, arguments, priority, key)
     if as_json:
         print_json(job)
     else:
@@ -87,13 +91,16 @@ def _submit(
     pairs: list[str] | None,
     arguments: str | None,
     priority: int | None,
+    key: str | None,
 ) -> dict[str, Any]:
+    if key is not None and not is_key(key):
+        raise UsageError(f"--key: should be {KEY_RULE}")
     # Only pairs need the schema; a JSON object is judged by the router alone.
     schema = router.tool(tool)["input_schema"] if pairs else {}
     given = arguments_of(schema, arguments, pairs or ())
     for remark in unnamed(schema, pairs or ()):
         warn(remark)
-    return router.submit(tool, given, priority)
+    return router.submit(tool, given, priority, key)
 
 
 def _cancel(router: Client, job: str) -> None:

@@ -69,6 +69,14 @@ Priority = Annotated[
         min=0, max=9, help="0 to 9, the highest first; default: the tool's.", show_default=False
     ),
 ]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="The same key with the same call is the same job: repeating it is safe.",
+        show_default=False,
+    ),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(

@@ -76,6 +76,17 @@ class TestWithARouter:
         assert desk.run("jobs", "wait", job).code == 0
         assert desk.run("jobs", "result", job, "--json").json["content"]
 
+    def test_a_submission_with_a_key_may_be_repeated(self, desk: Desk) -> None:
+        words = ("submit", "b__work", "--key", "nightly", "--json", desk.work(label="nightly"))
+        job = desk.run(*words).out.strip()
+        again = desk.run("call", *words[1:])
+        assert again.code == 0
+        assert desk.run(*words).out.strip() == job
+        assert desk.log.read_text().count("nightly started") == 1
+        other = desk.run(*words[:4], "--json", desk.work(label="else"))
+        assert other.code == 2
+        assert job in other.err
+
     def test_a_cancelled_job_is_exit_6(self, desk: Desk) -> None:
         job = desk.run("submit", "b__work", "--json", desk.work(gate="never")).out.strip()
         wait_for(lambda: "running" in desk.run("jobs", "show", job).out)
@@ -153,6 +164,7 @@ class TestWithoutARouter:
             ("nonsense",),
             ("call",),
             ("call", "b__work", "--json", "{"),
+            ("submit", "b__work", "--key", "two words"),
             ("jobs", "ls", "--state", "sleepy"),
             ("jobs", "wait", "x", "--timeout", "soon"),
         ],

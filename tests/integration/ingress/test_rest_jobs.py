@@ -12,7 +12,7 @@ from common.jobs.change import WATCH_END, Note
 from common.jobs.endings import complete, fail, let_go
 from ingress.caller import Caller
 from tests.support.surfaces import WORKER, Surface, surface
-from tests.support.waiting import until_answered
+from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +95,28 @@ async def test_a_waiting_request_is_answered_when_its_time_is_over(rest: Surface
     job = (await rest.submit())["id"]
     shown = await rest.http.get(f"/v1/jobs/{job}", params={"wait": 0.1})
     assert shown.json()["state"] == "queued"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_is_waited_for_no_longer(rest: Surface, *, stream: bool) -> None:
+    job = (await rest.submit())["id"]
+    path, headers = f"/v1/jobs/{job}?wait=9", {}
+    if stream:
+        path, headers = f"/v1/jobs/{job}/events", {"accept": "text/event-stream"}
+    waiting = asyncio.create_task(rest.http.get(path, headers=headers))
+    await until(lambda: rest.ingress.follower.following == 1)
+    waiting.cancel()
+    await until(lambda: rest.ingress.follower.following == 0, seconds=3)
+    assert (await rest.head(job)).state == "queued"
+
+
+async def test_who_submits_and_leaves_is_waited_for_no_longer(rest: Surface) -> None:
+    body = {"tool": "b__export", "arguments": {"rows": 1}, "wait": 9}
+    waiting = asyncio.create_task(rest.http.post("/v1/jobs", json=body))
+    await until(lambda: rest.ingress.follower.following == 1)
+    waiting.cancel()
+    await until(lambda: rest.ingress.follower.following == 0, seconds=3)
+    assert len((await rest.http.get("/v1/jobs")).json()["jobs"]) == 1
 
 
 async def test_who_waits_is_answered_when_the_router_stops(rest: Surface) -> None:
