@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from common.config.names import expose
+from common.config.names import OWN_TOOLS, expose
 from common.store.base import CatalogueEntry
 
 _VERSION_LENGTH = 12
@@ -77,8 +77,9 @@ def build_catalogue(entries: Iterable[CatalogueEntry], *, namespaces: bool) -> C
         for definition in entry.body.get("tools", ()):
             own = definition["name"]
             name = expose(entry.backend, own, namespaces=namespaces)
-            if name in tools:
-                collisions.append((name, tools[name].backend, entry.backend))
+            if name in tools or name in OWN_TOOLS:
+                keeper = tools[name].backend if name in tools else "longhaul"
+                collisions.append((name, keeper, entry.backend))
                 continue
             tools[name] = CatalogueTool(
                 name=name,

@@ -47,9 +47,7 @@ class App:
 
 
 def create_app(ingress: Ingress) -> App:
-    mcp = McpEndpoint(
-        ingress.runtime, ingress.feed, ingress.submit, ingress.follower, ingress.cancel
-    )
+    mcp = McpEndpoint(ingress)
     api = create_api(ingress)
     # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`; first, as the hottest.
     api.router.routes.insert(0, Route("/mcp", endpoint=mcp, include_in_schema=False))

@@ -5,6 +5,8 @@ import re
 SEPARATOR = "__"
 LONGEST = 64  # what the strictest model providers accept
 FORM = re.compile(r"[A-Za-z0-9_-]+")
+OWN_PREFIX = "longhaul_"  # of the tools that Longhaul itself offers
+OWN_TOOLS = tuple(f"{OWN_PREFIX}{name}" for name in ("wait", "result", "cancel", "jobs"))
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 
 

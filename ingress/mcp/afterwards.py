@@ -36,6 +36,11 @@ class Afterwards:
         if len(self._tasks) < NOTES:
             self._start(job, partial(self._note_answered, job))
 
+    def collected(self, job: str) -> None:
+        """The result of a job that was let go, or a task of it, went out: nobody attaches now."""
+        if len(self._tasks) < NOTES:
+            self._start(job, partial(self._note_collected, job))
+
     def cancel(self, job: str, delay: float = 0.0) -> None:
         """A `delay` (seconds) is for a record whose creation may still be under way."""
         self._start(job, partial(self._cancel.cancel, job, "cancelled by the client"), delay)
@@ -61,6 +66,9 @@ class Afterwards:
 
     async def _note_answered(self, job: str) -> None:
         await self._runtime.store.note(job, Note(fields={"answered": 1}))
+
+    async def _note_collected(self, job: str) -> None:
+        await self._runtime.store.note(job, Note(fields={"collected": 1}))
 
     def _start(self, job: str, write: Callable[[], Awaitable[object]], delay: float = 0.0) -> None:
         task = asyncio.create_task(self._until_written(job, write, delay))

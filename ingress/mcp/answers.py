@@ -10,6 +10,7 @@ from common.catalogue import CatalogueTool
 from common.errors import CANCELLED, OUTCOME_UNKNOWN
 from common.jobs.head import Head
 from common.jobs.state import JobState
+from ingress.mcp.own_tools import CANCEL, JOBS, RESULT, WAIT
 
 JOB = "longhaul/job"
 
@@ -43,29 +44,40 @@ def tool_error(text: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": True}
 
 
-def hand_off_answer(tool: CatalogueTool, head: Head, words: str) -> dict[str, Any]:
+def saying_attached(answer: Mapping[str, Any], job: str) -> dict[str, Any]:
+    """The same answer; the job was there before, from an identical call."""
+    meta = answer.get("_meta")
+    kept = meta if isinstance(meta, Mapping) else {}
+    return {**answer, "_meta": {**kept, JOB: {"id": job, "attached": True}}}
+
+
+def hand_off_answer(
+    tool: CatalogueTool, head: Head, words: str, *, attached: bool = False
+) -> dict[str, Any]:
     """The answer that carries a job id instead of a result; `words` say how it stands.
 
     A client that was promised structured content rejects a result without it unless it is an error.
     """
     structured = "outputSchema" in tool.definition
     begin = "Not an error: still running" if structured else "Still running"
+    before = "an identical call had started it; " if attached else ""
     text = (
-        f"{begin} as job {head.id}: {words}. It goes on by itself and its result is kept. "
-        f"Do not call {tool.name} again for this: that would start a second job. "
-        f"To wait for the result: longhaul jobs wait {head.id} "
-        f"(to stop it: longhaul jobs cancel {head.id})."
+        f"{begin} as job {head.id}: {before}{words}. It goes on by itself and its result is kept. "
+        f"Do not call {tool.name} again for this. To wait for the result, call {WAIT} with "
+        f'{{"ids": ["{head.id}"]}}; {RESULT} tells how it stands, {CANCEL} stops it, {JOBS} lists '
+        f"your jobs. (A person can use: longhaul jobs wait {head.id}, longhaul jobs cancel "
+        f"{head.id}.)"
     )
     answer: dict[str, Any] = {
         "content": [{"type": "text", "text": text}],
-        "_meta": {JOB: _job(head)},
+        "_meta": {JOB: {**job_facts(head), **({"attached": True} if attached else {})}},
     }
     if structured:
         answer["isError"] = True
     return answer
 
 
-def _job(head: Head) -> dict[str, Any]:
+def job_facts(head: Head) -> dict[str, Any]:
     return {
         "id": head.id,
         "tool": head.tool,

@@ -7,20 +7,23 @@ from contextlib import asynccontextmanager
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from common.runtime import Runtime
-from ingress.catalogue_feed import CatalogueFeed
+from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.bridges import BRIDGE_HEADER, CANCEL_METHOD, Bridges
 from ingress.mcp.call import Calls
 from ingress.mcp.eras import is_handshake
 from ingress.mcp.exchange import KEY, Exchange
+from ingress.mcp.holding import Holding
 from ingress.mcp.incoming import WAIT_HEADER
-from ingress.mcp.server import LonghaulServer
+from ingress.mcp.legacy_tasks import LegacyTasks
+from ingress.mcp.listing import Listings
+from ingress.mcp.own_calls import OwnCalls
+from ingress.mcp.server import Handlers, LonghaulServer
 from ingress.mcp.sessions import LegacySessions
-from ingress.mcp.subscriptions import ToolListNews
-from ingress.operations.cancel import Cancel
-from ingress.operations.follow import Follower
-from ingress.operations.submit import Submit
+from ingress.mcp.subscriptions import Subscriptions
+from ingress.mcp.task_news import TaskNews
+from ingress.mcp.tasks import METHODS as MODERN_TASKS
+from ingress.mcp.tasks import Tasks
 
 _VERSION = b"mcp-protocol-version"
 _METHOD = b"mcp-method"
@@ -29,27 +32,35 @@ _HEADERS = frozenset({_VERSION, _METHOD, _SESSION, WAIT_HEADER, BRIDGE_HEADER})
 
 # These never stream, so the SDK's cheaper JSON mode may answer them. It does not notice a lost
 # client, so a call never goes there.
-_PLAIN = frozenset({b"tools/list", b"server/discover"})
+_PLAIN = frozenset(
+    {b"tools/list", b"server/discover", *(method.encode() for method in MODERN_TASKS)}
+)
 
 
 class McpEndpoint:
     """Needs `run()` around its use, and `caller` and `request_id` in the scope's state."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        feed: CatalogueFeed,
-        submit: Submit,
-        follower: Follower,
-        cancel: Cancel,
-    ) -> None:
+    def __init__(self, ingress: Ingress) -> None:
+        runtime, follower = ingress.runtime, ingress.follower
+        read, cancel = ingress.read, ingress.cancel
         limit = runtime.settings.listen.max_body
         self._afterwards = Afterwards(runtime, cancel)
+        self._holding = Holding(runtime.clock)
         self._sessions = LegacySessions()
-        self._news = ToolListNews(feed, self._sessions)
-        self._calls = Calls(runtime, submit, follower, cancel, self._afterwards)
         self._bridges = Bridges(runtime.notifier)
-        self._server = LonghaulServer(feed, self._calls, self._news, self._bridges)
+        tasks = Tasks(runtime, read, cancel, self._afterwards)
+        news = TaskNews(tasks, follower, runtime.clock)
+        self._subscriptions = Subscriptions(ingress.feed, self._sessions, news)
+        handlers = Handlers(
+            calls=Calls(ingress, self._holding, self._afterwards),
+            own_calls=OwnCalls(ingress, self._holding, self._afterwards),
+            tasks=tasks,
+            legacy_tasks=LegacyTasks(ingress, tasks, self._holding),
+            listings=Listings(ingress.rules),
+            subscriptions=self._subscriptions,
+            bridges=self._bridges,
+        )
+        self._server = LonghaulServer(ingress.feed, handlers)
         self._managers = (
             StreamableHTTPSessionManager(self._server, max_request_body_size=limit),
             StreamableHTTPSessionManager(
@@ -69,7 +80,9 @@ class McpEndpoint:
                 self._sessions.run(self._server),
                 asyncio.TaskGroup() as group,
             ):
-                background = [group.create_task(part.run()) for part in (self._news, self._bridges)]
+                background = [
+                    group.create_task(part.run()) for part in (self._subscriptions, self._bridges)
+                ]
                 yield
                 self.stop()
                 for task in background:
@@ -79,8 +92,8 @@ class McpEndpoint:
 
     def stop(self) -> None:
         """The process is about to stop: open streams end soon, held calls with their job's id."""
-        self._calls.stop()
-        self._news.close()
+        self._holding.stop()
+        self._subscriptions.close()
         self._sessions.close_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

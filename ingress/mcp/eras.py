@@ -1,6 +1,7 @@
 """What differs between the protocol's eras in what we send. Pure; everything else goes verbatim."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from importlib.metadata import version as installed_version
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ VERSION = installed_version("mcp-longhaul")
 INSTRUCTIONS = (
     "Longhaul runs the tools of many servers as durable jobs. Call a tool as usual. When an answer "
     "says that a call is still running as a job, do not call the tool again: the job goes on by "
-    "itself, and its result is kept under the id in the answer."
+    "itself, and longhaul_wait returns its result; longhaul_jobs lists your jobs."
 )
 LIST_TTL_MS = 5_000  # changes are told to who listens; others look again after this
 CACHE_SCOPE: Literal["private"] = "private"  # what a backend allows to be shared is not known here
@@ -24,8 +25,22 @@ _SERVER_INFO = {"name": NAME, "title": TITLE, "version": VERSION}
 _MODERN_ONLY = ("resultType", "ttlMs", "cacheScope")
 
 
+class Era(StrEnum):
+    """What a client's version of the protocol knows of tasks decides most of what differs."""
+
+    MODERN = "2026-07-28 and later"  # an extension, if it declares that
+    CORE_TASKS = "2025-11-25"  # as an experiment of the version itself (SEP-1686)
+    OLDER = "before 2025-11-25"  # nothing
+
+
+def era_of(protocol_version: str) -> Era:
+    if protocol_version in MODERN_PROTOCOL_VERSIONS:
+        return Era.MODERN
+    return Era.CORE_TASKS if protocol_version == "2025-11-25" else Era.OLDER
+
+
 def is_modern(protocol_version: str) -> bool:
-    return protocol_version in MODERN_PROTOCOL_VERSIONS
+    return era_of(protocol_version) is Era.MODERN
 
 
 def is_handshake(header: str | None) -> bool:
@@ -64,11 +79,13 @@ def cacheable(result: Mapping[str, Any]) -> dict[str, Any]:
     return {**stamped(result), "ttlMs": LIST_TTL_MS, "cacheScope": CACHE_SCOPE}
 
 
-def shaped_tool(tool: CatalogueTool) -> dict[str, Any]:
+def shaped_tool(tool: CatalogueTool, task_support: str | None) -> dict[str, Any]:
     """The backend's definition verbatim, under the exposed name.
 
-    `execution` is left out: a backend's task support is not ours.
+    `execution` is not the backend's: a call becomes a task here, and by the operator's word.
     """
     shaped = {key: value for key, value in tool.definition.items() if key != "execution"}
     shaped["name"] = tool.name
+    if task_support is not None:
+        shaped["execution"] = {"taskSupport": task_support}
     return shaped

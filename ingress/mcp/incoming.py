@@ -10,9 +10,12 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from common.config.model import Answering, ClientRule
+from common.jobs.idempotency import KEY_RULE, is_key
 
 PRIORITY = "longhaul/priority"
 WAIT = "longhaul/wait"
+NEW = "longhaul/new"
+KEY = "longhaul/idempotency-key"
 WAIT_HEADER = b"x-longhaul-wait"
 LEVELS: tuple[str, ...] = get_args(types.LoggingLevel)  # by severity, the least first
 
@@ -29,6 +32,10 @@ class IncomingCall:
     priority: int | None = None
     wait: float | None = None  # seconds; None: not said
     wants_progress: bool = False
+    fresh: bool = False  # it wants a job of its own
+    key: str = ""  # with which it may be repeated
+    as_task: bool = False  # it has the `task` of 2025-11-25
+    answers: bool = False  # it brings answers to questions
 
 
 def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCall:
@@ -50,6 +57,10 @@ def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCal
         priority=_priority(meta.get(PRIORITY)),
         wait=_wait(meta.get(WAIT), wait_header),
         wants_progress=_is_token(meta.get("progressToken")),
+        fresh=_flag(meta.get(NEW)),
+        key=_key(meta.get(KEY)),
+        as_task=isinstance(params.get("task"), Mapping),
+        answers=isinstance(params.get("inputResponses"), Mapping),
     )
 
 
@@ -105,6 +116,20 @@ def _priority(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9:
         return value
     raise _invalid(f"_meta[{PRIORITY!r}] should be a whole number from 0 to 9")
+
+
+def _flag(value: object) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is True
+    raise _invalid(f"_meta[{NEW!r}] should be true or false")
+
+
+def _key(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str) and is_key(value):
+        return value
+    raise _invalid(f"_meta[{KEY!r}] should be {KEY_RULE}")
 
 
 def _wait(value: object, header: str | None) -> float | None:

@@ -23,7 +23,8 @@ Status = Literal["working", "input_required", "completed", "failed", "cancelled"
 POLL_LEAST_MS = 250
 POLL_MOST_MS = 15_000
 POLL_DEFAULT_MS = 1_000
-UNKNOWN = {"code": OUTCOME_UNKNOWN, "message": "outcome unknown: its worker died while it ran"}
+UNKNOWN_WORDS = "outcome unknown: its worker was lost while the tool ran, which may not run twice"
+UNKNOWN = {"code": OUTCOME_UNKNOWN, "message": UNKNOWN_WORDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +73,13 @@ def status_of(head: Head, now: int) -> Status:
             return "working"
 
 
+def ended(status: Status) -> bool:
+    return status in {"completed", "failed", "cancelled"}
+
+
 def error_of(head: Head, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The JSON-RPC error of a task that failed; `body` is what the record keeps."""
-    if body is None or _too_late(head):
+    if body is None or _is_lost(head):
         return UNKNOWN
     return body
 
@@ -115,6 +120,8 @@ def legacy_task(task: TaskView, head: Head) -> dict[str, Any]:
 
 def ttl_ms(head: Head, retention: RetentionMs) -> int | None:
     """Counted from creation: queue time, run time and retention; None without such limits."""
+    if _is_lost(head):
+        return head.lost_at + retention.dead - head.created_at
     if head.terminal:
         kept = retention.of(head.state, answered=False)
         return head.finished_at + kept - head.created_at
@@ -158,6 +165,8 @@ def progress_of(head: Head) -> tuple[float | None, float | None, str | None]:
 
 
 def _message(head: Head, status: Status, position: int | None) -> str:
+    if _is_lost(head) and status == "failed":
+        return UNKNOWN_WORDS
     if status != "working":
         return head.reason or str(head.state)
     match head.state:
@@ -183,7 +192,14 @@ def _too_late(head: Head) -> bool:
     return bool(head.lost_at) and head.finished_at - head.lost_at > LEASE_MS
 
 
+def _is_lost(head: Head) -> bool:
+    """For its client, for ever: a later finish changes nothing of what was shown."""
+    return head.state is JobState.LOST or _too_late(head)
+
+
 def _updated_at(head: Head) -> int:
+    if _is_lost(head):
+        return head.lost_at
     return max(
         head.created_at, head.started_at, head.progress_at, head.finished_at, head.published_at
     )

@@ -38,6 +38,8 @@ class Cancel:
 
         await transact(self._runtime.store, job, decide)
         log.info("job.handed_off", job_id=job, reason=reason)
+        if seen is not None:
+            self._runtime.metrics.hand_offs.labels(tool=seen.tool).inc()
         return seen
 
     async def abandon(self, job: str, reason: str) -> None:

@@ -75,22 +75,23 @@ class Submit:
             RefusedError: The queue is full; nothing was stored.
             StoreUnreachableError: Nobody knows; no id was given out.
         """
-        accepted, token = await self._create(request, None)
+        accepted, token = await self._create(request, None, held=False)
         if token is not None:
             await self._publish(accepted, token)
         return accepted
 
-    async def hold(self, request: CallRequest, watch: Watch) -> Accepted:
-        """As `accept`, for a caller that is held; it does not wait for the broker.
-
-        Should this process die now, the reconciler publishes. The watch hears of the job from its
-        first change on.
+    async def take(self, request: CallRequest, watch: Watch) -> Accepted:
+        """As `accept`, but it does not wait for the broker: should this process die now, the
+        reconciler publishes. The watch hears of the job from its first change on.
         """
-        accepted, token = await self._create(request, watch)
-        if token is not None:
-            task = asyncio.create_task(self._publish(accepted, token))
-            self._publishing.add(task)
-            task.add_done_callback(self._publishing.discard)
+        accepted, token = await self._create(request, watch, held=False)
+        self._publish_soon(accepted, token)
+        return replace(accepted, given_out=True)
+
+    async def hold(self, request: CallRequest, watch: Watch) -> Accepted:
+        """As `take`, for a caller that is held until its answer or the job's id is given out."""
+        accepted, token = await self._create(request, watch, held=True)
+        self._publish_soon(accepted, token)
         return accepted
 
     async def aclose(self) -> None:
@@ -98,7 +99,7 @@ class Submit:
         await asyncio.gather(*self._publishing, return_exceptions=True)
 
     async def _create(
-        self, request: CallRequest, watch: Watch | None
+        self, request: CallRequest, watch: Watch | None, *, held: bool
     ) -> tuple[Accepted, Token | None]:
         """What was accepted, and the token of a new job: one that was attached to has its own."""
         metrics = self._runtime.metrics
@@ -108,7 +109,7 @@ class Submit:
             policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
             job = new_job_id(round(self._runtime.clock.now() * 1000))
             accepted = Accepted.of(job, request, tool, policy)
-            stored = await self._store(request, accepted, watch)
+            stored = await self._store(request, accepted, watch, held=held)
         except LonghaulError as error:
             metrics.refusals.labels(reason=_REFUSALS[type(error)]).inc()
             raise
@@ -132,13 +133,13 @@ class Submit:
         return accepted, Token(job=job, generation=1, version=stored, tool=ref)
 
     async def _store(
-        self, request: CallRequest, accepted: Accepted, watch: Watch | None
+        self, request: CallRequest, accepted: Accepted, watch: Watch | None, *, held: bool
     ) -> int | Joined:
         """The version of the new record; or the job that this call made before, or an identical one
         left behind. That there is none is a guard of the record's creation.
         """
         # With a key its caller can find it again, as with an id.
-        holder = "" if watch is None or request.key else self._lease
+        holder = self._lease if held and not request.key else ""
         passed_over = ""
         for _ in range(ROUNDS):
             watcher = "" if watch is None else self._follower.bind(watch, accepted.job)
@@ -173,6 +174,12 @@ class Submit:
         if self._runtime.broker.unreachable_since is not None:
             guards.append(Room(state_index(JobState.QUEUED), settings.max_unpublished))
         return tuple(guards)
+
+    def _publish_soon(self, accepted: Accepted, token: Token | None) -> None:
+        if token is not None:
+            task = asyncio.create_task(self._publish(accepted, token))
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
 
     async def _publish(self, accepted: Accepted, token: Token) -> None:
         """Best effort: what is not noted as confirmed is published again when it is due."""

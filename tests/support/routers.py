@@ -83,9 +83,7 @@ async def router(
     rules = Rules(configured)
     async with open_runtime(configured) as runtime:
         ingress = build_ingress(runtime, new_lease("ingress"), rules)
-        endpoint = McpEndpoint(
-            runtime, ingress.feed, ingress.submit, ingress.follower, ingress.cancel
-        )
+        endpoint = McpEndpoint(ingress)
         served_queues = {"fixture": slots} if slots else {}
         worker = Worker(runtime, new_lease("worker"), rules, served_queues)
         app = Door(

@@ -153,7 +153,7 @@ async def test_a_cancel_may_reach_another_replica(
 async def another_endpoint(longhaul: Router) -> AsyncIterator[str]:
     """As a second ingress has it, on the same runtime."""
     ingress, runtime = longhaul.ingress, longhaul.runtime
-    endpoint = McpEndpoint(runtime, ingress.feed, ingress.submit, ingress.follower, ingress.cancel)
+    endpoint = McpEndpoint(ingress)
     door = Door(
         Starlette(routes=[Route("/mcp", endpoint)]),
         admission=Admission(runtime.settings.listen),

@@ -69,7 +69,7 @@ async def test_a_queued_caller_hears_how_many_come_first(
     async with router(tmp_path, backend_url, answering=PATIENT, slots=0) as longhaul:
         await offer(longhaul, tool("echo"))
         await http.post(longhaul.url, **modern_call("echo", meta={"longhaul/wait": 0}))
-        meta = {"progressToken": "p", "longhaul/wait": 0.5}
+        meta = {"progressToken": "p", "longhaul/wait": 0.5, "longhaul/new": True}
         response = await http.post(longhaul.url, **modern_call("echo", meta=meta))
     said = [each["params"] for each in messages(response.text) if "params" in each]
     assert said[0] == {"progressToken": "p", "progress": 0.0, "message": said[0]["message"]}

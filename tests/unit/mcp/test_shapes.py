@@ -19,7 +19,6 @@ from common.jobs.state import JobState
 from ingress.mcp.answers import answer_of, hand_off_answer
 from ingress.mcp.eras import shaped_result
 from ingress.mcp.errors import wire_error
-from ingress.mcp.listing import PAGE, Listing
 
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
@@ -32,63 +31,6 @@ def catalogue(tools: list[dict[str, Any]], bad: dict[str, str] | None = None) ->
 
 def tool(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "inputSchema": {"type": "object"}, **more}
-
-
-def test_a_definition_goes_verbatim_under_the_exposed_name() -> None:
-    definition = tool("t", **{"x-vendor": None, "annotations": {"odd": 1}, "_meta": {"k": "v"}})
-    known = catalogue([{**definition, "execution": {"taskSupport": "required"}}])
-    for modern in (True, False):
-        (shown,) = Listing(known, modern=modern).page(None)["tools"]
-        assert shown == {**definition, "name": "b__t"}
-
-
-def test_a_tool_with_a_bad_header_is_not_shown_to_modern_clients() -> None:
-    known = catalogue([tool("good"), tool("bad")], {"bad": "not a token"})
-    names = [
-        [each["name"] for each in Listing(known, modern=modern).page(None)["tools"]]
-        for modern in (True, False)
-    ]
-    assert names == [["b__good"], ["b__good", "b__bad"]]
-
-
-def test_a_modern_list_is_stamped_and_never_for_sharing() -> None:
-    page = Listing(catalogue([]), modern=True).page(None)
-    assert page["resultType"] == "complete"
-    assert page["cacheScope"] == "private"
-    assert page["ttlMs"] > 0
-    assert page["_meta"][SERVER_INFO]["name"] == "longhaul"
-    assert Listing(catalogue([]), modern=False).page(None) == {"tools": []}
-
-
-def test_pages_hold_every_tool_once_and_in_order() -> None:
-    names = [f"t{number}" for number in range(2 * PAGE + 1)]
-    listing = Listing(catalogue([tool(name) for name in names]), modern=False)
-    seen: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = listing.page(cursor)
-        assert len(page["tools"]) <= PAGE
-        seen += [each["name"] for each in page["tools"]]
-        cursor = page.get("nextCursor")
-        if cursor is None:
-            break
-    assert seen == [f"b__{name}" for name in names]
-
-
-def test_a_cursor_outlives_a_change_before_it() -> None:
-    names = [f"t{number}" for number in range(PAGE + 2)]
-    cursor = Listing(catalogue([tool(name) for name in names]), modern=False).page(None)[
-        "nextCursor"
-    ]
-    fewer = Listing(catalogue([tool(name) for name in names[5:]]), modern=False)
-    assert [each["name"] for each in fewer.page(cursor)["tools"]] == ["b__t200", "b__t201"]
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "%%%", "AAAA", "é"])
-def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
-    with pytest.raises(MCPError) as refusal:
-        Listing(catalogue([tool("t")]), modern=True).page(cursor)
-    assert refusal.value.code == -32602
 
 
 RESULT = {

@@ -1,0 +1,52 @@
+"""What a client declared: with its request (2026-07-28), or when its session began."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+
+from ingress.mcp.exchange import Exchange
+
+TASKS = "io.modelcontextprotocol/tasks"  # the extension of 2026-07-28
+
+Context = ServerRequestContext[Any, Any]
+
+
+def meta_of(ctx: Context) -> Mapping[str, Any]:
+    meta = (ctx.params or {}).get("_meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
+def log_level_of(ctx: Context, exchange: Exchange) -> str | None:
+    if exchange.session is not None:
+        return exchange.session.log_level
+    level: str | None = meta_of(ctx).get(types.LOG_LEVEL_META_KEY)
+    return level
+
+
+def capabilities_of(ctx: Context, exchange: Exchange) -> Mapping[str, Any]:
+    if exchange.session is None:
+        declared = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY)
+        return declared if isinstance(declared, Mapping) else {}
+    return exchange.session.capabilities
+
+
+def client_name_of(ctx: Context) -> str | None:
+    client = ctx.session.client_params
+    return None if client is None else client.client_info.name
+
+
+def declares_tasks(capabilities: Mapping[str, Any]) -> bool:
+    extensions = capabilities.get("extensions")
+    return isinstance(extensions, Mapping) and TASKS in extensions
+
+
+def tasks_missing() -> MCPError:
+    """The request needs the extension, and its client has not declared it."""
+    return MCPError(
+        types.MISSING_REQUIRED_CLIENT_CAPABILITY,
+        f"Missing required client capability: the extension {TASKS}",
+        {"requiredCapabilities": {"extensions": {TASKS: {}}}},
+    )

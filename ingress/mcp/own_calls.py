@@ -1,0 +1,162 @@
+"""Calls to Longhaul's own tools: answered here, at once or after a wait, and never queued."""
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+
+from common.errors import InvalidCallError, NotFoundError
+from common.jobs.head import Head
+from common.jobs.state import TERMINAL, JobState
+from common.jobs.transitions import LEASE_MS
+from common.wire import load_json
+from ingress.caller import Caller
+from ingress.ingress import Ingress
+from ingress.mcp.afterwards import Afterwards
+from ingress.mcp.answers import tool_error
+from ingress.mcp.declared import Context, client_name_of
+from ingress.mcp.eras import is_modern, shaped_result
+from ingress.mcp.exchange import Exchange, exchange_of
+from ingress.mcp.holding import Holding
+from ingress.mcp.incoming import IncomingCall, read_call, wait_for
+from ingress.mcp.own_tools import CANCEL, JOBS, PAGE, RESULT, TOOLS, WAIT
+from ingress.mcp.reports import cancelled_text, listed, report, running_text
+from ingress.mcp.standing import Standing
+from ingress.mcp.task_views import ended, status_of
+from ingress.mcp.voice import Voice
+from ingress.operations.arguments import ArgumentCheck
+from ingress.operations.read import is_cursor
+
+log = structlog.get_logger(__name__)
+
+STOPS = TERMINAL | {JobState.INPUT_REQUIRED}  # what ends a wait
+
+
+class OwnCalls:
+    def __init__(self, ingress: Ingress, holding: Holding, afterwards: Afterwards) -> None:
+        self._runtime = ingress.runtime
+        self._read = ingress.read
+        self._follower = ingress.follower
+        self._cancel = ingress.cancel
+        self._holding = holding
+        self._afterwards = afterwards
+        self._standing = Standing(ingress.runtime)
+        self._check = ArgumentCheck()
+
+    async def __call__(self, ctx: Context) -> dict[str, Any]:
+        """The wire's result.
+
+        Raises:
+            StoreUnreachableError: Nobody knows.
+        """
+        exchange = exchange_of(ctx)
+        call = read_call(ctx.params or {}, exchange.wait)
+        arguments = call.arguments or {}
+        try:
+            self._check(TOOLS[call.tool], arguments)
+            answer = await self._answer(ctx, exchange, call, arguments)
+        except (InvalidCallError, NotFoundError) as error:
+            answer = tool_error(str(error))
+        return shaped_result(answer, modern=is_modern(ctx.protocol_version))
+
+    async def _answer(
+        self, ctx: Context, exchange: Exchange, call: IncomingCall, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        caller = exchange.caller.over_mcp
+        match call.tool:
+            case tool if tool == WAIT:
+                return await self._wait(ctx, exchange, call, arguments)
+            case tool if tool == RESULT:
+                return await self._report(
+                    exchange, [await self._read.head(arguments["id"], caller)]
+                )
+            case tool if tool == CANCEL:
+                head = await self._read.head(arguments["id"], caller)
+                done = await self._cancel.cancel(head.id, "cancelled by its caller")
+                return cancelled_text(head, done=done)
+            case _:
+                return await self._list(caller, arguments.get("cursor"))
+
+    async def _wait(
+        self, ctx: Context, exchange: Exchange, call: IncomingCall, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        caller = exchange.caller.over_mcp
+        jobs = list(dict.fromkeys(arguments["ids"]))
+        for job in jobs:
+            await self._read.head(job, caller)
+        settings = self._runtime.settings
+        most = wait_for(call, client_name_of(ctx), settings.answering, settings.clients)
+        began = self._runtime.clock.monotonic()
+        until = began + min(arguments.get("seconds", math.inf), most)
+        voices: list[Voice | None] = [None] * len(jobs)
+        if call.wants_progress:
+            voices[0] = self._voice(ctx, jobs[0], began)
+        first = arguments.get("until") == "any"
+        waits = [
+            asyncio.create_task(self._until_end(exchange, job, voice, until))
+            for job, voice in zip(jobs, voices, strict=True)
+        ]
+        try:
+            when = asyncio.FIRST_COMPLETED if first else asyncio.ALL_COMPLETED
+            done, _ = await asyncio.wait(waits, return_when=when)
+            for task in done:
+                task.result()
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        return await self._report(exchange, [await self._read.head(job, caller) for job in jobs])
+
+    async def _until_end(
+        self, exchange: Exchange, job: str, voice: Voice | None, until: float
+    ) -> None:
+        """Until the job has ended or asks a question, patience is over, or the client has gone."""
+        clock = self._runtime.clock
+        async with self._follower.follow(job, everything=True) as watch:
+            head = await self._read.head(job, exchange.caller.over_mcp)
+            if head.state in STOPS:
+                state: str = head.state
+            else:
+                hint = await self._holding.until_end(
+                    exchange, watch, voice, until, STOPS, alone=False
+                )
+                state = "" if hint is None else hint.state
+        if state == JobState.LOST:  # its own late finish within a lease is an ordinary end
+            grace = head.lost_at + LEASE_MS - self._standing.now() if head.lost_at else LEASE_MS
+            await clock.sleep(max(0.0, min(grace / 1000, until - clock.monotonic())))
+
+    def _voice(self, ctx: Context, job: str, began: float) -> Voice:
+        clock, answering = self._runtime.clock, self._runtime.settings.answering
+        words = partial(self._standing.heartbeat, job, began)
+        return Voice(ctx.session, ctx.request_id, clock, answering.heartbeat, frozenset(), words)
+
+    async def _report(self, exchange: Exchange, heads: Sequence[Head]) -> Mapping[str, Any]:
+        """What is known of these jobs; what has ended, with its tool's own result."""
+        now = self._standing.now()
+        over = [head for head in heads if ended(status_of(head, now))]
+        bodies = [await self._body(head) for head in over]
+        going = [head for head in heads if head not in over]
+        texts = [running_text(await self._standing.task(head), head) for head in going]
+        uncollected = [head.id for head in over if head.let_go_at and not head.collected]
+
+        def sent() -> None:
+            for job in uncollected:
+                self._afterwards.collected(job)
+
+        exchange.on_sent = sent
+        log.info("jobs.reported", ended=len(over), going=len(going))
+        return report(list(zip(over, bodies, strict=True)), texts, now)
+
+    async def _body(self, head: Head) -> Any:
+        raw = await self._read.result(head)
+        return None if raw is None else load_json(raw)
+
+    async def _list(self, caller: Caller, cursor: str | None) -> Mapping[str, Any]:
+        if cursor is not None and not is_cursor(cursor):
+            raise InvalidCallError("the cursor is not one that a list ended with")
+        page = await self._read.list(caller, limit=PAGE, cursor=cursor)
+        tasks = [await self._standing.task(head) for head in page.heads]
+        return listed(list(zip(page.heads, tasks, strict=True)), page.cursor, JOBS)
