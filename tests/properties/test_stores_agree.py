@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.config.urls import sqlite_url
+from common.jobs.asking import answer, ask, ask_owned
 from common.jobs.attaching import attach, hand_off
 from common.jobs.change import Change, Done, Free, Note, Refused, Room, Unique
 from common.jobs.endings import bury, cancel, complete, fail, keep, let_go, lose, owner_died
 from common.jobs.head import Head
 from common.jobs.indexes import queue_index
+from common.jobs.questions import Round
 from common.jobs.transitions import (
     IllegalMoveError,
     check,
@@ -43,6 +45,7 @@ from tests.support.servers import Shared
 JOBS, WORKERS = 2, ("w1", "w2")
 ERROR = {"code": 1, "message": "no"}
 QUEUE = queue_index("exporter")
+QUESTIONS = Round(number=1, requests={"1.a": {"method": "roots/list"}})
 
 ATTACHABLE = replace(SUBMISSION, spec=replace(SUBMISSION.spec, attach="a"), holder="i1")
 
@@ -70,6 +73,11 @@ TRANSITIONS: tuple[Callable[[Head], Change], ...] = (
     lambda head: cancel(head, "enough", RETENTION),
     lambda head: let_go(head, RETENTION),
     lambda head: keep(head, RETENTION),
+    lambda head: ask(head, QUESTIONS, 60_000),
+    lambda head: ask_owned(head, QUESTIONS, 60_000),
+    lambda head: answer(head, QUESTIONS, complete=False),
+    lambda head: answer(head, QUESTIONS, complete=True),
+    lambda head: answer(head, QUESTIONS, complete=True, too_late=True),
 )
 NOTES = (
     Note(watch="i1"),
