@@ -8,7 +8,7 @@ COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --qu
 	--generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help install dev check test conformance demo up bench lock servers43 clean
+.PHONY: help install dev check test conformance interop demo up bench lock servers43 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,11 +37,14 @@ check: .venv/.dev ## ruff and mypy over code and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: check ## everything but conformance, with its own RabbitMQ and Redis (ARGS="-k name" for a part)
+test: check ## everything but conformance and interop, with its own RabbitMQ and Redis (ARGS="-k name" for a part)
 	$(BIN)/python -m pytest $(ARGS)
 
 conformance: .venv/.dev ## the official MCP suite through the router
 	$(BIN)/python -m tests.conformance.run $(ARGS)
+
+interop: .venv/.dev ## other people's clients and servers through a router (minutes)
+	$(BIN)/python -m pytest tests/interop $(ARGS)
 
 demo: .venv/.runtime ## an agent, a router and three MCP servers, start to end
 	@$(BIN)/python -m tests.support.peers time >/dev/null

@@ -1,0 +1,65 @@
+"""Other people's clients and servers, through a `longhaul up` that all tests here share.
+
+They run when this folder is named, as `make interop` does: a tool of three minutes is among them.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.interop.clients import PEERS, driven
+from tests.interop.driven import Driven
+from tests.interop.world import LIBRARIES, World, published
+from tests.support.peers import node, npm_bin, peer_python
+
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    named = any(HERE.name in Path(argument.partition("::")[0]).parts for argument in config.args)
+    return None if named else True
+
+
+@pytest.fixture(scope="session")
+def making() -> Iterator[None]:
+    """What servers need is made; what clients need is on its way while the first tests run."""
+    with ThreadPoolExecutor(2) as makers:
+        node()
+        first = [makers.submit(npm_bin, "mcp-inspector")]
+        first += [makers.submit(peer_python, name) for name in ("git", "time")]
+        for name in PEERS:
+            makers.submit(peer_python, name)
+        for made in first:
+            made.result()
+        yield
+
+
+@pytest.fixture(scope="session")
+def world(making: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    del making
+    with published(tmp_path_factory.mktemp("interop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=LIBRARIES)
+def client(request: pytest.FixtureRequest, world: World) -> Iterator[Driven]:
+    """One that is connected to the router, for all tests that want it."""
+    with driven(request.param, world) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def agent(world: World) -> Iterator[Driven]:
+    """One client, for tests that show a server."""
+    with driven("official-auto", world) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_early(request: pytest.FixtureRequest) -> None:
+    """What takes minutes goes on beside everything else."""
+    names = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    if "three_minutes" in names:
+        request.getfixturevalue("three_minutes")
