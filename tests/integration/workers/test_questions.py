@@ -9,23 +9,27 @@ import pytest
 
 from common.config.model import Backend, Questions, ToolRule
 from common.errors import InvalidAnswerError, NotFoundError
-from common.jobs.head import Head
-from common.jobs.questions import ELICITATION, ROOTS, SAMPLING, Round
+from common.jobs.questions import ELICITATION, ROOTS, SAMPLING
 from common.jobs.state import JobState
 from ingress.caller import Caller
 from tests.support.backends.serving import program
+from tests.support.inquiry import (
+    ADA,
+    ALL,
+    NO,
+    STORY,
+    answer,
+    asked,
+    only_key,
+    open_round,
+    text,
+)
 from tests.support.logbook import lines
 from tests.support.ports import free_port
-from tests.support.system import BACKENDS, CALLER, OpenSystem, System
-from tests.support.waiting import until_answered
+from tests.support.system import BACKENDS, OpenSystem
 
 pytestmark = pytest.mark.anyio
 
-ME = Caller(name=CALLER)
-ALL: dict[str, Any] = {"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}}
-ADA = {"action": "accept", "content": {"name": "Ada"}}
-STORY = {"role": "assistant", "content": {"type": "text", "text": "once"}, "model": "m"}
-NO = {"action": "decline"}
 PYTHON, PROGRAM = sys.executable, str(BACKENDS / "asking.py")
 
 
@@ -41,40 +45,6 @@ def backend(url: str) -> Backend:
     return Backend(name="q", transport="http", urls=(url,))
 
 
-async def asked(
-    system: System, tool: str, capabilities: dict[str, Any] | None = None, **arguments: Any
-) -> tuple[Head, Round]:
-    """A job of the tool, and what it asks."""
-    declared = ALL if capabilities is None else capabilities
-    job = await system.submit_with(tool, arguments, client_capabilities=declared)
-    return await open_round(system, job)
-
-
-async def open_round(system: System, job: str, number: int = 1) -> tuple[Head, Round]:
-    async def look() -> tuple[Head, Round] | None:
-        head = await system.head(job)
-        assert not head.terminal, await system.result(job)
-        found = await system.ingress.respond.open_round(head)
-        return (head, found) if found is not None and found.number == number else None
-
-    found = await until_answered(look)
-    assert found is not None
-    return found
-
-
-async def answer(system: System, job: str, **more: Any) -> Head:
-    return await system.ingress.respond.answer(job, more.pop("answers"), ME, **more)
-
-
-def text(result: Any) -> str:
-    return str(result["content"][0]["text"])
-
-
-def only_key(questions: Round) -> str:
-    (key,) = questions.requests
-    return key
-
-
 async def test_a_parked_job_holds_nothing_and_goes_on_with_its_answer(
     system_on: OpenSystem, backend: Backend, tmp_path: Path
 ) -> None:
@@ -85,7 +55,7 @@ async def test_a_parked_job_holds_nothing_and_goes_on_with_its_answer(
         key = only_key(questions)
         assert key.startswith("1.")
         assert questions.requests[key]["params"]["message"] == "What is your name?"
-        after = await answer(system, head.id, answers={key: ADA})
+        after = await answer(system, head.id, {key: ADA})
         assert after.state in {JobState.QUEUED, JobState.RUNNING}
         head = await system.ended(head.id)
         assert (head.state, head.tries, head.claims) == (JobState.COMPLETED, 1, 2)
@@ -106,7 +76,7 @@ async def test_a_job_is_resumed_when_every_worker_was_another_since(
         state = questions.request_state
         assert state
         answers = {only_key(questions): {"action": "accept", "content": {"ok": True}}}
-        assert (await answer(system, head.id, answers=answers)).state is JobState.QUEUED
+        assert (await answer(system, head.id, answers)).state is JobState.QUEUED
         async with system.worker() as second:
             head = await system.ended(head.id)
             assert head.state is JobState.COMPLETED
@@ -121,15 +91,15 @@ async def test_several_rounds_have_keys_of_their_own_and_cost_no_try(
     rules = {"q__rounds": ToolRule(repeatable=True)}
     async with system_on(backend, tools=rules) as system, system.worker():
         head, first = await asked(system, "q__rounds", log=str(tmp_path / "log"))
-        await answer(system, head.id, answers={only_key(first): ADA})
+        await answer(system, head.id, {only_key(first): ADA})
         head, second = await open_round(system, head.id, 2)
         key = only_key(second)
         assert key.startswith("2.")
         assert "Ada" in second.requests[key]["params"]["message"]
         # A late answer to the first round is for nobody.
-        await answer(system, head.id, answers={only_key(first): NO})
+        await answer(system, head.id, {only_key(first): NO})
         red = {"action": "accept", "content": {"colour": "red"}}
-        await answer(system, head.id, answers={key: red})
+        await answer(system, head.id, {key: red})
         head = await system.ended(head.id)
         assert (head.tries, head.claims) == (1, 3)
         assert text(await system.result(head.id)) == "Ada likes red"
@@ -142,13 +112,13 @@ async def test_three_kinds_at_once_are_answered_one_by_one(
         head, questions = await asked(system, "q__survey")
         keys = {each["method"]: key for key, each in questions.requests.items()}
         assert keys.keys() == {ELICITATION, SAMPLING, ROOTS}
-        after = await answer(system, head.id, answers={keys[SAMPLING]: STORY})
+        after = await answer(system, head.id, {keys[SAMPLING]: STORY})
         assert after.state is JobState.INPUT_REQUIRED
         left = await system.ingress.respond.open_round(after)
         assert left is not None
         assert left.answers.keys() == {keys[SAMPLING]}
         roots = {"roots": [{"uri": "file:///data"}]}
-        await answer(system, head.id, answers={keys[ELICITATION]: ADA, keys[ROOTS]: roots})
+        await answer(system, head.id, {keys[ELICITATION]: ADA, keys[ROOTS]: roots})
         await system.ended(head.id)
         assert text(await system.result(head.id)) == "Ada: once in file:///data"
 
@@ -176,20 +146,20 @@ async def test_forged_and_foreign_answers_move_nothing(
         other, _ = await asked(system, "q__blunt", log=str(tmp_path / "other"))
         key = only_key(questions)
         forged = {"9.ok": NO, "ok": NO, "": NO, f"{key}.": NO}
-        assert (await answer(system, head.id, answers=forged)).version == head.version
+        assert (await answer(system, head.id, forged)).version == head.version
         for stranger in (Caller(name="stranger"), Caller(name="stranger", admin=True)):
             with pytest.raises(NotFoundError):
                 await system.ingress.respond.answer(head.id, {key: NO}, stranger)
         with pytest.raises(NotFoundError):
-            await answer(system, "0" * 22, answers={key: NO})
+            await answer(system, "0" * 22, {key: NO})
         # The very same key, and only the job it is said for.
-        await answer(system, other.id, answers={key: NO})
+        await answer(system, other.id, {key: NO})
         await system.ended(other.id)
         assert (await system.head(head.id)).version == head.version
         admin = Caller(name="stranger", admin=True)
         await system.ingress.respond.answer(head.id, {key: NO}, admin, operator=True)
         assert "decline" in text(await system.result((await system.ended(head.id)).id))
-        late = await answer(system, head.id, answers={key: {"action": "cancel"}})
+        late = await answer(system, head.id, {key: {"action": "cancel"}})
         assert late.state is JobState.COMPLETED
 
 
@@ -202,9 +172,9 @@ async def test_an_answer_against_the_schema_is_refused_and_not_stored(
         for odd in ({"name": 7}, {"name": "A"}, {}):
             wrong = {key: {"action": "accept", "content": odd}}
             with pytest.raises(InvalidAnswerError, match=key):
-                await answer(system, head.id, answers=wrong)
+                await answer(system, head.id, wrong)
         assert (await system.head(head.id)).version == head.version
-        await answer(system, head.id, answers={key: ADA})
+        await answer(system, head.id, {key: ADA})
         assert (await system.ended(head.id)).state is JobState.COMPLETED
 
 
@@ -215,9 +185,9 @@ async def test_what_the_caller_has_not_declared_is_asked_of_an_operator(
         head, questions = await asked(system, "q__blunt", {}, log=str(tmp_path / "log"))
         key = only_key(questions)
         assert questions.operator == (key,)
-        assert (await answer(system, head.id, answers={key: NO})).version == head.version
+        assert (await answer(system, head.id, {key: NO})).version == head.version
         yes = {"action": "accept", "content": {"ok": True}}
-        await answer(system, head.id, answers={key: yes}, operator=True)
+        await answer(system, head.id, {key: yes}, operator=True)
         await system.ended(head.id)
         assert "'ok': True" in text(await system.result(head.id))
 
@@ -269,7 +239,7 @@ async def test_a_job_that_waits_for_an_answer_is_cancelled_at_once(
         assert await system.cancel(head.id)
         head = await system.head(head.id)
         assert (head.state, head.still_running) == (JobState.CANCELLED, False)
-        after = await answer(system, head.id, answers={only_key(questions): ADA})
+        after = await answer(system, head.id, {only_key(questions): ADA})
         assert after.state is JobState.CANCELLED
     assert lines(tmp_path / "log") == []
 
@@ -299,10 +269,10 @@ async def test_an_expired_state(system_on: OpenSystem, tmp_path: Path, *, repeat
     async with system_on(stdio, tools=tools) as system:
         async with system.worker():
             head, first = await asked(system, "q__rounds", log=str(log))
-            await answer(system, head.id, answers={only_key(first): ADA})
+            await answer(system, head.id, {only_key(first): ADA})
             head, second = await open_round(system, head.id, 2)
         red = {"action": "accept", "content": {"colour": "red"}}
-        await answer(system, head.id, answers={only_key(second): red})
+        await answer(system, head.id, {only_key(second): red})
         async with system.worker():
             head = await system.ended(head.id, seconds=20)
             result = await system.result(head.id)

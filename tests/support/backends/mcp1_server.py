@@ -4,12 +4,15 @@
 """
 
 import sys
+from pathlib import Path
 
 import anyio
 from mcp.server.fastmcp import (  # type: ignore[attr-defined]  # mcp 1.x, not ours
     Context,
     FastMCP,
 )
+from mcp.types import SamplingMessage, TextContent
+from pydantic import BaseModel
 
 server = FastMCP("first generation", port=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
 
@@ -37,6 +40,41 @@ async def hang() -> str:
         sys.stderr.write("let go\n")
         sys.stderr.flush()
     return "never"
+
+
+class Name(BaseModel):
+    name: str
+
+
+@server.tool()  # type: ignore[untyped-decorator]  # as above
+async def greet(log: str, ctx: Context, times: int = 1) -> str:
+    """Asks for a name, so often."""
+    names = []
+    for number in range(times):
+        note(log, f"asks {number + 1}")
+        try:
+            asked = await ctx.elicit(f"Name {number + 1}?", Name)
+        except anyio.get_cancelled_exc_class():
+            note(log, "cancelled")
+            raise
+        names.append(asked.data.name if asked.action == "accept" else asked.action)
+    return f"hello {' and '.join(names)}"
+
+
+@server.tool()  # type: ignore[untyped-decorator]  # as above
+async def tell(ctx: Context) -> str:
+    """Asks a model."""
+    story = await ctx.session.create_message(
+        [SamplingMessage(role="user", content=TextContent(type="text", text="Tell"))],
+        max_tokens=10,
+        related_request_id=ctx.request_id,
+    )
+    return f"{story.model} says {story.content.text}"
+
+
+def note(log: str, line: str) -> None:
+    with Path(log).open("a") as file:
+        file.write(f"{line}\n")
 
 
 server.run(sys.argv[1])
