@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from common.wire import dump_json
+from common.wire import dump_json, load_json
 
 INLINE_RESULT = 65_536  # bytes; a larger result is read from the store
 
@@ -34,7 +32,7 @@ def encode_hint(hint: JobHint) -> bytes:
 def decode_hint(raw: bytes) -> JobHint:
     """The Lua of the Redis store and `encode_hint` write the same form: a JSON line, a result."""
     line, separator, result = raw.partition(b"\n")
-    kind, job, state, version, body = orjson.loads(line)
+    kind, job, state, version, body = load_json(line)
     return JobHint(
         kind=kind,
         job=job,

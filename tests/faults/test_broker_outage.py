@@ -46,7 +46,9 @@ async def test_a_killed_broker(
         # The token of the running job comes again, and is taken for what it is.
         await until(lambda: said.of("token.adopted", job_id=runs), seconds=20)
         await system.look_now(*jobs)
+        # One starts beside the running one, in the slot that was free; the others wait.
         await until(lambda: len(lines(log)) == 2, seconds=20)
+        await system.until_ready("b", 2)
         gate.touch()
         for job in (runs, *jobs):
             head = await system.ended(job, seconds=20)

@@ -158,6 +158,15 @@ class System:
     async def events(self, job: str) -> list[str]:
         return [event.name for event in await self.store.events(job)]
 
+    async def until_ready(self, queue: str, count: int, *, seconds: float = 10.0) -> None:
+        """Wait until so many tokens wait at the broker."""
+
+        async def so_many() -> bool:
+            depth = await self.runtime.broker.depth(queue)
+            return depth is not None and depth.ready == count
+
+        await until_answered(so_many, seconds=seconds)
+
     async def look_now(self, *jobs: str) -> None:
         """Make their checks due at once, as if their time had passed, and have them done."""
 

@@ -20,12 +20,14 @@ RETENTION = RetentionMs(answered=1, completed=2, failed=3, dead=4)
 
 
 def test_a_call_keeps_whole_numbers_beyond_64_bits() -> None:
-    call = StoredCall(arguments={"n": 2**70, "f": 1.5}, meta={"m": -(2**65)}, log_level="info")
+    call = StoredCall(
+        arguments={"n": 2**70 + 1, "f": 1.5}, meta={"m": -(2**65) - 1}, log_level="info"
+    )
     assert decode_call(encode_call(call)) == call
 
 
 def test_an_errors_data_may_be_anything() -> None:
-    error = {"code": -1, "message": "no", "data": {"n": 2**70}}
+    error = {"code": -1, "message": "no", "data": {"n": 2**70 + 1}}
     stored = fail(HEAD, error, RETENTION).parts[RESULT]
     assert load_json(stored) == error
     assert orjson.loads(stored)["code"] == -1

@@ -21,7 +21,7 @@ def test_a_value_comes_out_as_it_went_in(text: bytes) -> None:
 
 
 def test_whole_numbers_stay_whole() -> None:
-    assert load_json(b'{"n":[18446744073709551616]}') == {"n": [2**64]}
+    assert load_json(b'{"n":[18446744073709551617]}') == {"n": [2**64 + 1]}
 
 
 def test_what_is_not_json_is_a_value_error() -> None:

@@ -9,15 +9,17 @@ import pytest
 
 from common.jobs.state import JobState
 from common.notifier.hints import JobHint
+from ingress.operations.follow import Watch
 from tests.support.journal import Journal
 from tests.support.system import OpenSystem, gated
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
+HUGE = 2**70 + 1  # no float has its digits
 ODD = {
     "content": [{"type": "hologram", "depth": 1.5, "nothing": None}, {"type": "text", "text": "ü"}],
-    "structuredContent": {"n": 2**70, "below": -(2**65), "whole": 1.0, "list": [[], {}]},
+    "structuredContent": {"n": HUGE, "below": -HUGE, "whole": 1.0, "list": [[], {}]},
     "_meta": {"vendor/key": None, "progressToken": 7},
     "isError": False,
     "vendorTop": [1, {"deep": True}],
@@ -34,7 +36,7 @@ async def test_a_result_is_stored_verbatim(system_on: OpenSystem) -> None:
 
 
 async def test_arguments_and_meta_reach_the_backend_as_they_were(system_on: OpenSystem) -> None:
-    arguments = {"n": 2**70, "text": "ü\u2028", "nothing": None}
+    arguments = {"n": HUGE, "text": "ü\u2028", "nothing": None}
     async with system_on() as system, system.worker():
         job = await system.submit_with("b__hear", arguments, meta={"traceparent": "00-1"})
         await system.ended(job)
@@ -57,7 +59,7 @@ async def test_a_protocol_error_fails_the_job_with_code_and_data(
         job = await system.submit(log=str(tmp_path / "log"), then="refuse")
         head = await system.ended(job)
         assert (head.state, head.reason) == (JobState.FAILED, "not today")
-        error = {"code": -31_777, "message": "not today", "data": {"until": None, "n": 2**70}}
+        error = {"code": -31_777, "message": "not today", "data": {"until": None, "n": HUGE}}
         assert await system.result(job) == error
 
 
@@ -92,11 +94,7 @@ async def test_progress_and_log_lines_reach_the_watcher_and_none_follow_the_end(
         system.worker(),
         system.held(log=str(tmp_path / "log"), steps=3) as (job, watch),
     ):
-        hints: list[JobHint] = []
-        while watch.end is None or hints[-1] is not watch.end:
-            hint = await watch.next(10)
-            assert hint is not None
-            hints.append(hint)
+        hints = await all_of(watch)
         said = [hint.body["data"] for hint in hints if hint.kind == "log"]
         assert said == ["log 1", "log 2", "log 3"]
         values = [hint.body for hint in hints if hint.kind == "progress"]
@@ -108,15 +106,26 @@ async def test_progress_and_log_lines_reach_the_watcher_and_none_follow_the_end(
 
 async def test_what_a_tool_says_cannot_harm_its_job(system_on: OpenSystem) -> None:
     """A log line with a number that a fast encoder refuses."""
-    params = f'{{"level":"info","data":{2**70}}}'
+    params = f'{{"level":"info","data":{HUGE}}}'
     line = f'{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}'
     raw = f"{line}\n{answer('{}')}"
     async with (
         system_on(gated(concurrency=1)) as system,
         system.worker(),
-        system.held("b__say", raw=raw) as (job, _),
+        system.held("b__say", raw=raw) as (job, watch),
     ):
         assert (await system.ended(job)).state is JobState.COMPLETED
+        assert [hint.body["data"] for hint in await all_of(watch) if hint.kind == "log"] == [HUGE]
+
+
+async def all_of(watch: Watch) -> list[JobHint]:
+    """Everything that is heard of a job, up to its end."""
+    hints: list[JobHint] = []
+    while not hints or hints[-1] is not watch.end:
+        hint = await watch.next(10)
+        assert hint is not None
+        hints.append(hint)
+    return hints
 
 
 def answer(result: str) -> str:

@@ -54,6 +54,7 @@ async def test_the_deadline_ends_a_repeatable_job_as_well(
         job = await system.submit(log=str(tmp_path / "log"), gate=str(tmp_path / "gate"))
         head = await system.ended(job)
         assert (head.state, head.tries) == (JobState.FAILED, 1)
+        assert await system.events(job) == ["submitted", "claimed", "failed"]
 
 
 @pytest.mark.parametrize("clock", ["queue", "deadline"])

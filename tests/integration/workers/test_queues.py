@@ -10,7 +10,7 @@ from common.jobs.state import JobState
 from tests.support.journal import Journal
 from tests.support.logbook import at_once, lines, started
 from tests.support.system import OpenSystem, System, gated
-from tests.support.waiting import until, until_answered
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ async def test_a_worker_runs_no_more_jobs_than_it_has_slots(
     async with system_on(gated(concurrency=8)) as system, system.worker({"b": 2}):
         jobs = [await system.submit(log=str(log), gate=str(gate)) for _ in range(6)]
         await until(lambda: len(lines(log)) == 2)
-        await ready(system, "b", 4)
+        await system.until_ready("b", 4)
         assert lines(log) == ["started"] * 2
         gate.touch()
         await all_completed(system, jobs)
@@ -54,14 +54,14 @@ async def test_a_duplicate_token_runs_nothing_and_takes_no_slot(
         await until(lambda: lines(log))
         for _ in range(3):
             await system.publish(job)
-            await ready(system, "b", 0)
+            await system.until_ready("b", 0)
         others = [await system.submit(log=str(log), label=f"other {n}") for n in range(3)]
         await all_completed(system, others)
         gate.touch()
         await all_completed(system, [job])
         assert (await system.head(job)).claims == 1
         await system.publish(job)
-        await ready(system, "b", 0)
+        await system.until_ready("b", 0)
     assert lines(log).count("twice started") == 1
 
 
@@ -89,7 +89,7 @@ async def test_every_backend_has_a_queue_and_a_pattern_may_have_its_own(
             await system.offered("b__safe")
             jobs = [await system.submit(tool, log=log) for tool in ("b__work", "b__safe")]
             assert (await system.ended(jobs[1])).queue == "special"
-            await ready(system, "b", 1)
+            await system.until_ready("b", 1)
             assert (await system.head(jobs[0])).state is JobState.QUEUED
         async with system.worker({"a": 1, "b": 1}):
             jobs.append(await system.submit("a__work", log=log))
@@ -100,13 +100,3 @@ async def test_every_backend_has_a_queue_and_a_pattern_may_have_its_own(
 async def all_completed(system: System, jobs: Sequence[str]) -> None:
     for job in jobs:
         assert (await system.ended(job)).state is JobState.COMPLETED
-
-
-async def ready(system: System, queue: str, count: int) -> None:
-    """Wait until so many tokens wait at the broker."""
-
-    async def so_many() -> bool:
-        depth = await system.runtime.broker.depth(queue)
-        return depth is not None and depth.ready == count
-
-    await until_answered(so_many)

@@ -82,7 +82,7 @@ def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
     if then == "crash" or (then == "crash once" and runs == 1):
         os._exit(3)
     if then == "refuse":
-        error = {"code": -31_777, "message": "not today", "data": {"until": None, "n": 2**70}}
+        error = {"code": -31_777, "message": "not today", "data": {"until": None, "n": 2**70 + 1}}
         say({"id": request, "error": error})
         return
     text = "x" * arguments.get("big", 0) or f"run {runs}"
