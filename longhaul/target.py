@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from common.config.load import load_settings
 from common.config.problems import ConfigError
 from longhaul.datafolder import Announced, running_router
-from longhaul.exits import UnreachableError
+from longhaul.exits import UnreachableError, UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -24,6 +25,7 @@ def find_target(environ: Mapping[str, str], cwd: Path) -> Target:
 
     Raises:
         UnreachableError: The router of the data folder is still starting.
+        UsageError: `LONGHAUL_URL` is no address.
     """
     if (given := given_target(environ)) is not None:
         return given
@@ -40,9 +42,18 @@ def find_target(environ: Mapping[str, str], cwd: Path) -> Target:
 
 
 def given_target(environ: Mapping[str, str]) -> Target | None:
-    """The router that `LONGHAUL_URL` names."""
+    """The router that `LONGHAUL_URL` names. Raises: UsageError: It names none."""
     url = environ.get("LONGHAUL_URL", "").strip()
-    return Target(url=url.rstrip("/").removesuffix("/mcp"), key=_key(environ)) if url else None
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise UsageError("LONGHAUL_URL is not an address: write http://HOST:PORT")
+    return Target(url=url.rstrip("/").removesuffix("/mcp"), key=_key(environ))
 
 
 def announced_target(router: Announced, environ: Mapping[str, str]) -> Target:

@@ -27,8 +27,9 @@ log = structlog.get_logger(__name__)
 
 TRIES = 3  # of one message, each with a router that was just found
 GONE = {
-    CALL: "the router went away while it held this call. A call that it had accepted is a job and "
-    "goes on, or is taken up again: before you call again, look with `longhaul jobs ls`",
+    CALL: "the router went away while it held this call. If it had accepted the call, there is a "
+    "job with a record: before you call again, look for it with the tool longhaul_jobs, or with "
+    "`longhaul jobs ls`",
     None: "the router went away before it had answered",
 }
 

@@ -13,7 +13,6 @@ import mcp_types as types
 import structlog
 from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_PROTOCOL_VERSION_HEADER
 
-from common.clock import Clock
 from longhaul.bridge.asking import Asker, Era, Flight
 from longhaul.bridge.handshake import Handshake
 from longhaul.bridge.messages import (
@@ -38,10 +37,11 @@ BEGUN_WITHIN = 5.0  # seconds that a cancel waits for its request to have reache
 
 
 class Relay:
-    def __init__(self, stdio: Stdio, routers: Routers, wire: Wire, clock: Clock) -> None:
+    def __init__(self, stdio: Stdio, routers: Routers, bridge: str) -> None:
         self._stdio = stdio
         self._routers = routers
-        self._wire = wire
+        self._wire = wire = Wire(bridge)
+        clock = routers.clock
         self._asker = Asker(routers, wire, stdio.write)
         self._handshake = Handshake(routers, wire, stdio.write, clock)
         self._modern = Modern(routers, wire, clock)
@@ -55,7 +55,7 @@ class Relay:
 
         What is under way then loses its connection, and that is all: jobs go on, sessions stay.
         """
-        async with asyncio.TaskGroup() as group:
+        async with self._wire, asyncio.TaskGroup() as group:
             self._group = group
             background = [
                 group.create_task(self._guarded(work))

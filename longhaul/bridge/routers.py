@@ -14,7 +14,7 @@ from common.config.validate import check_listen
 from longhaul.bridge.starting import NotStartedError, StartedRouter
 from longhaul.client import Client
 from longhaul.datafolder import Announced, running_router
-from longhaul.exits import CommandError, UnreachableError, UsageError
+from longhaul.exits import CommandError, NotThereError, UnreachableError, UsageError
 from longhaul.target import Target, announced_target, data_folder, given_target
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class Routers:
     ) -> None:
         self._environ = environ
         self._cwd = cwd
-        self._clock = clock
+        self.clock = clock
         self._idle_exit = idle_exit
         self._given = given_target(environ)
         self._data = data_folder(environ, cwd)
@@ -88,10 +88,10 @@ class Routers:
     async def _find(self) -> Target:
         if self._given is not None:
             return await self._greeted(self._given)
-        until = self._clock.monotonic() + FOUND_WITHIN
+        until = self.clock.monotonic() + FOUND_WITHIN
         attempts: list[StartedRouter] = []
         said, new = "it has not told its address yet", False
-        while self._clock.monotonic() < until:
+        while self.clock.monotonic() < until:
             router = self._running()
             if router is None:
                 self._start_again(attempts)
@@ -107,22 +107,22 @@ class Routers:
                         self._warming = asyncio.create_task(self._warm_up(target))
                     return target
             new = True
-            await self._clock.sleep(LOOK)
+            await self.clock.sleep(LOOK)
         raise UnreachableError(f"the router on {self._data} does not answer: {said}")
 
     async def _greeted(self, target: Target) -> Target:
         """Once it has answered, it is given time to come back."""
-        until = self._clock.monotonic() + (BACK_WITHIN if self._found_once else 0.0)
+        until = self.clock.monotonic() + (BACK_WITHIN if self._found_once else 0.0)
         backoff = Backoff(first=0.1, limit=1.0)
         while True:
             try:
                 await _greet(target)
             except UnreachableError:
-                if self._clock.monotonic() >= until:
+                if self.clock.monotonic() >= until:
                     raise
             else:
                 return target
-            await self._clock.sleep(backoff.next())
+            await self.clock.sleep(backoff.next())
 
     def _running(self) -> Announced | None:
         try:
@@ -158,10 +158,10 @@ class Routers:
             log.warning("bridge.no_backends", data=str(self._data))
 
     async def _warm_up(self, target: Target) -> None:
-        until = self._clock.monotonic() + WARM_WITHIN
+        until = self.clock.monotonic() + WARM_WITHIN
         try:
-            while self._clock.monotonic() < until and not await _offers_all(target):
-                await self._clock.sleep(LOOK)
+            while self.clock.monotonic() < until and not await _offers_all(target):
+                await self.clock.sleep(LOOK)
         except CommandError as error:
             log.debug("bridge.not_warm", error=str(error))
         finally:
@@ -170,7 +170,10 @@ class Routers:
 
 async def _greet(target: Target) -> None:
     """Raises: CommandError: It does not answer, or not to this key."""
-    await asyncio.to_thread(_backends, target)
+    try:
+        await asyncio.to_thread(_backends, target)
+    except NotThereError as error:
+        raise UsageError(f"{target.url} is no Longhaul router: {error}") from error
 
 
 async def _offers_all(target: Target) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -37,7 +39,15 @@ class Wire:
         # A proxy of the environment is for the world outside.
         self._clients = {near: _client(trust_env=not near) for near in (True, False)}
 
-    async def aclose(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for client in self._clients.values():
             await client.aclose()
 

@@ -60,7 +60,7 @@ async def test_a_client_on_a_fresh_folder_lists_calls_and_hears_progress(
 
     async with desk.seat(mode) as seat:
         tools = await seat.client.list_tools()
-        assert [tool.name for tool in tools.tools] == ["b__work", "b__safe", "b__say", "b__hear"]
+        assert {"b__work", "b__safe", "b__say", "b__hear"} <= {each.name for each in tools.tools}
         result = await seat.client.call_tool(
             "b__work", desk.arguments(steps=3), progress_callback=hear
         )
@@ -157,6 +157,8 @@ async def test_a_router_that_was_killed_is_replaced(desk: BridgedDesk, mode: str
             await call
         assert text_of(await seat.client.call_tool("b__work", desk.arguments())).startswith("run")
         assert len(seat.events("bridge.router_started")) == 2
+        if mode == "legacy":
+            assert len(seat.events("bridge.session_renewed")) == 1
 
 
 @both_modes
@@ -168,8 +170,7 @@ async def test_a_router_that_was_stopped_hands_its_calls_off(desk: BridgedDesk, 
         os.kill(stopped, signal.SIGTERM)
         assert f"longhaul jobs wait {job}" in text_of(await call)
         desk.gate("later").touch()
-        tools = await seat.client.list_tools()
-        assert len(tools.tools) == 4
+        assert text_of(await seat.client.call_tool("b__work", desk.arguments())).startswith("run")
         assert desk.router_pid() != stopped
 
 
@@ -254,6 +255,7 @@ def test_what_cannot_work_is_said_at_the_start(tmp_path: Path) -> None:
     nobody = desk.run_process("stdio", LONGHAUL_URL="http://127.0.0.1:9")
     assert (nobody.code, nobody.out) == (3, "")
     assert "nothing answers at http://127.0.0.1:9" in nobody.err
+    assert desk.run_process("stdio", LONGHAUL_URL="http://127.0.0.1:8o8").code == 2
     shared = {
         "LONGHAUL_BROKER_URL": "amqp://127.0.0.1:9",
         "LONGHAUL_STORE_URL": "redis://127.0.0.1",
