@@ -11,6 +11,7 @@ from typing import Protocol
 
 NEWS = "news"  # payload: b"catalogue" when the catalogue has changed
 BRIDGES = "bridges"  # payload: which call of which bridge its client cancelled; for ingresses
+SESSIONS = "sessions"  # what happens to handshake-era sessions; for ingresses
 
 
 def ingress_channel(lease: str) -> str:

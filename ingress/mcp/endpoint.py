@@ -46,7 +46,7 @@ class McpEndpoint:
         limit = runtime.settings.listen.max_body
         self._afterwards = Afterwards(runtime, cancel)
         self._holding = Holding(runtime.clock)
-        self._sessions = LegacySessions()
+        self._sessions = LegacySessions(runtime.store.sessions, runtime.notifier, runtime.clock)
         self._bridges = Bridges(runtime.notifier)
         tasks = Tasks(runtime, read, cancel, self._afterwards)
         news = TaskNews(tasks, follower, runtime.clock)

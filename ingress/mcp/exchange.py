@@ -14,8 +14,6 @@ from starlette.types import Message, Receive, Scope, Send
 from ingress.caller import Caller
 
 if TYPE_CHECKING:
-    from anyio import Event
-
     from ingress.mcp.sessions import LegacySession
 
 KEY = "longhaul.exchange"  # in the ASGI scope
@@ -39,7 +37,7 @@ class Exchange:
         self.wait = wait  # the header x-longhaul-wait, as it came
         self.bridge = bridge  # the header x-longhaul-bridge: a stdio client is behind this
         self.session: LegacySession | None = None  # None: 2026-07-28
-        self.cancel_requested: Event | None = None  # set by a legacy notifications/cancelled
+        self.cancelled = False  # the client said so, of this request or of its whole session
         self.status: int | None = None
         self.gone = False  # the connection was lost or closed before the response had ended
         self.on_gone: Callable[[], None] | None = None
@@ -47,16 +45,8 @@ class Exchange:
         self.on_sent: Callable[[], None] | None = None  # the whole response went out
         self.retry_after: float | None = None  # seconds: an error goes out as 503
         self._complete = False
-        self._cancelled = False
         self._receive = receive
         self._send = send
-
-    @property
-    def cancelled(self) -> bool:
-        """The client said so, of this request or of its whole session."""
-        asked = self.cancel_requested is not None and self.cancel_requested.is_set()
-        deleted = self.session is not None and self.session.deleted
-        return self._cancelled or asked or deleted
 
     @property
     def outlived(self) -> bool:
@@ -65,7 +55,7 @@ class Exchange:
 
     def cancel(self) -> None:
         """The client said so, elsewhere than on this connection."""
-        self._cancelled = True
+        self.cancelled = True
         if self.on_cancel is not None:
             self.on_cancel()
 

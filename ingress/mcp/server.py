@@ -151,7 +151,7 @@ class LonghaulServer(Server[Any]):
                 listing = self._handlers.listings.of(self._feed.current, era)
                 return listing.page(params.get("cursor"))
             case _:
-                return _set_level(ctx)
+                return await _set_level(ctx)
 
     async def _task(self, ctx: Context) -> dict[str, Any]:
         """No version of the protocol has these as methods that the SDK knows."""
@@ -177,10 +177,10 @@ def _check_handshake(ctx: Context) -> None:
         raise MCPError(types.INVALID_PARAMS, "Invalid request parameters", "")
 
 
-def _set_level(ctx: Context) -> dict[str, Any]:
+async def _set_level(ctx: Context) -> dict[str, Any]:
     session = exchange_of(ctx).session
     if session is not None and ctx.params is not None:
-        session.log_level = ctx.params["level"]
+        await session.set_level(ctx.params["level"])
     return {}
 
 

@@ -109,7 +109,7 @@ class Subscriptions:
                 self._changed.clear()
                 for stream in self._streams:
                     stream.tools_changed.set()
-                await self._sessions.tell_list_changed()
+                self._sessions.tell_list_changed()
 
     def close(self) -> None:
         """End every listen stream as the protocol ends them; clients listen again elsewhere."""

@@ -53,7 +53,6 @@ SLEEPS_ANYWAY = {
 }
 CATCHES_ALL = {
     "common/reconciler.py": "one odd record must not end the process that looks at it",
-    "ingress/mcp/sessions.py": "one session's fault is not another's",
     "longhaul/bridge/relay.py": "one odd message must not end the others",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
     "workers/executor.py": "the boundary of a run: one job's bug must not end the others",

@@ -200,7 +200,9 @@ class LegacyClient:
 
 
 def messages(body: str) -> list[dict[str, Any]]:
-    """The JSON-RPC messages of an event stream."""
+    """The JSON-RPC messages of a body: one as JSON, or those of an event stream."""
+    if body.startswith("{"):
+        return [httpx2.Response(200, text=body).json()]
     return [
         httpx2.Response(200, content=line.removeprefix("data:").strip()).json()
         for line in body.splitlines()
