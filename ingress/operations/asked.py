@@ -16,7 +16,7 @@ def asked_words(head: Head, asked: Round | None) -> str:
     if not waiting:
         return "its questions are answered; it is about to go on"
     key, request = next(iter(waiting.items()))
-    whom = "an operator: its caller cannot be asked this" if key in asked.operator else "its caller"
+    whom = "an operator (its caller cannot be asked)" if key in asked.operator else "its caller"
     more = f", and {len(waiting) - 1} more" if len(waiting) > 1 else ""
     return f"the tool asks {whom}: {wording(request)} ({key}){more}; {_until(head)}"
 

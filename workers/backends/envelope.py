@@ -81,9 +81,10 @@ def input_required(result: Mapping[str, Any]) -> InputRequired | None:
 
 
 def _is_question(request: object) -> bool:
-    if not isinstance(request, dict) or request.get("method") not in KINDS:
+    if not isinstance(request, dict) or not isinstance(request.get("params", {}), dict):
         return False
-    return isinstance(request.get("params", {}), dict)
+    method = request.get("method")
+    return isinstance(method, str) and method in KINDS
 
 
 def call_headers(call: Call, protocol_version: str, param_headers: ParamHeaders) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Questions in mid-call, of older protocols: the connection waits for the reply, the slot does not."""
+"""Questions in mid-call, of older protocols: the connection waits for the reply, the slot not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

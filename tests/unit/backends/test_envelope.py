@@ -4,8 +4,14 @@ from typing import Any
 
 import pytest
 
-from workers.backends.base import Call
-from workers.backends.envelope import CLIENT_INFO, call_headers, call_params, without_tasks
+from workers.backends.base import Call, ProtocolFailure
+from workers.backends.envelope import (
+    CLIENT_INFO,
+    call_headers,
+    call_params,
+    input_required,
+    without_tasks,
+)
 
 VERSION = "2026-07-28"
 CALL = Call(
@@ -86,3 +92,35 @@ def test_tasks_are_ours(declared: dict[str, Any], told: dict[str, Any]) -> None:
     before = repr(declared)
     assert without_tasks(declared) == told
     assert repr(declared) == before
+
+
+QUESTION = {"method": "roots/list"}
+
+
+def test_what_a_result_asks() -> None:
+    assert input_required({"resultType": "complete", "content": []}) is None
+    assert input_required({"content": [], "inputRequests": {"a": QUESTION}}) is None
+    asked = input_required({"resultType": "input_required", "inputRequests": {"a": QUESTION}})
+    assert asked is not None
+    assert (asked.requests, asked.request_state) == ({"a": QUESTION}, None)
+    again = input_required({"resultType": "input_required", "requestState": ""})
+    assert again is not None
+    assert (again.requests, again.request_state) == ({}, "")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"inputRequests": {}},
+        {"inputRequests": [QUESTION]},
+        {"inputRequests": {"a": {"method": "tools/call"}}},
+        {"inputRequests": {"a": {"method": ["roots/list"]}}},
+        {"inputRequests": {"a": {"method": "roots/list", "params": []}}},
+        {"inputRequests": {"a": "roots/list"}},
+        {"inputRequests": {"a": QUESTION}, "requestState": 7},
+    ],
+)
+def test_what_nobody_could_answer_is_an_error_of_the_backend(odd: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolFailure, match="cannot be read"):
+        input_required({"resultType": "input_required", **odd})

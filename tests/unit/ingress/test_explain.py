@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from common.jobs.questions import ELICITATION, ROOTS, SAMPLING, Round
 from common.jobs.state import TERMINAL, JobState
 from common.store.base import Lease
 from ingress.operations.explain import Situation, waiting_because, why
@@ -148,7 +149,39 @@ def test_a_held_job_says_what_it_was_held_for() -> None:
     assert waiting_because(a_head(JobState.HELD), NOBODY_SEEN) == "held back until its turn comes"
 
 
-def test_a_question_waits_for_its_answer() -> None:
+ASKED_HEAD = a_head(JobState.INPUT_REQUIRED, answer_by=43_200_000)
+OPERATOR = "an operator (its caller cannot be asked)"
+DELETE = {"method": ELICITATION, "params": {"message": "Delete  it\nall?"}}
+VISIT = {"method": ELICITATION, "params": {"mode": "url", "message": "Pay", "url": "https://x"}}
+
+
+@pytest.mark.parametrize(
+    ("requests", "operator", "words"),
+    [
+        ({"1.a": DELETE}, (), "the tool asks its caller: Delete it all? (1.a); "),
+        ({"1.a": VISIT}, (), "the tool asks its caller: Pay - to be done at https://x (1.a); "),
+        (
+            {"2.a": {"method": SAMPLING, "params": {}}, "2.b": DELETE},
+            ("2.a",),
+            f"the tool asks {OPERATOR}: something of the caller's model (2.a), and 1 more; ",
+        ),
+        (
+            {"1.a": {"method": ROOTS}},
+            (),
+            "the tool asks its caller: which folders it may use (1.a); ",
+        ),
+    ],
+)
+def test_a_question_says_what_whom_and_until_when(
+    requests: dict[str, Any], operator: tuple[str, ...], words: str
+) -> None:
+    asked = Round(number=1, requests=requests, operator=operator)
+    seen = replace(NOBODY_SEEN, asked=asked)
+    until = "an answer is of use until 1970-01-01 12:00:00 UTC"
+    assert waiting_because(ASKED_HEAD, seen) == words + until
+
+
+def test_a_question_whose_round_was_not_read_is_told_all_the_same() -> None:
     words = waiting_because(a_head(JobState.INPUT_REQUIRED), NOBODY_SEEN)
     assert words == "the tool asked a question and waits for the answer"
 

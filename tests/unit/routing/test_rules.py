@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from common.config.model import Backend, Clocks, Queue, Retry, Settings, ToolRule
+from common.config.model import Backend, Clocks, Questions, Queue, Retry, Settings, ToolRule
 from common.routing.rules import DEFAULT_PRIORITY, Rules, ToolPolicy, expose
 
 
@@ -45,6 +45,7 @@ def test_later_rules_win_field_by_field() -> None:
                 "repeatable": True,
                 "on_disconnect": "keep",
                 "attach": "never",
+                "questions": {"default": {"action": "decline"}},
                 "task": "required",
             },
             "*__big_*": {
@@ -53,6 +54,7 @@ def test_later_rules_win_field_by_field() -> None:
                 "retry": {"attempts": 7},
                 "repeatable": False,
                 "on_disconnect": "cancel",
+                "questions": {"deadline": "1m"},
             },
         }
     )
@@ -65,6 +67,7 @@ def test_later_rules_win_field_by_field() -> None:
         on_disconnect="cancel",
         attach=False,
         task="required",
+        questions=Questions(deadline=60.0, default={"action": "decline"}),
     )
 
 

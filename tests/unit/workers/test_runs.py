@@ -10,6 +10,7 @@ from common.jobs.head import Head, Spec, StoredCall
 from common.jobs.state import JobState
 from tests.support.deliveries import a_delivery
 from tests.support.waiting import until
+from workers.holding import Held
 from workers.outcome import Stopped, TimedOut
 from workers.runs import Run
 
@@ -178,3 +179,45 @@ async def test_who_cancels_the_worker_is_obeyed() -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     assert tool.cancelled
+
+
+async def test_while_somebody_is_asked_no_clock_runs_but_the_deadline() -> None:
+    run, tool = await run_of(run_ms=60, idle_ms=60), Tool()
+    call = asyncio.create_task(run.under_clocks(tool(), 0))
+    await tool.began.wait()
+    with run.pause():
+        run.sign_of_life()
+        await asyncio.wait([call], timeout=0.2)
+        assert not call.done()
+    tool.answered.set()
+    assert await call == "the answer"
+
+
+@pytest.mark.parametrize("clocks", [{"run_ms": 50}, {"idle_ms": 50}], ids=str)
+async def test_what_was_left_of_a_clock_runs_on_after_the_answer(clocks: dict[str, Any]) -> None:
+    run, tool = await run_of(**clocks), Tool()
+    call = asyncio.create_task(run.under_clocks(tool(), 0))
+    await tool.began.wait()
+    with run.pause():
+        await asyncio.wait([call], timeout=0.1)
+    async with asyncio.timeout(5):
+        assert await call == TimedOut("run" if "run_ms" in clocks else "idle", 0.05)
+
+
+async def test_the_deadline_ends_a_call_that_waits_for_an_answer() -> None:
+    run, tool = await run_of(run_ms=60_000, deadline=1_050), Tool()
+    call = asyncio.create_task(run.under_clocks(tool(), 1_000))
+    await tool.began.wait()
+    with run.pause():
+        async with asyncio.timeout(5):
+            assert await call == TimedOut("deadline", 0.05)
+
+
+async def test_a_parked_run_gives_its_delivery_back_once() -> None:
+    run = await run_of()
+    acked: list[str] = []
+    run.delivery = Held(run.delivery, lambda: acked.append("slot"))
+    await run.park()
+    await run.park()
+    await run.delivery.ack()
+    assert (run.parked, acked) == (True, ["slot"])
