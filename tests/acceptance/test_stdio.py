@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -175,9 +176,13 @@ async def test_a_router_that_was_stopped_hands_its_calls_off(desk: BridgedDesk, 
 
 
 async def test_a_router_that_nobody_needs_ends(desk: BridgedDesk) -> None:
-    """Neither before the job that its client left behind."""
+    """Neither while a client is there, however quiet, nor before the job that it left behind."""
     async with raw_bridge(desk.folder, desk.variables, "--idle-exit", "300ms") as bridge:
-        await bridge.call(1, desk.arguments(gate="later", label="it"))
+        await bridge.ask(1, "tools/list")
+        quiet_since = time.monotonic()
+        await until(lambda: time.monotonic() > quiet_since + 1.0)
+        assert desk.router_runs()
+        await bridge.call(2, desk.arguments(gate="later", label="it"))
         await until(lambda: desk.noted("it started"), seconds=30)
         assert await bridge.close() == 0
     assert desk.router_runs()
