@@ -104,7 +104,7 @@ class Calls:
             era_of(ctx.protocol_version),
             declared=declares_tasks(capabilities_of(ctx, exchange)),
             asked=call.as_task,
-            answers=call.answers,
+            answers=call.answers is not None,
         )
 
     def _request(

@@ -35,7 +35,8 @@ class IncomingCall:
     fresh: bool = False  # it wants a job of its own
     key: str = ""  # with which it may be repeated
     as_task: bool = False  # it has the `task` of 2025-11-25
-    answers: bool = False  # it brings answers to questions
+    answers: Mapping[str, Any] | None = None  # to the tool's questions, by the keys it was shown
+    state: str | None = None  # the `requestState` that it was given with them
 
 
 def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCall:
@@ -60,7 +61,8 @@ def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCal
         fresh=_flag(meta.get(NEW)),
         key=_key(meta.get(KEY)),
         as_task=isinstance(params.get("task"), Mapping),
-        answers=isinstance(params.get("inputResponses"), Mapping),
+        answers=_answers(params),
+        state=_state(params.get("requestState")),
     )
 
 
@@ -116,6 +118,19 @@ def _priority(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9:
         return value
     raise _invalid(f"_meta[{PRIORITY!r}] should be a whole number from 0 to 9")
+
+
+def _answers(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    answers = params.get("inputResponses")
+    if "inputResponses" in params and not isinstance(answers, Mapping):
+        raise _invalid("inputResponses should be an object")
+    return answers
+
+
+def _state(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise _invalid("requestState should be a string")
 
 
 def _flag(value: object) -> bool:

@@ -35,6 +35,7 @@ READY_SECONDS = 60
 TOOLS = {
     "greet": {"task": "never"},
     "failing_job": {"task": "required"},
+    "protocol_error_job": {"task": "required"},
     "test_tool_with_task": {"task": "after_input"},
 }
 
@@ -93,8 +94,9 @@ def _configuration(fixture: str, data: Path) -> dict[str, Any]:
     return {
         "namespaces": False,
         "data": str(data),
-        # Short, so that a call without a task does not outlive its scenario.
-        "answering": {"call_wait": "5s"},
+        # Short, so that a call without a task does not outlive its scenario, and one of a second
+        # is a task.
+        "answering": {"call_wait": "5s", "inline_wait": "500ms"},
         "mcpServers": {"fixture": {"url": fixture, "concurrency": 16}},
         "tools": TOOLS,
     }
