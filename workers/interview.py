@@ -48,10 +48,12 @@ class Interview:
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `Listener.ask`."""
+        # What the connection says to itself (progress tokens) means nothing to who is asked.
+        shown = {name: value for name, value in params.items() if name != "_meta"}
         async with self._turn:
             asked = next_round(
                 self._run.asked,
-                {KEY: {"method": method, "params": params}},
+                {KEY: {"method": method, "params": shown}},
                 state=None,
                 capabilities=self._run.call.client_capabilities,
                 now=round(self._runtime.clock.now() * 1000),
