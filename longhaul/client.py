@@ -1,6 +1,5 @@
 """The REST interface, as the commands use it: plain JSON in, errors that say what to do."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -10,6 +9,7 @@ from urllib.parse import quote, urlsplit
 import httpx2
 
 from common.config.validate import is_loopback
+from longhaul.event_stream import StreamEvent, read_events
 from longhaul.exits import CommandError, NotThereError, UnreachableError, UsageError
 from longhaul.target import Target
 
@@ -75,13 +75,16 @@ class Client:
     def events(self, job: str) -> list[Json]:
         return list(self.get(f"{_path(job)}/events")["events"])
 
-    def changes(self, job: str, silence: float = STREAM_SILENCE) -> Iterator[Json]:
-        """The job now and after each change, to its end; gives up after so many silent seconds.
+    def story(
+        self, job: str, *, after: str = "", silence: float = STREAM_SILENCE
+    ) -> Iterator[StreamEvent]:
+        """What happens to the job after the event with this id, until the router ends the stream.
 
         Raises:
-            ConnectionLostError: The stream broke; the job goes on.
+            ConnectionLostError: The stream broke, or nothing came for so many seconds; the job goes
+                on.
         """
-        headers = {"accept": "text/event-stream"}
+        headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after else {})
         with (
             self._errors(),
             self._http.stream(
@@ -91,14 +94,10 @@ class Client:
             if not response.is_success:
                 response.read()
                 raise self._refusal(response)
-            event = ""
-            for line in response.iter_lines():
-                if line.startswith("event: "):
-                    event = line.removeprefix("event: ")
-                elif line.startswith("data: ") and event == "job":
-                    yield json.loads(line.removeprefix("data: "))
-                elif line.startswith("data: "):
-                    raise ConnectionLostError(json.loads(line.removeprefix("data: "))["title"])
+            for event in read_events(response.iter_bytes()):
+                if event.name == "problem":
+                    raise ConnectionLostError(event.data["title"])
+                yield event
 
     def _json(
         self,

@@ -1,4 +1,4 @@
-"""Following a job to its end over a connection that may break."""
+"""Following a job to its end over a connection that may break; it goes on where it stopped."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +9,9 @@ from longhaul.exits import BY_STATE, UnreachableError
 
 Job = dict[str, Any]
 
-PATIENCE = 15.0  # seconds for a router to come back, as it does from a restart
+PATIENCE = 60.0  # seconds for a router to come back, as it does from a restart
 PAUSE = 0.5
+_WHOLE = {"job", "snapshot", "end"}  # events that show how the job stands
 
 
 class StillRunning(Exception):
@@ -31,10 +32,19 @@ def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job]
     """
     clock = SystemClock()
     patience = _Patience(clock, timeout)
+    shown: Job = {}
+    last = ""
     while True:
         try:
-            for shown in client.changes(job, patience.silence):
+            for event in client.story(job, after=last, silence=patience.silence):
                 patience.heard()
+                last = event.id or last
+                if event.name in _WHOLE:
+                    shown = event.data
+                elif event.name == "progress":
+                    shown = shown | {"progress": event.data}
+                else:
+                    continue
                 seen(shown)
                 if shown["state"] in BY_STATE:
                     return shown
@@ -43,7 +53,7 @@ def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job]
         except UnreachableError as error:
             if patience.over:
                 raise StillRunning(job, "it has not ended yet") from error
-            if not patience.may_come_back(first=not isinstance(error, ConnectionLostError)):
+            if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
                 raise
         clock.pause(PAUSE)
 
@@ -55,6 +65,7 @@ class _Patience:
         self._now = clock.monotonic
         self._deadline = None if timeout is None else self._now() + timeout
         self._lost_at: float | None = None
+        self._answered = False
 
     @property
     def over(self) -> bool:
@@ -68,10 +79,11 @@ class _Patience:
 
     def heard(self) -> None:
         self._lost_at = None
+        self._answered = True
 
-    def may_come_back(self, *, first: bool) -> bool:
+    def may_come_back(self, *, reached: bool) -> bool:
         """A router that never answered will not; one that did has a while."""
         if self._lost_at is None:
             self._lost_at = self._now()
-            return not first
+            return reached or self._answered
         return self._now() - self._lost_at < PATIENCE

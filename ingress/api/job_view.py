@@ -9,8 +9,9 @@ from typing import Any
 from common.jobs.head import Head
 from common.jobs.questions import Round, open_requests
 from common.jobs.state import JobState
+from common.store.base import Event
 from common.wire import load_json
-from ingress.api.shapes import Job, JobError, Progress, Question
+from ingress.api.shapes import Job, JobError, JobEvent, Progress, Question
 from ingress.ingress import Ingress
 from ingress.operations.explain import Situation, waiting_because, why
 
@@ -27,6 +28,12 @@ async def show_job(ingress: Ingress, head: Head, *, whole: bool = True) -> Job:
 async def show_jobs(ingress: Ingress, heads: Sequence[Head]) -> list[Job]:
     await ingress.fleet.now()  # once for all
     return await asyncio.gather(*(show_job(ingress, head, whole=False) for head in heads))
+
+
+def show_event(event: Event) -> JobEvent:
+    return JobEvent(
+        number=event.number, at=rfc3339(event.at), name=event.name, facts=dict(event.facts)
+    )
 
 
 async def situation_of(ingress: Ingress, head: Head) -> Situation:

@@ -4,19 +4,18 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
 from common.errors import NotFoundError
 from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
-from ingress.api.event_stream import EVENT_STREAM, stream_of
-from ingress.api.job_view import rfc3339, show_job, show_jobs
+from ingress.api.event_stream import EVENT_STREAM, number_of, stream_of
+from ingress.api.job_view import show_event, show_job, show_jobs
 from ingress.api.patience import head_at_end
 from ingress.api.shapes import (
     Answers,
     IdempotencyKey,
     Job,
-    JobEvent,
     JobEvents,
     Jobs,
     NewJob,
@@ -137,15 +136,19 @@ async def get_result(
     responses={200: {"content": {EVENT_STREAM: {}}}},
 )
 async def get_events(
-    job_id: str, request: Request, ingress: TheIngress, caller: CurrentCaller
+    job_id: str,
+    request: Request,
+    ingress: TheIngress,
+    caller: CurrentCaller,
+    last_event_id: Annotated[str | None, Header()] = None,
+    logs: Annotated[bool, Query(description="with the tool's log lines; streams only")] = False,
 ) -> JobEvents | Response:
-    """What happened to it so far. As `text/event-stream`: the job after each change, to its end."""
+    """What happened to it so far; as `text/event-stream` what happens to it, too, to its end."""
     head = await ingress.read.head(job_id, caller)
-    if EVENT_STREAM in request.headers.get("accept", ""):
-        return stream_of(ingress, head.id, caller, request_id_of(request))
-    events = await ingress.read.events(head)
-    return JobEvents(
-        events=[
-            JobEvent(at=rfc3339(each.at), name=each.name, facts=dict(each.facts)) for each in events
-        ]
-    )
+    if EVENT_STREAM not in request.headers.get("accept", ""):
+        events = await ingress.read.events(head)
+        return JobEvents(events=[show_event(each) for each in events])
+    after = number_of(last_event_id)
+    if after is None:
+        return respond(MALFORMED.saying("Last-Event-ID is not one that a stream gave out"))
+    return stream_of(ingress, head.id, caller, request_id_of(request), after=after, logs=logs)

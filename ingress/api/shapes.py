@@ -110,6 +110,7 @@ class Jobs(Shape):
 
 
 class JobEvent(Shape):
+    number: int = Field(description="of a job's first event 1, of each other one more")
     at: str
     name: str
     facts: dict[str, Any]

@@ -43,8 +43,9 @@ class Read:
         """The stored result, or the error of a job that has none, as JSON; None before the end."""
         return await self._runtime.store.part(head.id, RESULT)
 
-    async def events(self, head: Head) -> Sequence[Event]:
-        return await self._runtime.store.events(head.id)
+    async def events(self, head: Head, *, after: int = 0) -> Sequence[Event]:
+        """Those kept, with a larger number than this."""
+        return await self._runtime.store.events(head.id, after=after)
 
     async def position(self, head: Head) -> int | None:
         """How many jobs will start before it; None when it does not wait in a queue."""

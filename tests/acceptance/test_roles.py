@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 from tests.support.desk import GATED, Desk
 from tests.support.namespaces import Namespace
+from tests.support.ports import free_port
 from tests.support.servers import Shared
 
 KEY = {"x-api-key": "the-key"}
@@ -52,6 +54,21 @@ def test_an_ingress_and_a_worker_serve_a_call_together(
         check_watching(hands["address"], 'longhaul_job_run_seconds_count{tool="b__work"} 1.0')
     gone = desk.run("tools", **mine)
     assert gone.code == 3
+
+
+def test_a_call_outlasts_a_restart_of_the_ingress(desk: Desk, servers: Mapping[str, str]) -> None:
+    ingress = ("ingress", "--port", str(free_port()))
+    with ExitStack() as stack:
+        stack.enter_context(desk.role("worker", "--queue", "b=1", **servers))
+        with desk.role(*ingress, **servers) as face:
+            mine = {"LONGHAUL_URL": face["address"], "LONGHAUL_API_KEY": "alice=the-key"}
+            desk.wait_for_tools(**mine)
+            words = ("call", "b__work", "--json", desk.work(gate="later", steps=2))
+            terminal = stack.enter_context(desk.on_a_terminal(*words, **mine))
+            terminal.until_shown("step 2")
+        desk.gate("later").touch()
+        with desk.role(*ingress, **servers):
+            assert terminal.end() == (0, "run 1\n")
 
 
 def test_a_queue_nobody_configured_is_refused(desk: Desk, servers: Mapping[str, str]) -> None:

@@ -22,11 +22,15 @@ ENDED = {"id": "j", "state": "completed"}
 
 
 @contextmanager
-def answering(status: int, body: bytes, **headers: str) -> Iterator[Client]:
-    """A client of a server that says the same to everything."""
+def answering(
+    status: int, body: bytes, *, asked: list[str | None] | None = None, **headers: str
+) -> Iterator[Client]:
+    """A client of a server that says the same to everything; `asked` keeps each Last-Event-ID."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if asked is not None:
+                asked.append(self.headers["last-event-id"])
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name.replace("_", "-"), value)
@@ -81,26 +85,30 @@ def test_something_else_on_the_port_is_said(status: int, body: bytes) -> None:
 
 
 def test_a_stream_is_followed_to_the_end() -> None:
-    lines = [": keep-alive", "event: job", f"data: {json.dumps(JOB)}", ""]
-    lines += ["event: job", f"data: {json.dumps(ENDED)}", "", ""]
+    said = ('{"value": 1, "total": null, "message": "a\u2028b"}', '{"level": "info", "data": ": "}')
+    lines = [": keep-alive", "", "event: job", f"data: {json.dumps(JOB)}", ""]
+    lines += ["event: progress", f"data: {said[0]}", "", "event: log", f"data: {said[1]}", ""]
+    lines += ["event: end", f"data: {json.dumps(ENDED)}", "", ""]
     seen: list[Any] = []
     with answering(200, "\n".join(lines).encode(), content_type="text/event-stream") as client:
         assert follow(client, "j", None, seen.append) == ENDED
-    assert seen == [JOB, ENDED]
+    assert seen == [JOB, JOB | {"progress": json.loads(said[0])}, ENDED]
 
 
 def test_a_problem_in_the_stream_is_a_lost_connection() -> None:
     body = f"event: problem\ndata: {json.dumps(PROBLEM)}\n\n".encode()
     with answering(200, body) as client, pytest.raises(ConnectionLostError, match="A title"):
-        list(client.changes("j"))
+        list(client.story("j"))
 
 
-def test_a_stream_that_ends_early_is_taken_up_again_until_the_time_is_over() -> None:
-    body = f"event: job\ndata: {json.dumps(JOB)}\n\n".encode()
+def test_a_stream_that_ends_early_is_taken_up_where_it_stopped_until_the_time_is_over() -> None:
+    body = f'event: change\ndata: {{"number": 7}}\nid: 7\n\nevent: job\ndata: {json.dumps(JOB)}\n\n'
     seen: list[Any] = []
-    with answering(200, body) as client, pytest.raises(StillRunning):
+    asked: list[str | None] = []
+    with answering(200, body.encode(), asked=asked) as client, pytest.raises(StillRunning):
         follow(client, "j", 0.7, seen.append)
     assert len(seen) > 1
+    assert asked[:2] == [None, "7"]
 
 
 def test_a_router_that_never_answered_is_not_waited_for() -> None:

@@ -6,13 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    chdir,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from longhaul.cli import run
+from tests.support.terminal import Terminal, on_a_terminal
 from tests.support.waiting import wait_for
 
 GATED = Path(__file__).parent / "backends" / "gated.py"
@@ -86,6 +93,10 @@ class Desk:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def on_a_terminal(self, *words: str, **variables: str) -> AbstractContextManager[Terminal]:
+        environment = {**self.environment, **variables}
+        return on_a_terminal((*LONGHAUL, *words), self.folder, environment)
 
     @contextmanager
     def role(self, *words: str, **variables: str) -> Iterator[dict[str, str]]:
