@@ -92,11 +92,7 @@ WORDS = {
 _LATER_BACKEND = tuple(key for key in _EVERY_BACKEND if key.startswith(("health", "br")))
 LATER = frozenset(
     {
-        "answering.inline_wait",
-        "answering.attach_for",
         "queues.NAME.max_share",
-        "tools.PATTERN.task",
-        "tools.PATTERN.attach",
         *(f"defaults.{key}" for key in _LATER_BACKEND),
         *(f"mcpServers.NAME.{key}" for key in _LATER_BACKEND),
     }
