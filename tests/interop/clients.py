@@ -33,7 +33,7 @@ def _command(name: str, url: str, headers: str) -> list[str]:
             return [str(python), "-m", program, url, headers]
         case "fastmcp":
             python, program = peer_python("fastmcp"), "tests.interop.peers.fastmcp_client"
-            return [str(python), "-m", program, url, headers]
+            return [str(python), "-m", program, url, headers, name]
         case _:
             packages = PLACES / "npm" / "node_modules"  # made before there was a world
             return [str(node()), str(TYPESCRIPT), str(packages), url, headers, name, mode]

@@ -3,16 +3,17 @@
 They run when this folder is named, as `make interop` does: a tool of three minutes is among them.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.interop.clients import PEERS, driven
 from tests.interop.driven import Driven
-from tests.interop.world import LIBRARIES, World, published
-from tests.support.peers import node, npm_bin, peer_python
+from tests.interop.long_call import WAITING, Answers, follow
+from tests.interop.world import LIBRARIES, World, published, small
+from tests.support.peers import npm_bin, peer_python
 
 HERE = Path(__file__).parent
 
@@ -23,23 +24,36 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 
 
 @pytest.fixture(scope="session")
-def making() -> Iterator[None]:
-    """What servers need is made; what clients need is on its way while the first tests run."""
+def in_node() -> None:
+    """The peers that nothing here can do without are there."""
+    npm_bin("mcp-server-everything")
+
+
+@pytest.fixture(scope="session")
+def in_python(in_node: None) -> Iterator[None]:
+    """So are servers' peers; those of clients are made while the first tests run."""
+    del in_node
     with ThreadPoolExecutor(2) as makers:
-        node()
-        first = [makers.submit(npm_bin, "mcp-inspector")]
-        first += [makers.submit(peer_python, name) for name in ("git", "time")]
+        servers = [makers.submit(peer_python, name) for name in ("git", "time")]
         for name in PEERS:
             makers.submit(peer_python, name)
-        for made in first:
+        for made in servers:
             made.result()
         yield
 
 
 @pytest.fixture(scope="session")
-def world(making: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    del making
+def world(in_python: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    del in_python
     with published(tmp_path_factory.mktemp("interop")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def small_world(in_node: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Sooner there: for the call that takes the longest."""
+    del in_node
+    with small(tmp_path_factory.mktemp("small")) as running:
         yield running
 
 
@@ -55,6 +69,12 @@ def agent(world: World) -> Iterator[Driven]:
     """One client, for tests that show a server."""
     with driven("official-auto", world) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def three_minutes(small_world: World) -> Iterator[Mapping[str, Future[Answers]]]:
+    with ThreadPoolExecutor(len(WAITING)) as threads:
+        yield {name: threads.submit(follow, name, small_world) for name in WAITING}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,8 +1,9 @@
 """A client of another library in a process of its own, which does what a test says."""
 
 import json
+import re
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,12 @@ class Driven:
             raise ChildProcessError(f"{self.name} ended: {self._log.read_text()[-2000:]}")
         outcome: dict[str, Any] = json.loads(line)
         return outcome
+
+
+def handed_off(result: Mapping[str, Any]) -> list[str]:
+    """The ids that the text of an answer says to wait for, as an agent would read it."""
+    found = re.search(r'longhaul_wait with (\{"ids": .*?\})', result["content"][0]["text"])
+    return list(json.loads(found.group(1))["ids"]) if found else []
 
 
 @contextmanager

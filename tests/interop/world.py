@@ -76,37 +76,54 @@ class World:
 
 @contextmanager
 def published(folder: Path) -> Iterator[World]:
-    everything = [str(node()), str(npm_bin("mcp-server-everything"))]
+    """In front of all of them."""
     ports = {"streamableHttp": free_port(), "sse": free_port()}
     with ExitStack() as servers:
         for transport, port in ports.items():
             log = folder / f"everything-{transport}.log"
             env = {**os.environ, "PORT": str(port)}
-            servers.enter_context(running([*everything, transport], log, env))
-        for port in ports.values():
-            wait_for(lambda port=port: answers(port), seconds=READY_SECONDS)  # type: ignore[misc]
+            servers.enter_context(running([*_everything(), transport], log, env))
+        wait_for(lambda: all(answers(port) for port in ports.values()), seconds=READY_SECONDS)
         http, sse = ports.values()
         direct = f"http://127.0.0.1:{http}/mcp"
         backends = {
-            **_local(folder, everything),
+            **_over_stdio(folder),
             "http": {"url": direct},
             "sse": {"url": f"http://127.0.0.1:{sse}/sse", "transport": "sse"},
         }
-        with _router(folder, backends) as base:
-            world = World(base=base, folder=folder, direct=direct)
-            wait_for(lambda: world.has_tools_of(set(backends)), seconds=READY_SECONDS, every=0.2)
-            yield world
+        yield servers.enter_context(_world(folder, backends, direct))
 
 
-def _local(folder: Path, everything: list[str]) -> dict[str, Any]:
-    """Those over stdio, and what they work on."""
+@contextmanager
+def small(folder: Path) -> Iterator[World]:
+    """In front of server-everything over stdio, and nothing else."""
+    command, *args = [*_everything(), "stdio"]
+    with _world(folder, {"stdio": {"command": command, "args": args}}) as world:
+        yield world
+
+
+@contextmanager
+def _world(folder: Path, backends: dict[str, Any], direct: str = "") -> Iterator[World]:
+    with _router(folder, backends) as base:
+        world = World(base=base, folder=folder, direct=direct)
+        wait_for(lambda: world.has_tools_of(set(backends)), seconds=READY_SECONDS, every=0.2)
+        yield world
+
+
+def _everything() -> list[str]:
+    return [str(node()), str(npm_bin("mcp-server-everything"))]
+
+
+def _over_stdio(folder: Path) -> dict[str, Any]:
+    """Those that the router starts, and what they work on."""
     files, repository = folder / "files", folder / "repository"
     files.mkdir()
     (files / "poem.txt").write_text("a long haul\n")
     subprocess.run(["git", "init", "--quiet", repository], check=True)
     (repository / "new.txt").write_text("new\n")
+    command, *args = [*_everything(), "stdio"]
     return {
-        "stdio": {"command": everything[0], "args": [everything[1], "stdio"], "concurrency": 16},
+        "stdio": {"command": command, "args": args, "concurrency": 16},
         "files": {
             "command": str(node()),
             "args": [str(npm_bin("mcp-server-filesystem")), str(files)],

@@ -1,4 +1,4 @@
-"""FastMCP's client: `fastmcp_client.py URL HEADERS`. Its tasks are on where a server has them."""
+"""FastMCP's client: `fastmcp_client.py URL HEADERS NAME`; its calls are tasks where it sees fit."""
 
 import asyncio
 import json
@@ -9,9 +9,13 @@ from fastmcp import Client  # type: ignore[import-not-found]  # the peer's
 from fastmcp.client.transports import (  # type: ignore[import-not-found]  # the peer's
     StreamableHttpTransport,
 )
+from fastmcp_tasks.client import (  # type: ignore[import-not-found]  # the peer's
+    call_tool_task,
+)
 from mcp import MCPError
+from mcp_types import Implementation
 
-from tests.interop.peers.lines import Heard, run
+from tests.interop.peers.lines import Heard, Outcome, Step, run
 
 
 class FastMcp:
@@ -38,9 +42,50 @@ class FastMcp:
         """The library tells the server when the task is cancelled."""
 
 
-async def main(url: str, headers: str) -> None:
-    async with Client(StreamableHttpTransport(url, headers=json.loads(headers))) as client:
-        await run(FastMcp(client))
+class Handles:
+    """Tasks of this library: what it calls a handle, by the id of its task."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._handles: dict[str, Any] = {}
+
+    async def begin(self, step: Step) -> Outcome:
+        handle = await call_tool_task(
+            self._client, step["tool"], step["arguments"], raise_on_error=False
+        )
+        self._handles[handle.task_id] = handle
+        return {"task": handle.task_id, "status": handle.create_result.status}
+
+    async def status(self, step: Step) -> Outcome:
+        seen = await self._handles[step["task"]].status()
+        return {"status": seen.status, "message": seen.status_message}
+
+    async def result(self, step: Step) -> Outcome:
+        """It polls, and answers questions on the way."""
+        result = await self._handles[step["task"]].result()
+        return {
+            "text": result.content[0].text,
+            "structured": result.structured_content,
+            "is_error": result.is_error,
+        }
+
+    async def stop(self, step: Step) -> Outcome:
+        await self._handles[step["task"]].cancel()
+        return {}
+
+
+async def main(url: str, headers: str, name: str) -> None:
+    transport = StreamableHttpTransport(url, headers=json.loads(headers))
+    me = Implementation(name=name, version="1")
+    async with Client(transport, client_info=me) as client:
+        tasks = Handles(client)
+        more = {
+            "begin": tasks.begin,
+            "status": tasks.status,
+            "end": tasks.result,
+            "stop": tasks.stop,
+        }
+        await run(FastMcp(client), more)
 
 
 if __name__ == "__main__":

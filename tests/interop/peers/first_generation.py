@@ -8,7 +8,7 @@ from typing import Any
 import mcp  # 1.x where this runs, so that its names are not those that a type checker knows here
 from mcp.client import streamable_http
 
-from tests.interop.peers.lines import Heard, run
+from tests.interop.peers.lines import Heard, Outcome, Step, run
 
 sdk: Any = mcp
 connect: Any = getattr(streamable_http, "streamablehttp_client")  # noqa: B009 - of 1.x only
@@ -41,13 +41,55 @@ class FirstGeneration:
         await self._session.send_notification(sdk.types.ClientNotification(notification))
 
 
+class Tasks:
+    """The experimental tasks of this generation."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._tasks = session.experimental
+
+    async def begin(self, step: Step) -> Outcome:
+        created = await self._tasks.call_tool_as_task(step["tool"], step["arguments"])
+        return {"task": created.task.taskId, "status": created.task.status}
+
+    async def status(self, step: Step) -> Outcome:
+        seen = await self._tasks.get_task(step["task"])
+        return {"status": seen.status, "message": seen.statusMessage}
+
+    async def result(self, step: Step) -> Outcome:
+        """Polled to its end, as this library's documentation has it."""
+        status = [seen.status async for seen in self._tasks.poll_task(step["task"])][-1]
+        result = await self._tasks.get_task_result(step["task"], sdk.types.CallToolResult)
+        return {
+            "text": result.content[0].text,
+            "structured": result.structuredContent,
+            "is_error": result.isError,
+            "status": status,
+        }
+
+    async def stop(self, step: Step) -> Outcome:
+        return {"status": (await self._tasks.cancel_task(step["task"])).status}
+
+    async def all(self, step: Step) -> Outcome:
+        del step
+        return {"tasks": [task.taskId for task in (await self._tasks.list_tasks()).tasks]}
+
+
 async def main(url: str, headers: str) -> None:
     async with (
         connect(url, headers=json.loads(headers)) as (read, write, _),
         sdk.ClientSession(read, write) as session,
     ):
         answer = await session.initialize()
-        await run(FirstGeneration(session, answer.protocolVersion))
+        tasks = Tasks(session)
+        more = {
+            "begin": tasks.begin,
+            "status": tasks.status,
+            "end": tasks.result,
+            "stop": tasks.stop,
+            "tasks": tasks.all,
+        }
+        await run(FirstGeneration(session, answer.protocolVersion), more)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,15 @@ It runs in venvs made from other people's pins, and uses only what all of them h
 
 import json
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
+
+Step = dict[str, Any]
+Outcome = dict[str, Any]
+More = Mapping[str, Callable[[Step], Awaitable[Outcome]]]  # what only some libraries can do
 
 
 class Heard:
@@ -45,11 +50,11 @@ class Library(Protocol):
         """What must be done about a call under way, before its task is cancelled."""
 
 
-async def run(library: Library) -> None:
+async def run(library: Library, more: More | None = None) -> None:
     """Take steps from standard input until there are no more."""
     while line := await anyio.to_thread.run_sync(sys.stdin.readline):
         try:
-            outcome = await _take(library, json.loads(line))
+            outcome = await _take(library, json.loads(line), more or {})
         except library.refusal as refused:
             error: Any = getattr(refused, "error")  # noqa: B009 - no type says that it has one
             outcome = {"error": {"code": error.code, "message": error.message}}
@@ -57,7 +62,7 @@ async def run(library: Library) -> None:
         sys.stdout.flush()
 
 
-async def _take(library: Library, step: dict[str, Any]) -> dict[str, Any]:
+async def _take(library: Library, step: Step, more: More) -> Outcome:
     match step["do"]:
         case "list":
             return {"tools": await library.tools(), "version": library.version}
@@ -69,10 +74,10 @@ async def _take(library: Library, step: dict[str, Any]) -> dict[str, Any]:
             await _cancel(library, step)
             return {"cancelled": True}
         case other:
-            return {"unknown": other}
+            return await more[other](step)
 
 
-async def _cancel(library: Library, step: dict[str, Any]) -> None:
+async def _cancel(library: Library, step: Step) -> None:
     """Call, and cancel at the first sign of progress."""
     heard = Heard()
     async with anyio.create_task_group() as group:
