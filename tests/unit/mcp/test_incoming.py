@@ -42,6 +42,14 @@ def test_a_priority_that_makes_no_sense_is_refused(priority: object) -> None:
     assert refusal.value.code == -32602
 
 
+@pytest.mark.parametrize("key", ["", "two words", "k" * 256, 7, True, ["k"]])
+def test_a_key_that_makes_no_sense_is_refused(key: object) -> None:
+    assert call({"longhaul/idempotency-key": "k-1"}).key == "k-1"
+    with pytest.raises(MCPError, match="1 to 255 visible ASCII characters") as refusal:
+        call({"longhaul/idempotency-key": key})
+    assert refusal.value.code == -32602
+
+
 @pytest.mark.parametrize("wait", [-1, "soon", True, math.nan, math.inf, {}])
 def test_a_wait_that_makes_no_sense_is_refused(wait: object) -> None:
     with pytest.raises(MCPError, match="seconds, or 'forever'") as refusal:
