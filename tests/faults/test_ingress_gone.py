@@ -107,7 +107,9 @@ async def offers_a_tool(url: str) -> bool:
             response = await http.post(url, **modern_call("", method="tools/list"))
         except httpx2.HTTPError:
             return False  # not listening yet
-        return response.is_success and bool(response.json()["result"]["tools"])
+        if not response.is_success:
+            return False
+        return any(tool["name"] == "b__work" for tool in response.json()["result"]["tools"])
 
 
 async def test_killed_its_call_goes_on_as_if_handed_off(roles: Roles) -> None:
