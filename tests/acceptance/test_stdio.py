@@ -245,7 +245,7 @@ class TestWithARouter:
             answer = await bridge.ask(
                 1, "tools/call", name="b__work", arguments=served.arguments(then="refuse")
             )
-            assert answer["error"]["data"] == {"until": None, "n": 2**70}
+            assert answer["error"]["data"] == {"until": None, "n": 2**70 + 1}
 
     async def test_a_legacy_request_before_initialize_is_refused(self, served: BridgedDesk) -> None:
         async with raw_bridge(served.folder, served.variables) as bridge:
