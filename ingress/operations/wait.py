@@ -80,7 +80,8 @@ class Wait:
             while True:
                 head = await self._read.head(job, caller)
                 # Read after the head: those up to its version are among them, or are kept no more.
-                events = await self._read.events(head, after=after)
+                known = head.version == after
+                events = () if known else await self._read.events(head, after=after)
                 if _is_broken(after, events, head):
                     yield Moment(head=head, anew=True)
                     after = head.version

@@ -1,7 +1,7 @@
 """The event stream of a job: complete, resumable wherever it was cut, live, and at an end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from common.jobs.change import Note
 from common.jobs.endings import complete
 from common.jobs.head import Head
 from common.notifier.hints import JobHint, encode_hint
-from common.store.base import EVENTS_KEPT, Event
+from common.store.base import EVENTS_KEPT
 from ingress.api import event_stream
 from ingress.caller import Caller
 from ingress.operations import wait
@@ -127,15 +127,16 @@ class Busy(Read):
         self._rest = rest
 
     @override
-    async def events(self, head: Head, *, after: int = 0) -> Sequence[Event]:
+    async def head(self, job: str, caller: Caller) -> Head:
+        head = await super().head(job, caller)
         match head.version:
             case 1:
-                await self._rest.commit(head.id, touch())
+                await self._rest.commit(job, touch())
             case 2:
-                await self._rest.start(head.id)
+                await self._rest.start(job)
             case 3:
-                await done(self._rest, head.id)
-        return await super().events(head, after=after)
+                await done(self._rest, job)
+        return head
 
 
 async def test_what_happens_between_two_reads_is_told_once(rest: Surface) -> None:
