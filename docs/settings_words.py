@@ -33,6 +33,8 @@ WORDS = {
     "namespace": "begins the name of every queue, exchange and key",
     "queue_type": "`auto`: quorum from RabbitMQ 4.3, classic before",
     "data": "the data folder; empty: `longhaul` in `$XDG_STATE_HOME` or `~/.local/state`",
+    "secret_key": "seals what clients bring back; the same on every ingress; better in "
+    "`LONGHAUL_SECRET_KEY` than in a file; empty: made in the data folder",
     "namespaces": "tools are called `backend__tool`; `false`: bare names, collisions are refused",
     "max_unpublished": "jobs accepted while the broker is away; more are refused",
     "log_format": "`auto`: for people on a terminal, else JSON",
@@ -46,6 +48,8 @@ WORDS = {
     "listen.max_body": "bytes of one request",
     "answering.inline_wait": "clients with tasks get a result this fast at once",
     "answering.call_wait": "a caller is held this long, then gets a job id",
+    "answering.carry_rounds": "2026-07-28 clients without tasks are told to ask again so often "
+    "before they get a job id; 0: never",
     "answering.progress_wait": "the same for callers that ask for progress; empty: `call_wait`",
     "answering.heartbeat": "who asked for progress hears something at least this often",
     "answering.abandon_after": "until a job is cancelled whose client closed its stream",

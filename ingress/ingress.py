@@ -13,6 +13,7 @@ from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.read import Read
 from ingress.operations.respond import Respond
+from ingress.operations.resume import Resume
 from ingress.operations.submit import Submit
 from ingress.operations.wait import Wait
 
@@ -30,7 +31,9 @@ class Ingress:
     cancel: Cancel
     wait: Wait
     respond: Respond
+    resume: Resume
     local_key: str = ""  # of the data folder; empty where the roles share a store
+    secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
 
     async def run(self) -> None:
         """Hear of jobs and of the catalogue, and keep the lease, until cancelled."""
@@ -45,7 +48,9 @@ class Ingress:
             group.create_task(self.follower.run())
 
 
-def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "") -> Ingress:
+def build_ingress(
+    runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "", secret_key: str = ""
+) -> Ingress:
     feed = CatalogueFeed(runtime)
     follower = Follower(runtime, lease, feed)
     read = Read(runtime)
@@ -61,5 +66,7 @@ def build_ingress(runtime: Runtime, lease: str, rules: Rules, *, local_key: str 
         cancel=Cancel(runtime),
         wait=Wait(runtime, follower, read),
         respond=Respond(runtime, read),
+        resume=Resume(runtime, follower),
         local_key=local_key,
+        secret_key=secret_key,
     )

@@ -18,7 +18,7 @@ from common.routing.rules import Rules
 from common.runtime import Runtime, new_lease, open_runtime
 from ingress.app import create_app, create_worker_app
 from ingress.ingress import build_ingress
-from longhaul.datafolder import HeldLock, hold
+from longhaul.datafolder import HeldLock, hold, secret_of
 from longhaul.idle import Visitors, until_idle
 from longhaul.serving import address_of, listen_on, serving, stop_asked
 from workers.backends.groups import kill_groups, owners
@@ -128,7 +128,13 @@ async def _serve_ingress(
     idle_exit: float | None = None,
 ) -> None:
     local_key = secrets.token_urlsafe(24) if lock is not None else ""
-    ingress = build_ingress(runtime, new_lease("ingress"), rules, local_key=local_key)
+    ingress = build_ingress(
+        runtime,
+        new_lease("ingress"),
+        rules,
+        local_key=local_key,
+        secret_key=_secret_of(runtime.settings, lock),
+    )
     app = create_app(ingress)
     visitors = Visitors(app, runtime.clock)
     async with background(ingress.run()), app.running(), serving(visitors, listening):
@@ -140,6 +146,15 @@ async def _serve_ingress(
         await _end_asked(runtime, visitors, idle_exit)
         app.stop()
     await ingress.submit.aclose()
+
+
+def _secret_of(settings: Settings, lock: HeldLock | None) -> str:
+    if settings.secret_key:
+        return settings.secret_key
+    if lock is not None:
+        return secret_of(Path(settings.data))
+    log.warning("ingress.no_secret_key", help="set LONGHAUL_SECRET_KEY, the same on every ingress")
+    return ""
 
 
 async def _end_asked(runtime: Runtime, visitors: Visitors, idle_exit: float | None) -> None:

@@ -6,6 +6,7 @@ it is locked, so a router that was killed leaves nothing behind that anybody bel
 
 import fcntl
 import os
+import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ import orjson
 from common.errors import LonghaulError
 
 FILE = "router.lock"
+KEY_FILE = "secret.key"
 _ASKS = 10  # a reader holds the lock for microseconds; a router holds it for good
 _ASK_AGAIN = 0.02  # seconds
 
@@ -31,6 +33,25 @@ class Announced:
 
 class DataFolderError(LonghaulError):
     """The folder cannot be this router's; the text says why."""
+
+
+def secret_of(data: Path) -> str:
+    """The folder's secret, made once by the router that holds the folder.
+
+    Raises:
+        DataFolderError: It cannot be read or written.
+    """
+    path = data / KEY_FILE
+    try:
+        if not path.exists():
+            fresh = path.with_suffix(".new")
+            descriptor = os.open(fresh, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32))
+            fresh.rename(path)
+        return path.read_text()
+    except OSError as error:
+        raise DataFolderError(f"{path} cannot be used: {error}") from error
 
 
 class HeldLock:

@@ -34,6 +34,8 @@ def explain(loaded: Loaded) -> tuple[Row, ...]:
 
 def _shown(path: Path, value: object, written: Mapping[str, str]) -> str:
     dotted = ".".join(path)
+    if path == ("secret_key",):
+        return MASK if value else ""
     if path[0] == "mcpServers" and path[2:3] in {("env",), ("headers",)} and len(path) > 3:
         return MASK
     if path[-1] == "args" and isinstance(value, tuple):

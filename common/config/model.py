@@ -185,6 +185,7 @@ class Answering(_Frozen):
     inline_wait: Duration = 1.0
     call_wait: Duration = 50.0
     progress_wait: Duration | None = None  # None: as call_wait
+    carry_rounds: Count = Field(default=8, ge=0, le=100)
     heartbeat: Period = 15.0
     abandon_after: Duration = 15.0
     orphan_ttl: Duration = 900.0
@@ -214,6 +215,7 @@ class Common(_Frozen):
     namespace: str = Field(default="lh", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     queue_type: Literal["auto", "classic", "quorum"] = "auto"
     data: str = ""  # the data folder
+    secret_key: str = Field(default="", repr=False)  # seals what clients bring back to us
     namespaces: bool = True  # False: tools keep their bare names
     max_unpublished: Count = Field(default=10_000, ge=0)
     log_format: Literal["auto", "json", "console"] = "auto"

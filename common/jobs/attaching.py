@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from common.jobs.change import Change, Free, LeaseGone, Now, Value
+from common.jobs.change import Add, Change, Due, Free, LeaseGone, Now, Value
+from common.jobs.endings import RetentionMs
 from common.jobs.head import Head
 from common.jobs.state import JobState
 from common.jobs.transitions import IllegalMoveError, due_of
@@ -74,4 +75,27 @@ def hand_off(
         takes=(key,) if key else (),
         due=due_of(head),
         facts={"reason": reason},
+    )
+
+
+def send_back(head: Head, cancel_after_ms: int | None) -> Change:
+    """Its caller was told to come again, with what only this caller can show.
+
+    `cancel_after_ms`: cancelled then, unless it comes; None: it is kept in any case.
+    """
+    if head.terminal:
+        raise IllegalMoveError(f"{head.id} is {head.state}; there is an answer to give")
+    fields: dict[str, Value] = {"handed_off": 1, "holder": "", "leg": Add(1)}
+    if cancel_after_ms is not None:
+        fields["cancel_at"] = Now(cancel_after_ms)
+    return Change(name="sent_back", fields=fields, due=due_of(head))
+
+
+def come_back(head: Head, retention: RetentionMs) -> Change:
+    """Its caller came again, as it was told to: the next time it needs to be told anew."""
+    kept = Due(after=retention.of(head.state, answered=False))
+    return Change(
+        name="came_back",
+        fields={"cancel_at": 0, "leg": Add(1)},
+        due=kept if head.terminal else due_of(head),
     )

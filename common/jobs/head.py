@@ -57,6 +57,7 @@ class Head:
     holder: str = ""  # lease of the ingress that holds its call, until an id is given out
     handed_off: bool = False  # its id was given out, or it goes on as if it was
     answered: bool = False  # its result went out on the call's own response (noted)
+    leg: int = 0  # how often its caller was sent back to come again, and came
     let_go_at: int = 0  # since when an identical call may attach: no client is known to have it
     collected: bool = False  # its result, or a task of it, is in its caller's hands (noted)
     still_running: bool = False  # cancelled, but the tool has not let go

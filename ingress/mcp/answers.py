@@ -51,6 +51,12 @@ def saying_attached(answer: Mapping[str, Any], job: str) -> dict[str, Any]:
     return {**answer, "_meta": {**kept, JOB: {"id": job, "attached": True}}}
 
 
+def input_required(state: str, requests: Mapping[str, Any]) -> dict[str, Any]:
+    """`InputRequiredResult` of 2026-07-28: its client comes again, with answers to the requests."""
+    asked = {"inputRequests": requests} if requests else {}
+    return {"resultType": "input_required", "requestState": state, **asked}
+
+
 def hand_off_answer(
     tool: CatalogueTool, head: Head, words: str, *, attached: bool = False
 ) -> dict[str, Any]:

@@ -1,65 +1,50 @@
-"""`tools/call`: a call becomes a job; its caller is held, and gets the answer, or the job's id."""
+"""`tools/call`: a call becomes a job, or comes again for one; and what a lost client means."""
 
 import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import structlog
+import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from common.errors import (
-    CANCELLED,
-    InvalidCallError,
-    LonghaulError,
-    NotFoundError,
-    StoreUnreachableError,
-)
-from common.jobs.endings import RESULT
-from common.jobs.head import Head
-from common.jobs.state import JobState
-from common.jobs.transitions import LEASE_MS
-from common.notifier.hints import JobHint
-from common.wire import load_json
+from common.errors import CANCELLED, InvalidCallError, LonghaulError, NotFoundError
 from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
-from ingress.mcp.answers import answer_of, hand_off_answer, saying_attached, tool_error
+from ingress.mcp.answers import tool_error
 from ingress.mcp.declared import (
     Context,
+    asks_nothing,
     capabilities_of,
-    client_name_of,
     declares_tasks,
     log_level_of,
 )
-from ingress.mcp.eras import era_of, is_modern, shaped_result
+from ingress.mcp.eras import Era, era_of, is_modern, shaped_result
 from ingress.mcp.errors import wire_error
 from ingress.mcp.exchange import Exchange, exchange_of
-from ingress.mcp.holding import Holding
-from ingress.mcp.incoming import IncomingCall, answerable, levels_from, read_call, wait_for
+from ingress.mcp.held_call import HeldCalls, Turn, call_digest
+from ingress.mcp.incoming import IncomingCall, levels_from, read_call
 from ingress.mcp.manners import Manner, manner_of
-from ingress.mcp.standing import Standing
-from ingress.mcp.task_views import create_result, legacy_task
-from ingress.mcp.voice import Voice
+from ingress.mcp.seal import Seal, SealError, Ticket
 from ingress.operations.call_request import Accepted, CallRequest
 from ingress.operations.follow import Watch
 
-log = structlog.get_logger(__name__)
-
-HELD_LONG = "the call was held as long as it may be"
-AS_TASK = "its client has it as a task"
 CREATION = 1.0  # seconds after which a record that was being written is there, or never will be
+NO_WAY_BACK = "this requestState is not one of ours, was used, or has expired"
 
 
 class Calls:
-    def __init__(self, ingress: Ingress, holding: Holding, afterwards: Afterwards) -> None:
-        self._runtime = ingress.runtime
+    def __init__(
+        self, ingress: Ingress, held: HeldCalls, seal: Seal, afterwards: Afterwards
+    ) -> None:
+        self._clock = ingress.runtime.clock
         self._rules = ingress.rules
         self._submit = ingress.submit
+        self._resume = ingress.resume
         self._follower = ingress.follower
-        self._cancel = ingress.cancel
-        self._holding = holding
+        self._held = held
+        self._seal = seal
         self._afterwards = afterwards
-        self._standing = Standing(ingress.runtime)
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
         """The wire's result.
@@ -69,24 +54,13 @@ class Calls:
         """
         exchange = exchange_of(ctx)
         call = read_call(ctx.params or {}, exchange.wait)
-        log_level = log_level_of(ctx, exchange)
-        everything = call.wants_progress or bool(levels_from(log_level))
-        accepted: Accepted | None = None
+        levels = levels_from(log_level_of(ctx, exchange))
+        everything = (
+            call.wants_progress or bool(levels) or not asks_nothing(capabilities_of(ctx, exchange))
+        )
         with self._follower.watch(everything=everything) as watch:
             try:
-                manner = self._manner(ctx, exchange, call)
-                request = self._request(ctx, exchange, call, log_level)
-                if exchange.cancelled:
-                    raise MCPError(CANCELLED, "cancelled before it was begun")
-                if manner == "task":
-                    accepted = await self._submit.take(request, watch)
-                    answer = await self._task(ctx, exchange, accepted)
-                else:
-                    accepted = await self._submit.hold(request, watch)
-                    answer = await self._hold(ctx, exchange, call, manner, accepted, watch)
-            except asyncio.CancelledError:
-                self._left(exchange, watch, accepted)
-                raise
+                answer = await self._answer(ctx, exchange, call, levels, watch)
             except InvalidCallError as error:
                 answer = tool_error(str(error))
             except LonghaulError as error:
@@ -94,6 +68,50 @@ class Calls:
                 exchange.retry_after = refusal.retry_after
                 raise refusal.raised() from error
         return shaped_result(answer, modern=is_modern(ctx.protocol_version))
+
+    async def _answer(
+        self,
+        ctx: Context,
+        exchange: Exchange,
+        call: IncomingCall,
+        levels: frozenset[str],
+        watch: Watch,
+    ) -> Mapping[str, Any]:
+        manner = self._manner(ctx, exchange, call)
+        ticket = self._ticket(ctx, call)
+        if exchange.cancelled:
+            raise MCPError(CANCELLED, "cancelled before it was begun")
+        accepted: Accepted | None = None
+        try:
+            if ticket is not None:
+                accepted = await self._again(exchange, call, ticket, watch)
+            else:
+                request = self._request(ctx, exchange, call)
+                accept = self._submit.take if manner == "task" else self._submit.hold
+                accepted = await accept(request, watch)
+            if exchange.outlived and manner != "task":
+                self._heed_loss(exchange, accepted)
+            turn = Turn(
+                ctx=ctx,
+                exchange=exchange,
+                call=call,
+                manner=manner,
+                levels=levels,
+                accepted=accepted,
+                watch=watch,
+                rounds=0 if ticket is None else ticket.rounds,
+            )
+            return await self._turn(turn, ticket)
+        except asyncio.CancelledError:
+            self._left(exchange, watch, accepted)
+            raise
+
+    async def _turn(self, turn: Turn, ticket: Ticket | None) -> Mapping[str, Any]:
+        if ticket is not None and ticket.round and turn.call.answers is not None:
+            await self._held.respond(turn, ticket.round, turn.call.answers)
+        if turn.manner != "task":
+            return await self._held.answer(turn)
+        return await (self._held.task(turn) if ticket is None else self._held.as_task(turn))
 
     def _manner(self, ctx: Context, exchange: Exchange, call: IncomingCall) -> Manner:
         tool = self._submit.tool(call.tool)
@@ -107,9 +125,7 @@ class Calls:
             answers=call.answers is not None,
         )
 
-    def _request(
-        self, ctx: Context, exchange: Exchange, call: IncomingCall, log_level: str | None
-    ) -> CallRequest:
+    def _request(self, ctx: Context, exchange: Exchange, call: IncomingCall) -> CallRequest:
         return CallRequest(
             tool=call.tool,
             arguments=call.arguments,
@@ -117,60 +133,36 @@ class Calls:
             request_id=exchange.request_id,
             priority=call.priority,
             meta=call.meta,
-            client_capabilities=answerable(capabilities_of(ctx, exchange)),
-            log_level=log_level,
+            client_capabilities=capabilities_of(ctx, exchange),
+            log_level=log_level_of(ctx, exchange),
             attachable=True,
             fresh=call.fresh,
-            key=call.key,
         )
 
-    async def _hold(
-        self,
-        ctx: Context,
-        exchange: Exchange,
-        call: IncomingCall,
-        manner: Manner,
-        accepted: Accepted,
-        watch: Watch,
-    ) -> Mapping[str, Any]:
-        if exchange.outlived:
-            self._heed_loss(exchange, accepted)
-        began = self._runtime.clock.monotonic()
-        voice = self._voice(ctx, exchange, call, accepted.job, began) if watch.everything else None
-        until = began + self._wait(ctx, call, manner)
-        end = await self._holding.until_end(exchange, watch, voice, until)
-        if end is not None:
-            return await self._ended(exchange, accepted, end)
-        as_task = manner == "task_if_slow"
-        head = await self._let_go(accepted.job, as_task=as_task)
-        if head.terminal:
-            end = JobHint(kind="state", job=head.id, state=str(head.state), version=head.version)
-            return await self._ended(exchange, accepted, end)
-        exchange.on_gone = None  # from here on only an explicit cancel cancels
-        if as_task:
-            return await self._task(ctx, exchange, accepted)
-        log.info("call.handed_off", job_id=head.id, state=str(head.state))
-        words = await self._standing.words(head, began)
-        return hand_off_answer(accepted.tool, head, words, attached=accepted.attached)
+    def _ticket(self, ctx: Context, call: IncomingCall) -> Ticket | None:
+        """What the client was sent back with; None for a new call."""
+        if call.state is None or era_of(ctx.protocol_version) is not Era.MODERN:
+            return None
+        try:
+            ticket = self._seal.open(call.state)
+        except SealError:
+            raise MCPError(types.INVALID_PARAMS, NO_WAY_BACK) from None
+        if ticket.expires_at <= self._clock.now() * 1000:
+            raise MCPError(types.INVALID_PARAMS, NO_WAY_BACK)
+        return ticket
 
-    def _wait(self, ctx: Context, call: IncomingCall, manner: Manner) -> float:
-        """Seconds that this caller is held."""
-        settings = self._runtime.settings
-        if manner == "task_if_slow":
-            return settings.answering.inline_wait if call.wait is None else call.wait
-        return wait_for(call, client_name_of(ctx), settings.answering, settings.clients)
-
-    def _voice(
-        self, ctx: Context, exchange: Exchange, call: IncomingCall, job: str, began: float
-    ) -> Voice:
-        return Voice(
-            ctx.session,
-            ctx.request_id,
-            self._runtime.clock,
-            self._runtime.settings.answering.heartbeat,
-            levels_from(log_level_of(ctx, exchange)),
-            partial(self._standing.heartbeat, job, began) if call.wants_progress else None,
-        )
+    async def _again(
+        self, exchange: Exchange, call: IncomingCall, ticket: Ticket, watch: Watch
+    ) -> Accepted:
+        """The same call, for the job that it was sent back from."""
+        tool = self._submit.tool(call.tool)
+        policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
+        accepted = Accepted(job=ticket.job, tool=tool, policy=policy, priority=policy.priority)
+        caller = exchange.caller.name
+        same = ticket.call == call_digest(exchange, call, accepted)
+        if not (same and await self._resume.come_back(ticket.job, ticket.leg, caller, watch)):
+            raise MCPError(types.INVALID_PARAMS, NO_WAY_BACK)
+        return accepted
 
     def _heed_loss(self, exchange: Exchange, accepted: Accepted) -> None:
         """This handler outlives its connection: an explicit cancel may still come."""
@@ -201,48 +193,3 @@ class Calls:
             self._afterwards.orphan(job, delay)
         elif not exchange.gone:  # a lost connection has been acted upon
             self._afterwards.hand_off(job, "its ingress stopped", delay)
-
-    async def _ended(
-        self, exchange: Exchange, accepted: Accepted, end: JobHint
-    ) -> Mapping[str, Any]:
-        job, state, raw = accepted.job, JobState(end.state), end.result
-        if state is JobState.LOST:
-            # Its own late finish within a lease is an ordinary end (DESIGN 6).
-            await self._runtime.clock.sleep(LEASE_MS / 1000)
-            head = await self._runtime.store.get(job)
-            state, raw = state if head is None else head.state, None
-        if raw is None and state is not JobState.CANCELLED:
-            raw = await self._runtime.store.part(job, RESULT)
-        known = accepted.attached or accepted.given_out
-        sent = self._afterwards.collected if known else self._afterwards.answered
-        exchange.on_sent = partial(sent, job)
-        log.info("call.answered", job_id=job, request_id=exchange.request_id, state=str(state))
-        answer = answer_of(state, None if raw is None else load_json(raw), job)
-        return saying_attached(answer, job) if accepted.attached else answer
-
-    async def _let_go(self, job: str, *, as_task: bool) -> Head:
-        reason = AS_TASK if as_task else HELD_LONG
-        try:
-            head = await self._cancel.hand_off(job, reason, as_task=as_task)
-        except StoreUnreachableError:
-            # The record stands, only the note that nobody is held for it any more is late.
-            self._afterwards.hand_off(job, reason)
-            raise
-        if head is None:
-            raise NotFoundError(f"job {job} is gone")
-        return head
-
-    async def _task(
-        self, ctx: Context, exchange: Exchange, accepted: Accepted
-    ) -> Mapping[str, Any]:
-        """The job is stored, and published by the reconciler if by nobody else: its id goes out."""
-        head = await self._runtime.store.get(accepted.job)
-        if head is None:
-            raise NotFoundError(f"job {accepted.job} is gone")
-        if accepted.attached:
-            exchange.on_sent = partial(self._afterwards.collected, head.id)
-        log.info("call.task_created", job_id=head.id, request_id=exchange.request_id)
-        task = await self._standing.task(head)
-        modern = is_modern(ctx.protocol_version)
-        answer = create_result(task) if modern else {"task": legacy_task(task, head)}
-        return saying_attached(answer, head.id) if accepted.attached else answer

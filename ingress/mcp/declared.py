@@ -43,6 +43,11 @@ def declares_tasks(capabilities: Mapping[str, Any]) -> bool:
     return isinstance(extensions, Mapping) and TASKS in extensions
 
 
+def asks_nothing(capabilities: Mapping[str, Any]) -> bool:
+    """Whether no question of a tool can reach this client."""
+    return not any(kind in capabilities for kind in ("elicitation", "sampling", "roots"))
+
+
 def tasks_missing() -> MCPError:
     """The request needs the extension, and its client has not declared it."""
     return MCPError(

@@ -9,15 +9,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
+from ingress.mcp.asking import Asking
 from ingress.mcp.bridges import BRIDGE_HEADER, CANCEL_METHOD, Bridges
 from ingress.mcp.call import Calls
 from ingress.mcp.eras import is_handshake
 from ingress.mcp.exchange import KEY, Exchange
+from ingress.mcp.held_call import HeldCalls
 from ingress.mcp.holding import Holding
 from ingress.mcp.incoming import WAIT_HEADER
 from ingress.mcp.legacy_tasks import LegacyTasks
 from ingress.mcp.listing import Listings
 from ingress.mcp.own_calls import OwnCalls
+from ingress.mcp.seal import Seal
 from ingress.mcp.server import Handlers, LonghaulServer
 from ingress.mcp.sessions import LegacySessions
 from ingress.mcp.subscriptions import Subscriptions
@@ -42,20 +45,22 @@ class McpEndpoint:
 
     def __init__(self, ingress: Ingress) -> None:
         runtime, follower = ingress.runtime, ingress.follower
-        read, cancel = ingress.read, ingress.cancel
         limit = runtime.settings.listen.max_body
-        self._afterwards = Afterwards(runtime, cancel)
+        self._afterwards = Afterwards(runtime, ingress.cancel)
         self._holding = Holding(runtime.clock)
         self._sessions = LegacySessions(runtime.store.sessions, runtime.notifier, runtime.clock)
         self._bridges = Bridges(runtime.notifier)
-        tasks = Tasks(runtime, read, cancel, self._afterwards)
+        self._asking = Asking(ingress)
+        seal = Seal(ingress.secret_key)
+        held = HeldCalls(ingress, self._holding, self._asking, seal, self._afterwards)
+        tasks = Tasks(ingress, self._afterwards)
         news = TaskNews(tasks, follower, runtime.clock)
         self._subscriptions = Subscriptions(ingress.feed, self._sessions, news)
         handlers = Handlers(
-            calls=Calls(ingress, self._holding, self._afterwards),
-            own_calls=OwnCalls(ingress, self._holding, self._afterwards),
+            calls=Calls(ingress, held, seal, self._afterwards),
+            own_calls=OwnCalls(ingress, self._holding, self._asking, self._afterwards),
             tasks=tasks,
-            legacy_tasks=LegacyTasks(ingress, tasks, self._holding),
+            legacy_tasks=LegacyTasks(ingress, tasks, self._holding, self._asking),
             listings=Listings(ingress.rules),
             subscriptions=self._subscriptions,
             bridges=self._bridges,
@@ -88,6 +93,7 @@ class McpEndpoint:
                 for task in background:
                     task.cancel()
         finally:
+            await self._asking.aclose()
             await self._afterwards.drain()
 
     def stop(self) -> None:

@@ -19,6 +19,11 @@ class Holding:
         self._held: set[Watch] = set()
         self._ends_at = math.inf  # of everything held, on the monotonic clock
 
+    @property
+    def ends(self) -> bool:
+        """The process is about to stop."""
+        return self._ends_at < math.inf
+
     def stop(self) -> None:
         """The process is about to stop: who is held is answered soon."""
         self._ends_at = self._clock.monotonic() + LAST_CALL

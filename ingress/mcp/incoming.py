@@ -20,7 +20,6 @@ WAIT_HEADER = b"x-longhaul-wait"
 LEVELS: tuple[str, ...] = get_args(types.LoggingLevel)  # by severity, the least first
 
 _OURS = ("longhaul/", "io.modelcontextprotocol/")
-_QUESTIONS = ("elicitation", "sampling", "roots")
 _FOREVER = "forever"
 
 
@@ -64,13 +63,6 @@ def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCal
         answers=_answers(params),
         state=_state(params.get("requestState")),
     )
-
-
-def answerable(capabilities: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The caller's capabilities as its tools may count on them: no question reaches the caller."""
-    if not any(name in capabilities for name in _QUESTIONS):
-        return capabilities
-    return {name: value for name, value in capabilities.items() if name not in _QUESTIONS}
 
 
 def levels_from(least: str | None) -> frozenset[str]:

@@ -8,12 +8,13 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from common.jobs.head import Head
-from common.jobs.state import JobState
+from common.jobs.state import TERMINAL, JobState
 from common.jobs.transitions import LEASE_MS
 from common.wire import load_json
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.answers import answer_of
+from ingress.mcp.asking import RELATED_TASK, Asking
 from ingress.mcp.declared import Context
 from ingress.mcp.eras import for_legacy
 from ingress.mcp.exchange import Exchange, exchange_of
@@ -24,20 +25,22 @@ from ingress.mcp.tasks import Tasks
 from ingress.operations.read import is_cursor
 
 METHODS = frozenset({"tasks/get", "tasks/result", "tasks/list", "tasks/cancel"})
-RELATED = "io.modelcontextprotocol/related-task"
 PAGE = 50  # tasks
+STOPS = TERMINAL | {JobState.INPUT_REQUIRED}
 ASK_AGAIN = "the process stops; ask for the task's result again"
 
 
 class LegacyTasks:
-    def __init__(self, ingress: Ingress, tasks: Tasks, holding: Holding) -> None:
+    def __init__(self, ingress: Ingress, tasks: Tasks, holding: Holding, asking: Asking) -> None:
         self._clock = ingress.runtime.clock
         self._read = ingress.read
         self._follower = ingress.follower
         self._cancel = ingress.cancel
+        self._respond = ingress.respond
         self._tasks = tasks
         self._holding = holding
-        self._standing = Standing(ingress.runtime)
+        self._asking = asking
+        self._standing = Standing(ingress.runtime, ingress.respond)
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
         """The wire's result.
@@ -56,7 +59,7 @@ class LegacyTasks:
             case "tasks/cancel":
                 return await self._cancelled(head, exchange.caller)
             case _:
-                return await self._result(exchange, head)
+                return await self._result(ctx, exchange, head)
 
     async def _show(self, head: Head) -> dict[str, Any]:
         return legacy_task(await self._standing.task(head), head)
@@ -78,10 +81,10 @@ class LegacyTasks:
             listed["nextCursor"] = page.cursor
         return listed
 
-    async def _result(self, exchange: Exchange, head: Head) -> dict[str, Any]:
+    async def _result(self, ctx: Context, exchange: Exchange, head: Head) -> dict[str, Any]:
         """Blocks until the task has ended, then answers exactly as its call would have been."""
         if not ended(self._standing.status(head)):
-            head = await self._until_end(exchange, head)
+            head = await self._until_end(ctx, exchange, head)
         self._tasks.note_collected(exchange, head)
         raw = await self._read.result(head)
         body = None if raw is None else load_json(raw)
@@ -90,13 +93,21 @@ class LegacyTasks:
             raise MCPError(int(error["code"]), str(error["message"]), error.get("data"))
         return _related(for_legacy(answer_of(head.state, body, head.id)), head.id)
 
-    async def _until_end(self, exchange: Exchange, head: Head) -> Head:
-        async with self._follower.follow(head.id, everything=False) as watch:
-            # It may have ended before the watch stood.
-            head = await self._tasks.find({"taskId": head.id}, exchange.caller)
-            if not head.terminal:
-                await self._holding.until_end(exchange, watch, None, math.inf, alone=False)
+    async def _until_end(self, ctx: Context, exchange: Exchange, head: Head) -> Head:
+        async with self._follower.follow(head.id, everything=True) as watch:
+            while True:
+                # It may have ended, or asked, before the watch stood.
                 head = await self._tasks.find({"taskId": head.id}, exchange.caller)
+                if head.terminal:
+                    break
+                asked = await self._respond.open_round(head)
+                if asked is not None:
+                    self._asking.ask(ctx, head, asked, as_task=True)
+                stop = await self._holding.until_end(
+                    exchange, watch, None, math.inf, STOPS, alone=False
+                )
+                if stop is None:
+                    break
         if not head.terminal:
             raise MCPError(types.INTERNAL_ERROR, ASK_AGAIN, {"retryable": True})
         if head.state is JobState.LOST:  # its own late finish within a lease is an ordinary end
@@ -108,4 +119,4 @@ class LegacyTasks:
 def _related(result: Mapping[str, Any], task: str) -> dict[str, Any]:
     meta = result.get("_meta")
     kept = meta if isinstance(meta, Mapping) else {}
-    return {**result, "_meta": {**kept, RELATED: {"taskId": task}}}
+    return {**result, "_meta": {**kept, RELATED_TASK: {"taskId": task}}}

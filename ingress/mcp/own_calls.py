@@ -17,6 +17,7 @@ from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.answers import tool_error
+from ingress.mcp.asking import Asking
 from ingress.mcp.declared import Context, client_name_of
 from ingress.mcp.eras import is_modern, shaped_result
 from ingress.mcp.exchange import Exchange, exchange_of
@@ -36,14 +37,18 @@ STOPS = TERMINAL | {JobState.INPUT_REQUIRED}  # what ends a wait
 
 
 class OwnCalls:
-    def __init__(self, ingress: Ingress, holding: Holding, afterwards: Afterwards) -> None:
+    def __init__(
+        self, ingress: Ingress, holding: Holding, asking: Asking, afterwards: Afterwards
+    ) -> None:
         self._runtime = ingress.runtime
         self._read = ingress.read
         self._follower = ingress.follower
         self._cancel = ingress.cancel
+        self._respond = ingress.respond
         self._holding = holding
+        self._asking = asking
         self._afterwards = afterwards
-        self._standing = Standing(ingress.runtime)
+        self._standing = Standing(ingress.runtime, ingress.respond)
         self._check = ArgumentCheck()
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
@@ -96,7 +101,7 @@ class OwnCalls:
             voices[0] = self._voice(ctx, jobs[0], began)
         first = arguments.get("until") == "any"
         waits = [
-            asyncio.create_task(self._until_end(exchange, job, voice, until))
+            asyncio.create_task(self._until_end(ctx, exchange, job, voice, until))
             for job, voice in zip(jobs, voices, strict=True)
         ]
         try:
@@ -111,22 +116,31 @@ class OwnCalls:
         return await self._report(exchange, [await self._read.head(job, caller) for job in jobs])
 
     async def _until_end(
-        self, exchange: Exchange, job: str, voice: Voice | None, until: float
+        self, ctx: Context, exchange: Exchange, job: str, voice: Voice | None, until: float
     ) -> None:
-        """Until the job has ended or asks a question, patience is over, or the client has gone."""
+        """Until the job has ended or asks a question, patience is over, or the client has gone.
+
+        What it asks a handshake-era client is asked on the way.
+        """
         clock = self._runtime.clock
         async with self._follower.follow(job, everything=True) as watch:
-            head = await self._read.head(job, exchange.caller.over_mcp)
-            if head.state in STOPS:
-                state: str = head.state
-            else:
-                hint = await self._holding.until_end(
+            while True:
+                head = await self._read.head(job, exchange.caller.over_mcp)
+                if head.terminal:
+                    break
+                asked = await self._respond.open_round(head)
+                if asked is not None and exchange.session is None:
+                    break
+                if asked is not None:
+                    self._asking.ask(ctx, head, asked)
+                stop = await self._holding.until_end(
                     exchange, watch, voice, until, STOPS, alone=False
                 )
-                state = "" if hint is None else hint.state
-        if state == JobState.LOST:  # its own late finish within a lease is an ordinary end
-            grace = head.lost_at + LEASE_MS - self._standing.now() if head.lost_at else LEASE_MS
-            await clock.sleep(max(0.0, min(grace / 1000, until - clock.monotonic())))
+                if stop is None:
+                    break
+        if head.state is JobState.LOST:  # its own late finish within a lease is an ordinary end
+            grace = (head.lost_at + LEASE_MS - self._standing.now()) / 1000
+            await clock.sleep(max(0.0, min(grace, until - clock.monotonic())))
 
     def _voice(self, ctx: Context, job: str, began: float) -> Voice:
         clock, answering = self._runtime.clock, self._runtime.settings.answering

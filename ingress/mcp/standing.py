@@ -3,15 +3,18 @@
 from common.errors import StoreUnreachableError
 from common.jobs.head import Head
 from common.jobs.indexes import queue_index
+from common.jobs.questions import open_requests
 from common.jobs.state import JobState
 from common.runtime import Runtime
 from ingress.mcp.progress import describe
 from ingress.mcp.task_views import Status, TaskView, status_of, view
+from ingress.operations.respond import Respond
 
 
 class Standing:
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, respond: Respond) -> None:
         self._runtime = runtime
+        self._respond = respond
 
     def now(self) -> int:
         """Milliseconds, as records count them."""
@@ -23,8 +26,14 @@ class Standing:
     async def task(self, head: Head) -> TaskView:
         """Raises: StoreUnreachableError."""
         position = await self._position(head)
-        retention = self._runtime.retention
-        return view(head, now=self.now(), position=position, retention=retention)
+        asked = await self._respond.open_round(head)
+        return view(
+            head,
+            now=self.now(),
+            position=position,
+            retention=self._runtime.retention,
+            requests={} if asked is None else open_requests(asked),
+        )
 
     async def words(self, head: Head, began: float) -> str:
         """For a caller that waits since `began`, on the monotonic clock.

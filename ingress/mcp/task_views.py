@@ -6,7 +6,7 @@ record and of the time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -38,11 +38,24 @@ class TaskView:
     updated_at: int
     ttl_ms: int | None
     poll_ms: int
+    requests: Mapping[str, Any] = field(default_factory=dict)  # open questions, for its client
 
 
-def view(head: Head, *, now: int, position: int | None, retention: RetentionMs) -> TaskView:
-    """How the job looks at `now` to a client of 2026-07-28."""
+def view(
+    head: Head,
+    *,
+    now: int,
+    position: int | None,
+    retention: RetentionMs,
+    requests: Mapping[str, Any],
+) -> TaskView:
+    """How the job looks at `now` to a client of 2026-07-28.
+
+    A question that is not for its client (no `requests`) is no business of the client's.
+    """
     status = status_of(head, now)
+    if status == "input_required" and not requests:
+        status = "working"
     return TaskView(
         id=head.id,
         status=status,
@@ -51,6 +64,7 @@ def view(head: Head, *, now: int, position: int | None, retention: RetentionMs) 
         updated_at=_updated_at(head),
         ttl_ms=ttl_ms(head, retention),
         poll_ms=poll_ms(head, now, position),
+        requests=requests,
     )
 
 
@@ -89,18 +103,15 @@ def create_result(task: TaskView) -> dict[str, Any]:
     return {"resultType": "task", **_modern(task)}
 
 
-def detailed(task: TaskView, head: Head, body: Any, requests: Mapping[str, Any]) -> dict[str, Any]:
-    """`DetailedTask`, of tasks/get and of notifications/tasks.
-
-    `body` is the stored result or error; `requests` are the open questions.
-    """
+def detailed(task: TaskView, head: Head, body: Any) -> dict[str, Any]:
+    """`DetailedTask`, of tasks/get and of notifications/tasks; `body` is the result or error."""
     answer = {"resultType": "complete", **_modern(task)}
     if task.status == "completed":
         answer["result"] = body
     elif task.status == "failed":
         answer["error"] = error_of(head, body)
     elif task.status == "input_required":
-        answer["inputRequests"] = requests
+        answer["inputRequests"] = task.requests
     return answer
 
 
@@ -183,6 +194,8 @@ def _message(head: Head, status: Status, position: int | None) -> str:
             return f"try {head.tries + 1} of {head.spec.attempts} follows; {head.reason}"
         case JobState.LOST:
             return "its worker is silent"
+        case JobState.INPUT_REQUIRED:
+            return "it waits for an operator"
         case _:
             return str(head.state)
 

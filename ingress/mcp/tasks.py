@@ -11,32 +11,29 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 
-from common.errors import NotFoundError
+from common.errors import InvalidAnswerError, NotFoundError
 from common.jobs.head import Head
-from common.runtime import Runtime
 from common.wire import load_json
 from ingress.caller import Caller
+from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.declared import Context, capabilities_of, declares_tasks, tasks_missing
 from ingress.mcp.eras import stamped
 from ingress.mcp.exchange import Exchange, exchange_of
 from ingress.mcp.standing import Standing
 from ingress.mcp.task_views import Status, detailed, ended
-from ingress.operations.cancel import Cancel
-from ingress.operations.read import Read
 
 METHODS = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
 NOT_FOUND = "Task not found"  # unknown, expired, or somebody else's: the same for all
 
 
 class Tasks:
-    def __init__(
-        self, runtime: Runtime, read: Read, cancel: Cancel, afterwards: Afterwards
-    ) -> None:
-        self._read = read
-        self._cancel = cancel
+    def __init__(self, ingress: Ingress, afterwards: Afterwards) -> None:
+        self._read = ingress.read
+        self._cancel = ingress.cancel
+        self._respond = ingress.respond
         self._afterwards = afterwards
-        self._standing = Standing(runtime)
+        self._standing = Standing(ingress.runtime, ingress.respond)
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
         """The wire's result.
@@ -54,9 +51,22 @@ class Tasks:
             case "tasks/get":
                 self.note_collected(exchange, head)
                 return stamped(await self.detailed(head))
+            case "tasks/update":
+                await self._update(head, (ctx.params or {}).get("inputResponses"), exchange.caller)
             case "tasks/cancel":
                 await self._cancel.cancel(head.id, "cancelled by its client")
         return stamped({})
+
+    async def _update(self, head: Head, answers: object, caller: Caller) -> None:
+        """Unknown keys, and what is answered already, are passed over."""
+        if not isinstance(answers, Mapping):
+            raise MCPError(types.INVALID_PARAMS, "inputResponses should be an object")
+        try:
+            await self._respond.answer(head.id, answers, caller.over_mcp)
+        except InvalidAnswerError as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
+        except NotFoundError:
+            raise MCPError(types.INVALID_PARAMS, NOT_FOUND) from None
 
     async def find(self, params: Mapping[str, Any] | None, caller: Caller) -> Head:
         """The record behind `taskId`.
@@ -81,7 +91,7 @@ class Tasks:
             body = None if raw is None else load_json(raw)
         if task.status == "completed" and isinstance(body, Mapping):
             body = stamped(body)  # as tools/call would have answered
-        return detailed(task, head, body, {})
+        return detailed(task, head, body)
 
     def status(self, head: Head) -> Status:
         return self._standing.status(head)

@@ -65,17 +65,20 @@ class Router:
 
 @asynccontextmanager
 async def router(
-    folder: Path, backend_url: str, *, slots: int = 8, **settings: Any
+    folder: Path, backend_url: str, *, slots: int = 8, carried: bool = False, **settings: Any
 ) -> AsyncIterator[Router]:
     """Running, with the backend's tools in its catalogue; with no slots nothing runs them."""
     backend = Backend(name="fixture", transport="http", urls=(backend_url,), concurrency=8)
+    answering = settings.pop("answering", ANSWERING)
+    # Otherwise a call that is held too long is handed off at once.
+    rounds = {} if carried else {"carry_rounds": 0}
     configured = Settings.model_validate(
         {
             "store_url": f"sqlite:///{folder}/jobs.db",
             "namespace": f"t{secrets.token_hex(4)}",  # on a shared Redis, a router's own
             "data": str(folder),
             "namespaces": False,
-            "answering": ANSWERING,
+            "answering": answering.model_copy(update=rounds),
             "backends": (backend,),
             **settings,
         }
@@ -84,8 +87,7 @@ async def router(
     async with open_runtime(configured) as runtime:
         ingress = build_ingress(runtime, new_lease("ingress"), rules)
         endpoint = McpEndpoint(ingress)
-        served_queues = {"fixture": slots} if slots else {}
-        worker = Worker(runtime, new_lease("worker"), rules, served_queues)
+        worker = Worker(runtime, new_lease("worker"), rules, {"fixture": slots} if slots else {})
         app = Door(
             Starlette(routes=[Route("/mcp", endpoint)]),
             admission=Admission(configured.listen),

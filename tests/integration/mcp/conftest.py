@@ -1,13 +1,14 @@
 """A backend that does what a test says, a router in front of it, and an HTTP client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.support.backends.legacy_http import LegacyHttp
-from tests.support.backends.serving import served
+from tests.support.backends.serving import program, served
+from tests.support.ports import free_port
 from tests.support.routers import Router, router
 
 
@@ -32,3 +33,11 @@ async def longhaul(backend_url: str, tmp_path: Path) -> AsyncIterator[Router]:
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(timeout=20) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def asking_url() -> Iterator[str]:
+    """A backend of 2026-07-28 whose tools ask their caller."""
+    port = free_port()
+    with program("asking", port):
+        yield f"http://127.0.0.1:{port}/mcp"

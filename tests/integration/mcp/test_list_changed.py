@@ -1,6 +1,5 @@
 """A change of the catalogue reaches clients of both eras, and lists follow it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.routers import LegacyClient, Router, messages, modern_call, offer, router, tool
+from tests.support.routers import LegacyClient, Router, modern_call, offer, router, tool
+from tests.support.streams import Stream
 
 pytestmark = pytest.mark.anyio
 
@@ -20,19 +20,6 @@ SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
 async def longhaul(tmp_path: Path) -> AsyncIterator[Router]:
     async with router(tmp_path, "http://127.0.0.1:9/mcp", slots=0) as running:
         yield running
-
-
-class Stream:
-    """The messages of an open event stream, one by one."""
-
-    def __init__(self, response: httpx2.Response) -> None:
-        self._lines = response.aiter_lines()
-
-    async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(10):
-            while True:
-                if found := messages(await anext(self._lines)):
-                    return found[0]
 
 
 def listen(longhaul: Router, http: httpx2.AsyncClient, **wanted: Any) -> Any:

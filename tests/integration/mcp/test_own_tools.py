@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 MODES = ["auto", "legacy", "2026-07-28"]
 HASTY = Answering(call_wait=0.2, heartbeat=0.1)
 KEYS = {"api_keys": "ann=key-of-ann,bob=key-of-bob"}
+LONG: Any = {"longhaul/wait": 15}  # the client's own word for how long it can be held
 STRUCTURED = tool("wait", outputSchema={"type": "object", "required": ["never"]})
 
 
@@ -63,7 +64,7 @@ async def test_an_official_client_is_handed_off_and_gets_the_result_of_a_structu
         again = await client.call_tool("longhaul_wait", {"ids": [job], "seconds": 0.1})
         assert "has not ended: running" in again.model_dump()["content"][0]["text"]
         backend.released.set()
-        result = await client.call_tool("longhaul_wait", {"ids": [job], "seconds": 10})
+        result = await client.call_tool("longhaul_wait", {"ids": [job]}, meta=LONG)
         assert result.model_dump()["content"][0]["text"] == "done"
         same = await client.call_tool("longhaul_result", {"id": job})
         assert same.model_dump()["content"] == result.model_dump()["content"]
@@ -71,7 +72,7 @@ async def test_an_official_client_is_handed_off_and_gets_the_result_of_a_structu
 
 async def test_a_result_comes_verbatim(longhaul: Router, client: TaskClient) -> None:
     job = (await longhaul.ingress.submit.accept(request("echo", {"deep": [None]}))).job
-    result = await client.call("longhaul_wait", {"ids": [job], "seconds": 10})
+    result = await client.call("longhaul_wait", {"ids": [job]}, meta=LONG)
     assert result["content"] == [{"type": "hologram"}]
     assert result["got"]["arguments"] == {"deep": [None]}
     assert result["_meta"]["longhaul/job"]["state"] == "completed"
@@ -86,11 +87,11 @@ async def test_waiting_for_any_or_all_of_several(
 ) -> None:
     slow = (await longhaul.ingress.submit.accept(request("wait", {}))).job
     quick = (await longhaul.ingress.submit.accept(request("steps", {}))).job
-    ids = {"ids": [slow, quick], "seconds": 15}
-    first = await client.call("longhaul_wait", {**ids, "until": "any"})
+    ids = {"ids": [slow, quick]}
+    first = await client.call("longhaul_wait", {**ids, "until": "any"}, meta=LONG)
     assert texts(first)[:2] == [f"Job {quick} (steps) has ended:", "done"]
     assert texts(first)[2].startswith(f"Job {slow} (wait) has not ended: running")
-    every = asyncio.create_task(client.call("longhaul_wait", ids))
+    every = asyncio.create_task(client.call("longhaul_wait", ids, meta=LONG))
     backend.released.set()
     said = texts(await every)
     assert said.count("done") == 2
@@ -144,7 +145,7 @@ async def test_a_failure_is_told_as_an_error_with_its_reason(
     async with router(tmp_path, backend_url, answering=HASTY, tools=brief) as longhaul:
         client = TaskClient(http, longhaul.url, declared={})
         job = (await longhaul.ingress.submit.accept(request("wait", {}))).job
-        result = await client.call("longhaul_wait", {"ids": [job], "seconds": 10})
+        result = await client.call("longhaul_wait", {"ids": [job]}, meta=LONG)
         assert result["isError"] is True
         assert texts(result)[0].startswith(f"Job {job} failed: ")
 

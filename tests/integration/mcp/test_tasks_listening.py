@@ -13,9 +13,9 @@ from common.config.model import Answering
 from common.jobs.change import Note, Now
 from common.notifier.hints import JobHint, encode_hint
 from common.wire import dump_json
-from tests.integration.mcp.test_list_changed import Stream
 from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.routers import Router, modern_call, router, tool
+from tests.support.streams import Stream
 from tests.support.tasks import DECLARED, TaskClient
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from common.config.model import Answering, ClientRule
-from ingress.mcp.incoming import IncomingCall, answerable, levels_from, read_call, wait_for
+from ingress.mcp.incoming import IncomingCall, levels_from, read_call, wait_for
 
 
 def call(meta: dict[str, Any], header: str | None = None) -> IncomingCall:
@@ -102,13 +102,3 @@ def test_levels_are_the_asked_one_and_above() -> None:
     assert levels_from("error") == {"error", "critical", "alert", "emergency"}
     assert levels_from("debug") >= {"debug", "info"}
     assert levels_from(None) == levels_from("loud") == frozenset()
-
-
-def test_a_tool_is_told_that_nobody_answers_questions() -> None:
-    declared: dict[str, Any] = {
-        "elicitation": {},
-        "sampling": {},
-        "roots": {},
-        "experimental": {"x": {}},
-    }
-    assert answerable(declared) == {"experimental": {"x": {}}}
