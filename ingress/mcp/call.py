@@ -137,6 +137,7 @@ class Calls:
             log_level=log_level_of(ctx, exchange),
             attachable=True,
             fresh=call.fresh,
+            key=call.key,
         )
 
     def _ticket(self, ctx: Context, call: IncomingCall) -> Ticket | None:

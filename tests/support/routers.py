@@ -85,7 +85,7 @@ async def router(
     )
     rules = Rules(configured)
     async with open_runtime(configured) as runtime:
-        ingress = build_ingress(runtime, new_lease("ingress"), rules)
+        ingress = _ingress(runtime, rules)
         endpoint = McpEndpoint(ingress)
         worker = Worker(runtime, new_lease("worker"), rules, {"fixture": slots} if slots else {})
         app = Door(
@@ -105,6 +105,11 @@ async def router(
                 endpoint=endpoint,
                 cut_off=front.aclose,
             )
+
+
+def _ingress(runtime: Runtime, rules: Rules) -> Ingress:
+    secret = runtime.settings.secret_key
+    return build_ingress(runtime, new_lease("ingress"), rules, secret_key=secret)
 
 
 @asynccontextmanager
