@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.config.urls import sqlite_url
 from common.jobs.asking import answer, ask, ask_owned
-from common.jobs.attaching import attach, hand_off
+from common.jobs.attaching import attach, come_back, hand_off, send_back
 from common.jobs.change import Change, Done, Free, Note, Refused, Room, Unique
 from common.jobs.endings import bury, cancel, complete, fail, keep, let_go, lose, owner_died
 from common.jobs.head import Head
@@ -65,6 +65,8 @@ TRANSITIONS: tuple[Callable[[Head], Change], ...] = (
     lambda head: park(head, 0, "busy"),
     lambda head: hand_off(head, "held long", 1_000),
     attach,
+    lambda head: send_back(head, 1_000),
+    lambda head: come_back(head, RETENTION),
     lambda head: check(head, republished=True),
     lambda head: complete(head, b"{}", RETENTION, tool_error=True),
     lambda head: fail(head, ERROR, RETENTION),

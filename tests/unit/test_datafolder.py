@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from longhaul.datafolder import FILE, Announced, DataFolderError, hold, running_router
+from longhaul.datafolder import (
+    FILE,
+    KEY_FILE,
+    Announced,
+    DataFolderError,
+    hold,
+    running_router,
+    secret_of,
+)
 
 HOLDER = """
 import sys
@@ -93,3 +101,13 @@ def test_a_folder_that_cannot_be_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataFolderError, match="cannot be used"):
         hold(tmp_path / "file" / "data")
+
+
+def test_a_folder_has_one_secret_for_itself_alone(tmp_path: Path) -> None:
+    secret = secret_of(tmp_path)
+    assert len(secret) > 30
+    assert secret_of(tmp_path) == secret
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == [KEY_FILE]
+    with pytest.raises(DataFolderError):
+        secret_of(tmp_path / "missing")

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from common.jobs.attaching import attach, hand_off
+from common.jobs.attaching import attach, come_back, hand_off, send_back
 from common.jobs.change import Add, Change, LeaseGone, Now
 from common.jobs.endings import (
     RESULT,
@@ -47,6 +47,8 @@ TRANSITIONS: dict[str, tuple[Callable[[Head], Change], JobState | None]] = {
     "park": (lambda head: park(head, 1_000, "busy"), None),
     "hand_off": (lambda head: hand_off(head, "held long"), None),
     "attach": (attach, None),
+    "send_back": (lambda head: send_back(head, 1_000), None),
+    "come_back": (lambda head: come_back(head, RETENTION), None),
     "complete": (
         lambda head: complete(head, b"{}", RETENTION, tool_error=False),
         JobState.COMPLETED,
@@ -89,6 +91,8 @@ def test_a_transition_moves_as_the_table_says_or_raises(name: str, state: JobSta
         ("park", {JobState.QUEUED}),
         ("hand_off", set(JobState) - TERMINAL),
         ("attach", set(JobState) - TERMINAL),
+        ("send_back", set(JobState) - TERMINAL),
+        ("come_back", set(JobState)),
         ("keep", TERMINAL),
     ],
 )
