@@ -10,7 +10,6 @@ from tests.interop.driven import Driven, driving
 from tests.interop.world import HASTY, World
 from tests.support.peers import PLACES, node, peer_python
 
-PEERS = ("mcp1", "fastmcp")
 TYPESCRIPT = Path(__file__).parent / "peers" / "typescript.mjs"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.clients import PEERS, driven
+from tests.interop.clients import driven
 from tests.interop.driven import Driven
 from tests.interop.long_call import WAITING, Answers, follow
 from tests.interop.world import LIBRARIES, World, published, small
@@ -31,12 +31,11 @@ def in_node() -> None:
 
 @pytest.fixture(scope="session")
 def in_python(in_node: None) -> Iterator[None]:
-    """So are servers' peers; those of clients are made while the first tests run."""
+    """So are servers' peers; that of a client is made while the first tests run."""
     del in_node
     with ThreadPoolExecutor(2) as makers:
-        servers = [makers.submit(peer_python, name) for name in ("git", "time")]
-        for name in PEERS:
-            makers.submit(peer_python, name)
+        servers = [makers.submit(peer_python, name) for name in ("fastmcp", "git", "time")]
+        makers.submit(peer_python, "mcp1")
         for made in servers:
             made.result()
         yield

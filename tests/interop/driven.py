@@ -29,12 +29,22 @@ class Driven:
         tools: list[str] = self.step(do="list")["tools"]
         return tools
 
-    def call(self, tool: str, *, progress: bool = False, **arguments: Any) -> dict[str, Any]:
-        """`result` and `progress`, or `error`."""
-        return self.step(do="call", tool=tool, arguments=arguments, progress=progress)
+    def call(
+        self,
+        tool: str,
+        *,
+        progress: bool = False,
+        answer: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """`result` and `progress`, or `error`; and what its user was `asked`."""
+        step = {"do": "call", "tool": tool, "arguments": arguments, "progress": progress}
+        return self.step(**step, answer=answer)
 
     def result(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        result: dict[str, Any] = self.call(tool, **arguments)["result"]
+        outcome = self.call(tool, **arguments)
+        assert "result" in outcome, outcome
+        result: dict[str, Any] = outcome["result"]
         return result
 
     def cancel(self, tool: str, **arguments: Any) -> dict[str, Any]:

@@ -21,7 +21,8 @@ def hasty(request: pytest.FixtureRequest, world: World) -> Iterator[Driven]:
 
 def test_a_tool_with_an_output_schema_is_handed_off(hasty: Driven) -> None:
     assert EXPORT in hasty.tools()  # from here on the client checks results of it
-    first = hasty.result(EXPORT, dataset="orders", rows_per_second=3_000)
+    # Longer than the modern clients' libraries come back by themselves.
+    first = hasty.result(EXPORT, dataset="orders", rows_per_second=800)
     assert first["isError"] is True
     assert first["content"][0]["text"].startswith("Not an error: still running as job ")
     ids = handed_off(first)

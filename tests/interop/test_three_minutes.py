@@ -14,7 +14,10 @@ def test_a_tool_of_three_minutes_is_answered(
     name: str, three_minutes: Mapping[str, Future[Answers]]
 ) -> None:
     answers = three_minutes[name].result()
-    assert len(answers) >= 3  # each within the client's minute
+    if name == "typescript-legacy":
+        assert len(answers) >= 3  # each within the client's minute
+    else:
+        assert len(answers) == 1  # the library itself comes back for the result
     last = answers[-1]
     assert last["content"][0]["text"] == (
         f"Long running operation completed. Duration: {SECONDS} seconds, Steps: {SECONDS}."

@@ -124,9 +124,15 @@ def _over_stdio(folder: Path) -> dict[str, Any]:
     command, *args = [*_everything(), "stdio"]
     return {
         "stdio": {"command": command, "args": args, "concurrency": 16},
+        "asking": {"command": command, "args": args, "interactive": True},
         "files": {
             "command": str(node()),
             "args": [str(npm_bin("mcp-server-filesystem")), str(files)],
+        },
+        "fastmcp": {
+            "command": str(peer_python("fastmcp")),
+            "args": ["-m", "tests.interop.peers.fastmcp_server"],
+            "cwd": str(ROOT),
         },
         "git": {
             "command": str(peer_python("git")),

@@ -13,9 +13,9 @@ from fastmcp_tasks.client import (  # type: ignore[import-not-found]  # the peer
     call_tool_task,
 )
 from mcp import MCPError
-from mcp_types import Implementation
+from mcp_types import ElicitResult, Implementation
 
-from tests.interop.peers.lines import Heard, Outcome, Step, run
+from tests.interop.peers.lines import Heard, Inquiry, Outcome, Step, run
 
 
 class FastMcp:
@@ -76,8 +76,13 @@ class Handles:
 
 async def main(url: str, headers: str, name: str) -> None:
     transport = StreamableHttpTransport(url, headers=json.loads(headers))
+    inquiry = Inquiry()
+
+    async def answer(question: str, *_: Any) -> Any:
+        return ElicitResult(**inquiry.answer(question))
+
     me = Implementation(name=name, version="1")
-    async with Client(transport, client_info=me) as client:
+    async with Client(transport, client_info=me, elicitation_handler=answer) as client:
         tasks = Handles(client)
         more = {
             "begin": tasks.begin,
@@ -85,7 +90,7 @@ async def main(url: str, headers: str, name: str) -> None:
             "end": tasks.result,
             "stop": tasks.stop,
         }
-        await run(FastMcp(client), more)
+        await run(FastMcp(client), inquiry, more)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import mcp  # 1.x where this runs, so that its names are not those that a type checker knows here
 from mcp.client import streamable_http
 
-from tests.interop.peers.lines import Heard, Outcome, Step, run
+from tests.interop.peers.lines import Heard, Inquiry, Outcome, Step, run
 
 sdk: Any = mcp
 connect: Any = getattr(streamable_http, "streamablehttp_client")  # noqa: B009 - of 1.x only
@@ -57,14 +57,16 @@ class Tasks:
         return {"status": seen.status, "message": seen.statusMessage}
 
     async def result(self, step: Step) -> Outcome:
-        """Polled to its end, as this library's documentation has it."""
-        status = [seen.status async for seen in self._tasks.poll_task(step["task"])][-1]
+        """Polled to its end or to a question, which is asked while one waits for the result."""
+        async for seen in self._tasks.poll_task(step["task"]):
+            if seen.status == "input_required":
+                break
         result = await self._tasks.get_task_result(step["task"], sdk.types.CallToolResult)
         return {
             "text": result.content[0].text,
             "structured": result.structuredContent,
             "is_error": result.isError,
-            "status": status,
+            "status": (await self._tasks.get_task(step["task"])).status,
         }
 
     async def stop(self, step: Step) -> Outcome:
@@ -76,11 +78,16 @@ class Tasks:
 
 
 async def main(url: str, headers: str) -> None:
+    inquiry = Inquiry()
+
+    async def answer(_: Any, asked: Any) -> Any:
+        return sdk.types.ElicitResult(**inquiry.answer(asked.message))
+
     async with (
         connect(url, headers=json.loads(headers)) as (read, write, _),
-        sdk.ClientSession(read, write) as session,
+        sdk.ClientSession(read, write, elicitation_callback=answer) as session,
     ):
-        answer = await session.initialize()
+        greeting = await session.initialize()
         tasks = Tasks(session)
         more = {
             "begin": tasks.begin,
@@ -89,7 +96,7 @@ async def main(url: str, headers: str) -> None:
             "stop": tasks.stop,
             "tasks": tasks.all,
         }
-        await run(FirstGeneration(session, answer.protocolVersion), more)
+        await run(FirstGeneration(session, greeting.protocolVersion), inquiry, more)
 
 
 if __name__ == "__main__":

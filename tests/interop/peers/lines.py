@@ -29,6 +29,25 @@ class Heard:
         self.begun.set()
 
 
+class Inquiry:
+    """What is asked of the client's user, who answers all of it as the step says."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._content: dict[str, Any] | None = None
+
+    def begin(self, step: Step) -> None:
+        self.asked = []
+        self._content = step.get("answer")
+
+    def answer(self, question: str) -> dict[str, Any]:
+        """As the protocol has it: `action`, and the `content` of what is accepted."""
+        self.asked.append(question)
+        if self._content is None:
+            return {"action": "decline"}
+        return {"action": "accept", "content": self._content}
+
+
 class Library(Protocol):
     """What differs between the libraries."""
 
@@ -50,15 +69,17 @@ class Library(Protocol):
         """What must be done about a call under way, before its task is cancelled."""
 
 
-async def run(library: Library, more: More | None = None) -> None:
+async def run(library: Library, inquiry: Inquiry, more: More | None = None) -> None:
     """Take steps from standard input until there are no more."""
     while line := await anyio.to_thread.run_sync(sys.stdin.readline):
+        step = json.loads(line)
+        inquiry.begin(step)
         try:
-            outcome = await _take(library, json.loads(line), more or {})
+            outcome = await _take(library, step, more or {})
         except library.refusal as refused:
             error: Any = getattr(refused, "error")  # noqa: B009 - no type says that it has one
             outcome = {"error": {"code": error.code, "message": error.message}}
-        sys.stdout.write(json.dumps(outcome) + "\n")
+        sys.stdout.write(json.dumps({**outcome, "asked": inquiry.asked}) + "\n")
         sys.stdout.flush()
 
 

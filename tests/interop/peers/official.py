@@ -7,10 +7,11 @@ from typing import Any
 
 import httpx2
 from mcp import Client, MCPError
+from mcp.client.session import ClientRequestContext
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Implementation
+from mcp_types import ElicitRequestParams, ElicitResult, Implementation
 
-from tests.interop.peers.lines import Heard, run
+from tests.interop.peers.lines import Heard, Inquiry, run
 
 
 class Official:
@@ -37,11 +38,19 @@ class Official:
 
 
 async def main(url: str, headers: str, name: str, mode: Any) -> None:
+    inquiry = Inquiry()
+
+    async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        del context
+        return ElicitResult(**inquiry.answer(params.message))
+
     async with httpx2.AsyncClient(headers=json.loads(headers), timeout=60) as http:
         transport = streamable_http_client(url, http_client=http)
         me = Implementation(name=name, version="1")
-        async with Client(transport, mode=mode, client_info=me) as client:
-            await run(Official(client))
+        async with Client(
+            transport, mode=mode, client_info=me, elicitation_callback=answer
+        ) as client:
+            await run(Official(client), inquiry)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,17 @@ const entry = `${packages}/@modelcontextprotocol/client/dist/index.mjs`;
 const sdk = await import(pathToFileURL(entry).href);
 
 const negotiation = mode === "legacy" ? {} : { versionNegotiation: { mode } };
-const client = new sdk.Client({ name, version: "1" }, negotiation);
+const options = { capabilities: { elicitation: { form: {} } }, ...negotiation };
+const client = new sdk.Client({ name, version: "1" }, options);
+
+// What is asked of the client's user, who answers all of it as the step says.
+let asked = [];
+let content;
+client.setRequestHandler("elicitation/create", (request) => {
+  asked.push(request.params.message);
+  return content ? { action: "accept", content } : { action: "decline" };
+});
+
 const requestInit = { headers: JSON.parse(headers) };
 await client.connect(new sdk.StreamableHTTPClientTransport(new URL(url), { requestInit }));
 
@@ -53,11 +63,14 @@ async function take(step) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   let outcome;
+  const step = JSON.parse(line);
+  asked = [];
+  content = step.answer;
   try {
-    outcome = await take(JSON.parse(line));
+    outcome = await take(step);
   } catch (error) {
     outcome = { error: { code: error.code ?? error.name, message: error.message } };
   }
-  process.stdout.write(`${JSON.stringify(outcome)}\n`);
+  process.stdout.write(`${JSON.stringify({ ...outcome, asked })}\n`);
 }
 await client.close();
