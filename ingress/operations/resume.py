@@ -6,6 +6,7 @@ from common.jobs.attaching import come_back, send_back
 from common.jobs.change import Change, Done, Note
 from common.jobs.head import Head
 from common.ledger import transact
+from common.notifier.hints import JobHint
 from common.runtime import Runtime
 from ingress.operations.follow import Follower, Watch
 
@@ -43,9 +44,19 @@ class Resume:
         name = self._follower.bind(watch, job, shared=True)
         await self._runtime.store.note(job, Note(watch=name))
 
+        seen: Head | None = None
+
         def decide(head: Head) -> Change | None:
+            nonlocal seen
+            seen = head
             if head.leg != leg or head.caller != caller:
                 return None
             return come_back(head, self._runtime.retention)
 
-        return isinstance(await transact(self._runtime.store, job, decide), Done)
+        done = await transact(self._runtime.store, job, decide)
+        if seen is None or not isinstance(done, Done):
+            return False
+        if seen.terminal:  # before the watch stood
+            state = str(seen.state)
+            watch.tell(JobHint(kind="state", job=job, state=state, version=done.version))
+        return True

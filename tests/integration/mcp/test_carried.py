@@ -95,3 +95,20 @@ async def test_a_way_back_leads_over_a_restart_of_everything(
             state = result["requestState"]
         assert result["content"] == [{"type": "text", "text": "done"}]
         assert len(await longhaul.jobs()) == 1
+
+
+async def test_a_result_that_is_there_is_not_waited_for(
+    backend: LegacyHttp, backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    rule = {"patient": {"call_wait": 15}}
+    async with router(
+        tmp_path, backend_url, answering=BRIEF, carried=True, clients=rule
+    ) as longhaul:
+        client = TaskClient(http, longhaul.url, declared={})
+        state = (await client.call("wait"))["requestState"]
+        backend.released.set()
+        await longhaul.until_state(JobState.COMPLETED)
+        patient = {"io.modelcontextprotocol/clientInfo": {"name": "patient", "version": "0"}}
+        async with asyncio.timeout(5):
+            result = await client.call("wait", requestState=state, meta=patient)
+        assert result["content"] == [{"type": "text", "text": "done"}]
