@@ -1,6 +1,8 @@
 # Needs only make and Python >= 3.11. `make help` lists what there is.
 PYTHON ?= python3
 ARGS ?=
+# Test processes: most tests wait for servers and processes, so there are more than cores.
+JOBS ?= 3
 BIN := .venv/bin
 # Hashes pin the files; which index they come from is the machine's own setting.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -8,7 +10,7 @@ COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --qu
 	--generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help install dev check test conformance interop demo up bench lock servers43 clean
+.PHONY: help install dev check quick test conformance interop demo up bench lock servers43 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,8 +39,11 @@ check: .venv/.dev ## ruff and mypy over code and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+quick: .venv/.dev ## unit and contract tests that need no server, in seconds
+	$(BIN)/python -m pytest -m "not servers" tests/unit tests/contract $(ARGS)
+
 test: check ## everything but conformance and interop, with its own RabbitMQ and Redis (ARGS="-k name" for a part)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 conformance: .venv/.dev ## the official MCP suite through the router
 	$(BIN)/python -m tests.conformance.run $(ARGS)

@@ -25,16 +25,22 @@ GIVEN = pytest.StashKey[Given]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[GIVEN] = take_given(os.environ)
+    if config.getoption("numprocesses", None):  # before the test processes start, all at once
+        have_servers(config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Without servers for tests that need them the run ends here, with what to do about it."""
     wanted = any(item.get_closest_marker("servers") for item in session.items)
     if wanted and not session.config.option.collectonly:
-        try:
-            prepare(session.config.stash[GIVEN])
-        except NoServerError as error:
-            pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
+        have_servers(session.config)
+
+
+def have_servers(config: pytest.Config) -> None:
+    """Without servers for tests that need them the run ends here, with what to do about it."""
+    try:
+        prepare(config.stash[GIVEN])
+    except NoServerError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,10 @@ class Shared:
 
 
 def take_given(environment: MutableMapping[str, str]) -> Given:
-    """Read the addresses, and take Longhaul's variables away: tests set what they need."""
+    """Read the addresses, and take Longhaul's variables away: tests set what they need.
+
+    The addresses stay under the names that are spared, for the test processes that this one starts.
+    """
 
     def url(name: str, scheme: str) -> str | None:
         found = environment.get(f"{SPARED}{name}") or environment.get(f"LONGHAUL_{name}") or ""
@@ -47,6 +50,9 @@ def take_given(environment: MutableMapping[str, str]) -> Given:
     for name in [name for name in environment if name.startswith("LONGHAUL_")]:
         if not name.startswith(SPARED):
             del environment[name]
+    for name, address in (("BROKER_URL", given.broker), ("STORE_URL", given.store)):
+        if address is not None:
+            environment[f"{SPARED}{name}"] = address
     return given
 
 

@@ -8,13 +8,13 @@ QUICK = ("unit", "contract")
 ORDER = (*QUICK, "properties", "architecture", "integration", "acceptance", "faults")
 SERVERS = {"rabbit", "rabbit43", "redis_server", "private_rabbit", "private_redis"}
 TESTS = Path(__file__).resolve().parents[1]
+QUICK_ONE = ("tier", "quick")  # travels with a report from the process that ran the test
 
 
 class Tiers:
     """Knows which tests are quick, and adds up their time."""
 
     def __init__(self) -> None:
-        self._quick: set[str] = set()
         self._count = 0
         self._seconds = 0.0
 
@@ -23,10 +23,12 @@ class Tiers:
             if needs_servers(item):
                 item.add_marker("servers")
         items.sort(key=place)
-        self._quick = {item.nodeid for item in items if place(item)[0] == 0}
+        for item in items:
+            if place(item)[0] == 0:
+                item.user_properties.append(QUICK_ONE)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.nodeid in self._quick:
+        if QUICK_ONE in map(tuple, report.user_properties):
             self._count += report.when == "call"
             self._seconds += report.duration
 

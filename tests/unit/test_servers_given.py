@@ -20,6 +20,12 @@ def test_an_embedded_address_gives_no_server() -> None:
     assert take_given(environment) == Given(broker=None, store=None)
 
 
+def test_the_test_processes_that_this_one_starts_are_given_the_same() -> None:
+    environment = {"LONGHAUL_BROKER_URL": "amqp://one/", "LONGHAUL_STORE_URL": "redis://two"}
+    given = take_given(environment)
+    assert take_given(environment) == given == Given(broker="amqp://one/", store="redis://two")
+
+
 def test_longhauls_variables_do_not_reach_the_tests() -> None:
     environment = {"LONGHAUL_API_KEY": "k", "LONGHAUL_TEST_RABBITMQ43": "/f", "HOME": "/h"}
     take_given(environment)
