@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.api_keys import Role
 from common.config.model import Listen
 from common.config.validate import is_loopback
 from ingress.body_limit import BodyLimit
@@ -40,11 +41,12 @@ class Admission:
 
     def __init__(self, listen: Listen, local_key: str = "") -> None:
         self._callers = [
-            (_digest(each.key), Caller(name=each.caller, admin=True)) for each in listen.api_keys
+            (_digest(each.key), Caller(name=each.caller, role=Role.ADMIN))
+            for each in listen.api_keys
         ]
         self._needs_key = bool(self._callers)
         if local_key:
-            self._callers.append((_digest(local_key), Caller(name=LOCAL, admin=True)))
+            self._callers.append((_digest(local_key), Caller(name=LOCAL, role=Role.ADMIN)))
         self._hosts = frozenset(host.lower() for host in listen.allowed_hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in listen.allowed_origins)
 
@@ -58,7 +60,7 @@ class Admission:
             return FOREIGN_ORIGIN
         caller = self._caller(headers)
         if caller is None:
-            return UNAUTHORIZED if self._needs_key else Caller(name=LOCAL, admin=True)
+            return UNAUTHORIZED if self._needs_key else Caller(name=LOCAL, role=Role.ADMIN)
         return caller
 
     def _serves(self, host: str) -> bool:

@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 from typing import Self
 
+from common.api_keys import Role
+
 LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     name: str
-    admin: bool = False  # sees all jobs on the REST interface, never over MCP
+    role: Role = Role.USER
+
+    @property
+    def operator(self) -> bool:
+        """Sees and touches everybody's jobs on the REST interface, never over MCP."""
+        return self.role.allows(Role.OPERATOR)
 
     @property
     def over_mcp(self) -> Self:

@@ -35,7 +35,7 @@ class Read:
     async def head(self, job: str, caller: Caller) -> Head:
         """Raises: NotFoundError: Unknown, expired, or somebody else's: the same for all."""
         head = await self._runtime.store.get(job) if is_job_id(job) else None
-        if head is None or not (caller.admin or head.caller == caller.name):
+        if head is None or not (caller.operator or head.caller == caller.name):
             raise NotFoundError(f"no job {job}")
         return head
 
@@ -64,10 +64,10 @@ class Read:
 
         A page may be short and still have a cursor when a filter is set.
         """
-        if caller.admin and state is not None:
+        if caller.operator and state is not None:
             index = state_index(state) if tool is None else tool_state_index(tool, state)
             return await self._runtime.store.page(index, limit=limit, cursor=cursor)
-        index = ALL if caller.admin else caller_index(caller.name)
+        index = ALL if caller.operator else caller_index(caller.name)
         found: list[Head] = []
         scanned = 0
         while True:

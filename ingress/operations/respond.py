@@ -1,7 +1,6 @@
 """Respond: answers to what a tool asked. Stored first; then the job goes on, wherever that is."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from common.answering import open_round, store_answers
@@ -26,14 +25,14 @@ class Respond:
 
         Unknown keys, and what is answered already, are passed over. Over the faces for people
         (`operator`) also questions of a kind that the caller has not declared can be answered, and
-        an admin may answer for others.
+        an operator's key answers for others.
 
         Raises:
             NotFoundError: Unknown, expired, or somebody else's job: the same for all.
             InvalidAnswerError: An answer does not fit its question; nothing was stored.
             StoreUnreachableError, ContendedError: Nobody knows; it may be repeated.
         """
-        asking = caller if operator else replace(caller, admin=False)
+        asking = caller if operator else caller.over_mcp
         head = await self._read.head(job, asking)
         asked = await open_round(self._runtime, head)
         if asked is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from common.api_keys import Role
 from common.config.model import Backend, Questions, ToolRule
 from common.errors import InvalidAnswerError, NotFoundError
 from common.jobs.questions import ELICITATION, ROOTS, SAMPLING
@@ -147,7 +148,7 @@ async def test_forged_and_foreign_answers_move_nothing(
         key = only_key(questions)
         forged = {"9.ok": NO, "ok": NO, "": NO, f"{key}.": NO}
         assert (await answer(system, head.id, forged)).version == head.version
-        for stranger in (Caller(name="stranger"), Caller(name="stranger", admin=True)):
+        for stranger in (Caller(name="stranger"), Caller(name="stranger", role=Role.ADMIN)):
             with pytest.raises(NotFoundError):
                 await system.ingress.respond.answer(head.id, {key: NO}, stranger)
         with pytest.raises(NotFoundError):
@@ -156,7 +157,7 @@ async def test_forged_and_foreign_answers_move_nothing(
         await answer(system, other.id, {key: NO})
         await system.ended(other.id)
         assert (await system.head(head.id)).version == head.version
-        admin = Caller(name="stranger", admin=True)
+        admin = Caller(name="stranger", role=Role.ADMIN)
         await system.ingress.respond.answer(head.id, {key: NO}, admin, operator=True)
         assert "decline" in text(await system.result((await system.ended(head.id)).id))
         late = await answer(system, head.id, {key: {"action": "cancel"}})

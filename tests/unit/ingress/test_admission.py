@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from common.api_keys import Role
 from common.config.model import ApiKey, Listen
 from ingress.auth import Admission
 from ingress.caller import LOCAL, Caller
@@ -12,7 +13,7 @@ from ingress.errors import FOREIGN_ORIGIN, MISDIRECTED, UNAUTHORIZED, Problem
 ALICE = ApiKey(key="key-of-alice", caller="alice")
 BOB = ApiKey(key="key-of-bob", caller="bob")
 HERE = "127.0.0.1:8080"
-LOCAL_ADMIN = Caller(name=LOCAL, admin=True)
+LOCAL_ADMIN = Caller(name=LOCAL, role=Role.ADMIN)
 
 
 def admit(listen: dict[str, Any], local_key: str = "", **headers: str) -> Caller | Problem:
@@ -34,7 +35,7 @@ class TestKeys:
         ],
     )
     def test_either_header_names_the_caller(self, headers: dict[str, str]) -> None:
-        assert admit(KEYS, **headers) == Caller(name="bob", admin=True)
+        assert admit(KEYS, **headers) == Caller(name="bob", role=Role.ADMIN)
 
     @pytest.mark.parametrize(
         "headers",
@@ -98,7 +99,7 @@ class TestHost:
 
     def test_with_keys_any_name_is_served(self) -> None:
         assert admit(KEYS, host="gw.example", x_api_key="key-of-bob") == Caller(
-            name="bob", admin=True
+            name="bob", role=Role.ADMIN
         )
 
     def test_with_keys_a_list_is_the_whole_list(self) -> None:
