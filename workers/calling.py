@@ -1,14 +1,19 @@
 """Calling: what one run says to its backend. One request, unless the backend asks back.
 
 A backend of 2026-07-28 ends the call with questions and keeps nothing: the next run, here or on
-another worker, calls again with the answers and the backend's own state.
+another worker, calls again with the answers and the backend's own state. One that made a task of
+its own of the call is not called again: the next run follows that task.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from common.backoff import Backoff
+from common.errors import StoreUnreachableError
 from common.jobs.questions import (
     Answer,
     Round,
@@ -19,7 +24,9 @@ from common.jobs.questions import (
 )
 from common.runtime import Runtime
 from workers.backends.base import (
+    BackendError,
     Call,
+    ConnectionLost,
     InputRequired,
     Listener,
     NotStarted,
@@ -27,9 +34,13 @@ from workers.backends.base import (
     ProtocolFailure,
     StateRefused,
 )
-from workers.outcome import Answered, Asked, NotReached
+from workers.outcome import Answered, Asked, CutOff, NotReached
 from workers.runs import Run
+from workers.settlement import ours
 
+log = structlog.get_logger(__name__)
+
+CANCEL_LIMIT = 5.0  # seconds for a backend to hear that its task is wanted no longer
 FIRST_PAUSE = 0.05  # seconds before a call goes on that asked nothing
 LONGEST_PAUSE = 0.25  # seconds
 
@@ -53,7 +64,7 @@ class Calling:
         self._began_anew = False
         self._spare: Mapping[str, Mapping[str, Any]] = {}  # answers for a tool that began anew
 
-    async def __call__(self) -> Answered | Asked | NotReached:
+    async def __call__(self) -> Answered | Asked | NotReached | CutOff:
         """How the call ended; legs that need nobody follow each other.
 
         Raises:
@@ -67,6 +78,10 @@ class Calling:
                 return Answered(await self._place.call(self._call(leg), self._listener))
             except NotStarted as error:
                 return NotReached(error.message, self._asked if self._news else None)
+            except ConnectionLost as error:
+                if not self._run.task:
+                    raise
+                return CutOff(error.message, self._asked if self._news else None)
             except StateRefused as error:
                 leg = self._anew(error)
             except InputRequired as said:
@@ -77,6 +92,19 @@ class Calling:
                     await self._runtime.clock.sleep(backoff.next())
                 leg = _resumed(asked)
 
+    async def cancel_task(self) -> None:
+        """The run was ended from here: so is the backend's task, unless it is another's by now."""
+        head = self._run.head
+        if not self._run.task:
+            return
+        try:
+            current = await self._runtime.store.get(head.id)
+            if current is not None and ours(head, current):
+                async with asyncio.timeout(CANCEL_LIMIT):
+                    await self._place.cancel_task(self._call(Leg()))
+        except (BackendError, StoreUnreachableError, TimeoutError) as error:
+            log.warning("backend.task_left", job_id=head.id, error=str(error))
+
     def _hear(self, said: InputRequired) -> Round:
         asked = next_round(
             self._asked,
@@ -84,6 +112,7 @@ class Calling:
             state=said.request_state,
             capabilities=self._run.call.client_capabilities,
             now=round(self._runtime.clock.now() * 1000),
+            task=self._run.task,
         )
         asked = answered_before(asked, self._spare)
         # Each only once, or a tool that asks for ever would be answered for ever.
@@ -103,16 +132,24 @@ class Calling:
         return Leg(responses=known)
 
     def _call(self, leg: Leg) -> Call:
-        call = self._run.call
+        call, task = self._run.call, self._run.task
         return Call(
             tool=self._run.head.spec.backend_tool,
             arguments=call.arguments,
             meta=call.meta,
             client_capabilities=call.client_capabilities,
             log_level=call.log_level,
-            input_responses=leg.responses,
-            request_state=leg.state,
+            input_responses=_known_to(task, self._asked) if task else leg.responses,
+            request_state=None if task else leg.state,
+            task=task or None,
         )
+
+
+def _known_to(task: str, asked: Round | None) -> Mapping[str, Answer]:
+    """Every answer to a question of this task, by the backend's keys."""
+    if asked is None or asked.task != task:
+        return {}
+    return {key: each["answer"] for key, each in all_known(asked).items()}
 
 
 def _resumed(asked: Round | None) -> Leg:

@@ -24,7 +24,7 @@ from workers.backends.pool import BackendPool
 from workers.calling import Calling
 from workers.claims import Claimed, Claims
 from workers.interview import Interview
-from workers.outcome import Outcome, Refused, Vanished
+from workers.outcome import Outcome, Refused, Stopped, TimedOut, Vanished
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run
@@ -140,6 +140,8 @@ class Executor:
         calling = Calling(self._runtime, run, place, Interview(self._runtime, run, relay))
         try:
             ended: Outcome = await run.under_clocks(calling(), now_ms)
+            if isinstance(ended, Stopped | TimedOut):
+                await calling.cancel_task()
         except ConnectionLost as error:
             return Vanished(error.message)
         except ProtocolFailure as error:

@@ -5,7 +5,7 @@ this worker, which keeps the claim, hands it to the backend.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -15,6 +15,7 @@ from common.errors import UNANSWERED, StoreUnreachableError
 from common.jobs.answers import refusal_of
 from common.jobs.asking import ask_owned
 from common.jobs.change import Change, Done
+from common.jobs.entrusting import entrust
 from common.jobs.head import Head
 from common.jobs.questions import QUESTIONS, Round, decode_round, next_round
 from common.jobs.state import JobState
@@ -70,27 +71,41 @@ class Interview:
             raise ProtocolFailure(answer["error"].get("code", UNANSWERED), refusal)
         return answer
 
+    async def entrusted(self, task: str) -> None:
+        """See `Listener.entrusted`. Once the record says so the job survives this worker."""
+        run = self._run
+        run.task = task
+
+        def decide(head: Head) -> Change | None:
+            running = ours(run.head, head) and head.state is JobState.RUNNING
+            return entrust(head, task) if running else None
+
+        run.entrusted = await self._commit(decide, "t")
+        log.info("job.entrusted", job_id=run.head.id, stored=run.entrusted)
+
     async def _store(self, asked: Round) -> None:
         def decide(head: Head) -> Change | None:
             if not ours(self._run.head, head) or head.terminal:
                 return None
             return ask_owned(head, asked, head.spec.answer_ms)
 
-        backoff = Backoff(first=0.2, limit=5.0)
-        commit_id = f"{self._run.head.claims}:q{asked.number}"
+        if not await self._commit(decide, f"q{asked.number}"):
+            raise ProtocolFailure(UNANSWERED, "the call has ended for its caller")
+        log.info("job.asked", job_id=self._run.head.id, round=asked.number)
+
+    async def _commit(self, decide: Callable[[Head], Change | None], name: str) -> bool:
+        """Whether it was carried out, as soon as that is known."""
+        head, backoff = self._run.head, Backoff(first=0.2, limit=5.0)
         while True:
             try:
                 done = await transact(
-                    self._runtime.store, self._run.head.id, decide, commit_id=commit_id
+                    self._runtime.store, head.id, decide, commit_id=f"{head.claims}:{name}"
                 )
             except (StoreUnreachableError, ContendedError) as error:
-                log.warning("job.unasked", job_id=self._run.head.id, error=str(error))
+                log.warning("job.unsaid", job_id=head.id, error=str(error))
                 await self._runtime.clock.sleep(backoff.next())
-                continue
-            if not isinstance(done, Done):
-                raise ProtocolFailure(UNANSWERED, "the call has ended for its caller")
-            log.info("job.asked", job_id=self._run.head.id, round=asked.number)
-            return
+            else:
+                return isinstance(done, Done)
 
     async def _answered(self, asked: Round) -> Round:
         """The round with its answer, as soon as it is stored."""

@@ -32,7 +32,7 @@ def fault_of(outcome: Outcome) -> CallFault | None:
             return CallFault.PROTOCOL
         case ended.NotReached():
             return CallFault.NOT_STARTED
-        case ended.Vanished():
+        case ended.Vanished() | ended.CutOff():
             return CallFault.CONNECTION_LOST
         case ended.TimedOut():
             return CallFault.TIMED_OUT

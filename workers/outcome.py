@@ -39,6 +39,14 @@ class NotReached:
 
 
 @dataclass(frozen=True, slots=True)
+class CutOff:
+    """The backend was lost, but has a task of its own for the call; that can be followed again."""
+
+    why: str
+    reached: Round | None = None  # as in `NotReached`
+
+
+@dataclass(frozen=True, slots=True)
 class Vanished:
     """The request was written and no answer came: it may have run."""
 
@@ -56,4 +64,4 @@ class Stopped:
     """Somebody cancelled the job; the backend was told."""
 
 
-Outcome = Answered | Refused | Asked | NotReached | Vanished | TimedOut | Stopped
+Outcome = Answered | Refused | Asked | NotReached | CutOff | Vanished | TimedOut | Stopped

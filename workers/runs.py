@@ -21,6 +21,8 @@ class Run:
         self.call = call
         self.delivery = delivery
         self.asked = asked  # the newest questions of its tool
+        self.task = head.backend_task  # the backend's own, that the call goes on as
+        self.entrusted = bool(self.task)  # so the record says: whoever claims it next follows it
         self.parked = False  # it waits, or waited, for an answer: its delivery was released
         self.news = asyncio.Event()  # its question may have been answered
         self._order = asyncio.timeout(None)
@@ -90,9 +92,12 @@ class Run:
         await self.delivery.ack()
 
     def claim_gone(self) -> None:
-        """Somebody else may run it by now. What may not be repeated goes on: nobody repeats it."""
+        """Somebody else may run it by now. What may not be repeated goes on: nobody repeats it.
+
+        What goes on at the backend is followed by whoever has the claim.
+        """
         self.news.set()
-        if self.head.spec.repeatable:
+        if self.head.spec.repeatable or self.entrusted:
             self.stop()
 
     def stop(self) -> None:

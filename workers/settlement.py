@@ -17,6 +17,7 @@ from common.jobs.asking import ask, kept, start_over
 from common.jobs.change import Change, Done, Now, Refused
 from common.jobs.endings import RetentionMs, bury, complete, fail, let_go, lose
 from common.jobs.head import Head
+from common.jobs.questions import Round
 from common.jobs.state import JobState
 from common.jobs.transitions import hand_back, retry
 from common.ledger import ContendedError, transact
@@ -43,9 +44,10 @@ def decide(outcome: Outcome, head: Head, retention: RetentionMs, chance: float) 
         case ended.Asked(questions=questions):
             return ask(head, questions, head.spec.answer_ms)
         case ended.NotReached(why=why, reached=reached):
-            back = hand_back(head, why, HAND_BACK_MS)
-            return back if reached is None else replace(back, parts=kept(reached))
-        case ended.Vanished(why=why):
+            return _back(head, why, reached)
+        case ended.CutOff(why=why, reached=reached) if head.backend_task:
+            return _back(head, why, reached)
+        case ended.CutOff(why=why) | ended.Vanished(why=why):
             if not head.spec.repeatable:
                 return lose(head, why, retention, seen_gone=False)
             return _again(head, {"code": BACKEND_GONE, "message": why}, retention, chance)
@@ -58,6 +60,11 @@ def decide(outcome: Outcome, head: Head, retention: RetentionMs, chance: float) 
             return fail(head, {"code": TIMED_OUT, "message": "it was stopped"}, retention)
         case unreachable:
             assert_never(unreachable)
+
+
+def _back(head: Head, why: str, reached: Round | None) -> Change:
+    back = hand_back(head, why, HAND_BACK_MS)
+    return back if reached is None else replace(back, parts=kept(reached))
 
 
 _CLOCKS = {

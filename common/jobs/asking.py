@@ -105,7 +105,7 @@ def start_over(head: Head, why: str, delay_ms: int) -> Change:
     """Its call was lost while it waited for an answer, and the tool may run again: next try."""
     change = hand_back(head, why, delay_ms)
     fields = {name: value for name, value in change.fields.items() if name != "tries"}
-    return replace(change, name="started_over", fields=fields)
+    return replace(change, name="started_over", fields={**fields, "backend_task": ""})
 
 
 def kept(asked: Round) -> Mapping[str, bytes]:

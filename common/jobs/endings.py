@@ -181,6 +181,8 @@ def _end(
 
 def owner_died(head: Head, retention: RetentionMs) -> Change:
     """What becomes of a running job whose owner's lease is gone; the commit checks that it is."""
+    if head.backend_task:
+        return rescue(head)  # not run again: whoever claims it next follows that task
     why = "its worker died while the tool ran"
     if not head.spec.repeatable:
         return lose(head, why, retention, seen_gone=True)

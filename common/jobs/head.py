@@ -54,6 +54,7 @@ class Head:
     claims: int = 0  # the fence: grows with every claim
     tries: int = 0  # runs that count against the limit
     owner: str = ""  # lease of the worker that holds the claim
+    backend_task: str = ""  # the backend's own task that the try goes on as, whoever follows it
     holder: str = ""  # lease of the ingress that holds its call, until an id is given out
     handed_off: bool = False  # its id was given out, or it goes on as if it was
     answered: bool = False  # its result went out on the call's own response (noted)
@@ -100,6 +101,7 @@ class StoredCall:
 
 
 _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
+    "backend_task",
     "watchers",
     "commits",
 }

@@ -31,6 +31,7 @@ class Round:
     asked_at: int = 0  # ms
     operator: tuple[str, ...] = ()  # keys that the caller is never asked: it declared no such kind
     held: bool = False  # asked over a connection that waits for the reply: nothing is called again
+    task: str = ""  # asked by this task of the backend: it goes on, nothing is called again
     known: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Of earlier rounds, by the backend's key: {"request", "answer"}."""
 
@@ -47,8 +48,12 @@ def next_round(
     capabilities: Mapping[str, Any],
     now: int,
     held: bool = False,
+    task: str = "",
 ) -> Round:
-    """A new round; `requests` are by the backend's keys, `capabilities` the caller's."""
+    """A new round; `requests` are by the backend's keys, `capabilities` the caller's.
+
+    What was known before a task began says nothing about the keys of its questions.
+    """
     number = 1 if before is None else before.number + 1
     shown = {shown_key(number, key): request for key, request in requests.items()}
     return Round(
@@ -58,7 +63,8 @@ def next_round(
         asked_at=now,
         operator=tuple(key for key, each in shown.items() if not declares(capabilities, each)),
         held=held,
-        known={} if before is None else all_known(before),
+        task=task,
+        known={} if before is None or before.task != task else all_known(before),
     )
 
 

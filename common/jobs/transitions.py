@@ -166,6 +166,7 @@ def retry(head: Head, delay_ms: int, error: Mapping[str, Any]) -> Change:
             "not_before": Now(delay_ms),
             "published_at": Now(),
             "owner": "",
+            "backend_task": "",
             "reason": f"try {head.tries} failed: {error['message']}",
         },
         moves=(
@@ -184,12 +185,13 @@ def hand_back(head: Head, reason: str, delay_ms: int) -> Change:
 
 
 def rescue(head: Head) -> Change:
-    """Its owner is gone (the commit checks) and the tool may run again: next try."""
+    """Its owner is gone (the commit checks): next try, or the same one where the backend has it."""
+    goes_on = bool(head.backend_task)
     return _requeue(
         head,
         "rescued",
-        "its worker died; it starts again",
-        counted=True,
+        f"its worker died; {'its backend goes on with it' if goes_on else 'it starts again'}",
+        counted=not goes_on,
         guards=(LeaseGone(head.owner),),
     )
 

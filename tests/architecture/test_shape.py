@@ -49,7 +49,6 @@ READS_IT_ANYWAY = {
 SLEEPS_ANYWAY = {
     "longhaul/datafolder.py": "asks for a lock a few times before there is an event loop",
     "workers/backends/http_link.py": "the pause that a server asked for on the wire",
-    "workers/backends/session.py": "the pause before listening again; no job depends on it",
 }
 CATCHES_ALL = {
     "common/reconciler.py": "one odd record must not end the process that looks at it",

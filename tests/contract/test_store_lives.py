@@ -21,6 +21,7 @@ from common.jobs.endings import (
     lose,
     owner_died,
 )
+from common.jobs.entrusting import entrust
 from common.jobs.indexes import owner_index, queue_index
 from common.jobs.state import JobState
 from common.jobs.transitions import (
@@ -179,6 +180,20 @@ async def test_a_repeatable_job_outlives_its_workers_up_to_its_limit(ledger: Led
     await ledger.store.release("w2")
     head = await ledger.done(head, owner_died(head, RETENTION))
     assert head.state is JobState.DEAD
+
+
+async def test_a_job_that_its_backend_goes_on_with_outlives_its_worker(ledger: Ledger) -> None:
+    head = await ledger.claimed(worker="w1")
+    head = await ledger.done(head, entrust(head, "ü task"))
+    assert await ledger.due_at(head) - await ledger.store.now() <= LEASE_MS
+    await ledger.store.release("w1")
+    head = await ledger.done(head, owner_died(head, RETENTION))
+    assert (head.state, head.tries, head.owner) == (JobState.QUEUED, 0, "")
+    await beaten(ledger, "w2")
+    head = await ledger.done(head, claim("w2"))
+    assert (head.backend_task, head.tries, head.claims) == ("ü task", 1, 2)
+    head = await ledger.done(head, retry(head, 0, {"code": 1, "message": "it was forgotten"}))
+    assert head.backend_task == ""
 
 
 async def test_two_who_find_the_owner_gone_settle_it_once(ledger: Ledger) -> None:

@@ -1,6 +1,7 @@
 """What a worker sees of a backend: a place for one call, the call itself, and how it can fail."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -20,6 +21,7 @@ class Call:
     log_level: str | None = None  # the caller's wish; only modern backends are told
     input_responses: Mapping[str, Any] | None = None  # answers of a modern question round
     request_state: str | None = None  # returned to the backend byte for byte
+    task: str | None = None  # the backend's own task to go on with: the tool is not called again
 
 
 class Listener(Protocol):
@@ -39,6 +41,10 @@ class Listener(Protocol):
         Raises:
             ProtocolFailure: The error to reply with.
         """
+        ...
+
+    async def entrusted(self, task: str) -> None:
+        """The backend runs the call as a task of its own; it is followed once this returns."""
         ...
 
 
@@ -69,6 +75,10 @@ class ProtocolFailure(BackendError):
 
 class StateRefused(ProtocolFailure):
     """The backend does not take its own `requestState` back: expired, or of another process."""
+
+
+class TaskUnknown(BackendError):
+    """The backend does not know its own task, or no longer: what became of it is unknown."""
 
 
 class InputRequired(BackendError):
@@ -121,28 +131,65 @@ class BackendStatus:
 class Connection(Protocol):
     """One live connection to a replica, shared by all its calls."""
 
+    @property
+    def ready(self) -> bool: ...
+
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]: ...
+
+    async def cancel_task(self, call: Call) -> None: ...
 
 
 class Place:
     """Room for one call on one live replica; given back once, by `release` or leaving the block."""
 
-    __slots__ = ("_connection", "_give_back")
+    __slots__ = ("_connection", "_give_back", "_others")
 
-    def __init__(self, connection: Connection, give_back: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        give_back: Callable[[], None],
+        others: Sequence[Connection] = (),
+    ) -> None:
         self._connection = connection
         self._give_back: Callable[[], None] | None = give_back
+        self._others = others  # to the backend's other replicas
 
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
         """The raw result, verbatim. No clock runs here; cancelling it cancels at the backend.
 
+        Where the backend made a task of its own of it, cancelling only stops following it.
+
         Raises:
             NotStarted: the backend provably did not run it.
-            ConnectionLost: it may have run.
+            ConnectionLost: it may have run; with a task, it can be followed again.
             ProtocolFailure: the backend answered with a JSON-RPC error.
             InputRequired: it asks before it goes on.
+            TaskUnknown: no replica knows the task to go on with.
         """
-        return await self._connection.call(call, listener)
+        try:
+            return await self._connection.call(call, listener)
+        except TaskUnknown as error:
+            return await self._elsewhere(call, listener, error)
+
+    async def cancel_task(self, call: Call) -> None:
+        """Tell the backend that its task is wanted no longer.
+
+        Raises:
+            BackendError: It could not be told, or did not want to be.
+        """
+        await self._connection.cancel_task(call)
+
+    async def _elsewhere(
+        self, call: Call, listener: Listener, error: TaskUnknown
+    ) -> dict[str, Any]:
+        """Replicas need not share their tasks: look for the one that has this."""
+        for other in self._others:
+            if not other.ready:
+                raise ConnectionLost("a replica that may know the task is not up") from error
+            self._connection = other
+            with suppress(TaskUnknown):
+                return await other.call(call, listener)
+        raise error
 
     def release(self) -> None:
         give_back, self._give_back = self._give_back, None

@@ -24,6 +24,7 @@ from workers.backends.base import Call, Era, InputRequired, ProtocolFailure
 
 CLIENT_INFO = {"name": "longhaul", "version": installed_version("mcp-longhaul")}
 TASKS_EXTENSION = "io.modelcontextprotocol/tasks"
+TASK_KEPT_MS = 24 * 3_600_000  # how long a backend before 2026-07-28 should keep a task, at least
 _RESERVED = "io.modelcontextprotocol/"
 
 ParamHeaders = Mapping[tuple[str, ...], str]  # property path -> header token, of one tool
@@ -42,8 +43,13 @@ def modern_headers(protocol_version: str, method: str) -> dict[str, str]:
     return {MCP_PROTOCOL_VERSION_HEADER: protocol_version, MCP_METHOD_HEADER: method}
 
 
-def call_params(call: Call, era: Era, protocol_version: str) -> dict[str, Any]:
-    """The params of `tools/call`. Reserved `_meta` of the caller's own connection stays behind."""
+def call_params(
+    call: Call, era: Era, protocol_version: str, *, as_task: bool = False
+) -> dict[str, Any]:
+    """The params of `tools/call`. Reserved `_meta` of the caller's own connection stays behind.
+
+    `as_task`: the backend may run it as a task of its own, whatever the caller knows of tasks.
+    """
     meta = {
         key: value
         for key, value in call.meta.items()
@@ -53,13 +59,16 @@ def call_params(call: Call, era: Era, protocol_version: str) -> dict[str, Any]:
     if call.arguments is not None:
         params["arguments"] = call.arguments
     if era == "modern":
-        meta |= modern_meta(protocol_version, without_tasks(call.client_capabilities))
+        capabilities = with_tasks if as_task else without_tasks
+        meta |= modern_meta(protocol_version, capabilities(call.client_capabilities))
         if call.log_level is not None:
             meta[LOG_LEVEL_META_KEY] = call.log_level
         if call.input_responses is not None:
             params["inputResponses"] = call.input_responses
         if call.request_state is not None:
             params["requestState"] = call.request_state
+    elif as_task:
+        params["task"] = {"ttl": TASK_KEPT_MS}
     if meta:
         params["_meta"] = meta
     return params
@@ -73,11 +82,26 @@ def input_required(result: Mapping[str, Any]) -> InputRequired | None:
     """
     if result.get("resultType") != "input_required":
         return None
-    requests, state = result.get("inputRequests") or {}, result.get("requestState")
-    readable = isinstance(requests, dict) and all(map(_is_question, requests.values()))
-    if not readable or not isinstance(state, str | None) or not (requests or state is not None):
-        raise ProtocolFailure(INTERNAL_ERROR, "the backend asks something that cannot be read")
+    requests, state = questions_in(result), result.get("requestState")
+    if not isinstance(state, str | None) or not (requests or state is not None):
+        raise _unreadable()
     return InputRequired(requests, state)
+
+
+def questions_in(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The `inputRequests` of a result or of a task.
+
+    Raises:
+        ProtocolFailure: One is something that nobody could answer.
+    """
+    requests = body.get("inputRequests") or {}
+    if not isinstance(requests, dict) or not all(map(_is_question, requests.values())):
+        raise _unreadable()
+    return requests
+
+
+def _unreadable() -> ProtocolFailure:
+    return ProtocolFailure(INTERNAL_ERROR, "the backend asks something that cannot be read")
 
 
 def _is_question(request: object) -> bool:
@@ -94,6 +118,22 @@ def call_headers(call: Call, protocol_version: str, param_headers: ParamHeaders)
         MCP_NAME_HEADER: encode_header_value(call.tool),
         **mcp_param_headers(param_headers, call.arguments or {}),
     }
+
+
+def task_headers(method: str, task: str, protocol_version: str) -> dict[str, str]:
+    """The routing headers of a `tasks/…` request to a modern backend over HTTP."""
+    return {
+        **modern_headers(protocol_version, method),
+        MCP_NAME_HEADER: encode_header_value(task),
+    }
+
+
+def with_tasks(capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's capabilities, and tasks, whose questions reach it all the same."""
+    kept = without_tasks(capabilities)
+    extensions = kept.get("extensions")
+    others = extensions if isinstance(extensions, Mapping) else {}
+    return {**kept, "extensions": {**others, TASKS_EXTENSION: {}}}
 
 
 def without_tasks(capabilities: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What both transports have in common: requests in flight, and what is heard while they are."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol, TypeGuard
 
@@ -70,6 +71,7 @@ class Hearing:
         self._on_tools_changed = on_tools_changed
         self._ids = count(1)
         self._listeners: dict[int, Listener] = {}
+        self._lasting: dict[int, Listener] = {}  # by progress token, longer than one request
         self._questions: dict[int, set[asyncio.Task[None]]] = {}  # by the request in flight
         self.interactive = False  # it may ask questions in mid-call (before 2026-07-28)
 
@@ -89,9 +91,22 @@ class Hearing:
         for question in self._questions.pop(request_id, ()):
             question.cancel()
 
+    @contextmanager
+    def lasting(self, listener: Listener) -> Iterator[int]:
+        """A progress token for as long as a call is a task, whichever requests that takes."""
+        token = next(self._ids)
+        self._lasting[token] = listener
+        try:
+            yield token
+        finally:
+            del self._lasting[token]
+
     def sole(self) -> int | None:
-        """The call in flight, when there is exactly one."""
-        return next(iter(self._listeners)) if len(self._listeners) == 1 else None
+        """The request in flight, when nothing else can be meant."""
+        if len(self._listeners) != 1:
+            return None
+        request_id, listener = next(iter(self._listeners.items()))
+        return request_id if all(each is listener for each in self._lasting.values()) else None
 
     def asked(self, message: jsonrpc.Message, owner: int | None, reply: Reply) -> None:
         """A request came; what cannot be said to belong to one call is refused, not guessed."""
@@ -150,7 +165,7 @@ class Hearing:
             token = int(token)
         if not _is_number(token) or not _is_number(value):
             return
-        listener = self._listeners.get(int(token))
+        listener = self._listeners.get(int(token)) or self._lasting.get(int(token))
         message = params.get("message")
         if listener is not None:
             listener.progress(

@@ -82,7 +82,7 @@ class BackendPool:
         self._last = balance.choose(self._config.balance, free, self._last, len(self._replicas))
         replica = self._replicas[self._last]
         replica.in_flight += 1
-        return Place(replica, lambda: self._give_back(replica))
+        return Place(replica, lambda: self._give_back(replica), self._others(replica))
 
     async def wait_place(self) -> Place:
         """A place as soon as there is one; first come, first served."""
@@ -108,6 +108,11 @@ class BackendPool:
         """Calls at once. One, where a question could not be said to belong to one of several."""
         told_apart = self._config.transport == "http"  # by the response it comes on
         return self._config.concurrency if told_apart or not replica.asks_in_mid_call else 1
+
+    def _others(self, replica: Replica) -> list[Replica]:
+        """Those that may know a task which this one does not. A process that is not up does not."""
+        urls = self._config.transport != "stdio"
+        return [each for each in self._replicas if each is not replica and (urls or each.ready)]
 
     def _give_back(self, replica: Replica) -> None:
         replica.in_flight -= 1

@@ -101,6 +101,12 @@ class Replica:
         self.latency = balance.moved(self.latency, self._clock.monotonic() - started)
         return result
 
+    async def cancel_task(self, call: Call) -> None:
+        """See `Place.cancel_task`."""
+        if self._session is None:
+            raise NotStarted(f"{self._backend} is not connected")
+        await self._session.cancel_task(call)
+
     async def run(self) -> None:
         """Keep it up until cancelled."""
         backoff = Backoff(first=FIRST_DELAY, limit=LONGEST_DELAY)
@@ -153,7 +159,7 @@ class Replica:
         async with asyncio.timeout(HANDSHAKE_LIMIT):
             agreed = await self._agree(link)
         hearing.interactive = self._interactive and agreed.era == "legacy"
-        session = Session(self._backend, link, agreed)
+        session = Session(self._backend, link, agreed, hearing, self._clock)
         async with asyncio.timeout(LIST_LIMIT):
             self._on_listing(await session.list_tools())
         self._session = session

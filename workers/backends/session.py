@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from common.clock import Clock
 from workers.backends.base import (
     BackendError,
     Call,
@@ -26,7 +28,8 @@ from workers.backends.envelope import (
     modern_meta,
 )
 from workers.backends.handshake import Agreed
-from workers.backends.link import Link, OnChange
+from workers.backends.link import Hearing, Link, OnChange
+from workers.backends.served_tasks import ServedTasks, Told
 from workers.backends.tools import sort_tools
 
 log = structlog.get_logger(__name__)
@@ -38,10 +41,15 @@ LOG_LEVEL = "info"  # what legacy backends are asked to send
 
 
 class Session:
-    def __init__(self, backend: str, link: Link, agreed: Agreed) -> None:
+    def __init__(
+        self, backend: str, link: Link, agreed: Agreed, hearing: Hearing, clock: Clock
+    ) -> None:
         self._backend = backend
         self._link = link
+        self._hearing = hearing
+        self._clock = clock
         self._param_headers: Mapping[str, ParamHeaders] = {}
+        self._tasks = ServedTasks(link, agreed, clock)
         self.agreed = agreed
 
     @property
@@ -54,21 +62,52 @@ class Session:
 
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
         """See `Place.call`."""
-        agreed = self.agreed
-        headers = None
+        if call.task is None and not self._tasks.wants(call.tool):
+            try:
+                return self._ended(await self._called(call, listener))
+            except ProtocolFailure as error:
+                if not self._tasks.demands(call.tool, error):
+                    raise
+        told = Told(listener)
+        with self._hearing.lasting(told) as token:
+            if call.task is not None:
+                return await self._tasks.follow(call, told)
+            result = await self._called(call, told, token)
+            begun = self._tasks.begun(result)
+            if begun is None:
+                return self._ended(result)
+            await told.entrusted(begun.task)
+            followed = replace(call, task=begun.task, input_responses=None)
+            return await self._tasks.follow(followed, told, begun)
+
+    async def cancel_task(self, call: Call) -> None:
+        """See `Place.cancel_task`."""
+        await self._tasks.cancel(call)
+
+    async def _called(
+        self, call: Call, listener: Listener, token: int | None = None
+    ) -> dict[str, Any]:
+        """With a `token`, the backend may run it as a task; progress then comes with the token."""
+        agreed, as_task, headers = self.agreed, token is not None, None
+        params = call_params(call, agreed.era, agreed.version, as_task=as_task)
         if agreed.era == "modern":
             param_headers = self._param_headers.get(call.tool, {})
             headers = call_headers(call, agreed.version, param_headers)
-        params = call_params(call, agreed.era, agreed.version)
+        elif as_task:
+            params["_meta"] = {**params.get("_meta", {}), "progressToken": token}
+        heard_by = None if as_task and agreed.era == "legacy" else listener
         try:
-            result = await self._link.request(
-                "tools/call", params, headers=headers, listener=listener
+            return await self._link.request(
+                "tools/call", params, headers=headers, listener=heard_by
             )
         except ProtocolFailure as error:
             if call.request_state is not None and error.code == INVALID_PARAMS:
                 raise StateRefused(error.code, error.message, error.data) from error
             raise
-        if agreed.era == "modern" and (asked := input_required(result)) is not None:
+
+    def _ended(self, result: dict[str, Any]) -> dict[str, Any]:
+        """The result, unless it asks."""
+        if self.agreed.era == "modern" and (asked := input_required(result)) is not None:
             raise asked
         return result
 
@@ -80,6 +119,7 @@ class Session:
         """
         found = sort_tools(await self._all_pages() if "tools" in self.agreed.capabilities else ())
         self._param_headers = found.param_headers
+        self._tasks.listed(found.kept)
         return ToolListing(
             backend=self._backend,
             protocol_version=self.agreed.version,
@@ -119,7 +159,7 @@ class Session:
                 return
             lasted = asyncio.get_running_loop().time() - started
             delay = LISTEN_AGAIN if lasted > delay else min(60.0, delay * 2)
-            await asyncio.sleep(delay)
+            await self._clock.sleep(delay)
             # A change in between was not heard.
             on_change()
 

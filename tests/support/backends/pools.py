@@ -25,6 +25,7 @@ class Heard:
     values: list[float] = field(default_factory=list)
     messages: list[str | None] = field(default_factory=list)
     lines: list[Any] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=list)
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         del total
@@ -36,6 +37,9 @@ class Heard:
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         raise ProtocolFailure(-1, f"{method} reached a caller that has not declared it: {params}")
+
+    async def entrusted(self, task: str) -> None:
+        self.tasks.append(task)
 
 
 @dataclass

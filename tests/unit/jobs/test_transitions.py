@@ -19,6 +19,7 @@ from common.jobs.endings import (
     lose,
     owner_died,
 )
+from common.jobs.entrusting import entrust
 from common.jobs.head import Head, Spec
 from common.jobs.state import MOVES, TERMINAL, JobState
 from common.jobs.transitions import (
@@ -231,6 +232,22 @@ def test_a_tool_that_may_runs_again_up_to_its_limit(tries: int, state: JobState)
     )
     change = owner_died(a_head(JobState.RUNNING, tries=tries, spec=spec), RETENTION)
     assert (change.fields["state"], change.guards) == (state, (LeaseGone("w1"),))
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.INPUT_REQUIRED])
+def test_what_its_backend_goes_on_with_is_neither_lost_nor_tried_again(state: JobState) -> None:
+    head = a_head(state, backend_task="its name", tries=3)
+    change = owner_died(head, RETENTION)
+    assert (change.name, change.guards) == ("rescued", (LeaseGone("w1"),))
+    assert (change.fields["state"], change.fields["tries"]) == (JobState.QUEUED, Add(-1))
+    assert "backend_task" not in change.fields
+
+
+def test_only_a_running_job_is_entrusted_to_its_backend() -> None:
+    assert entrust(a_head(JobState.RUNNING), "its name").fields == {"backend_task": "its name"}
+    for state in set(JobState) - {JobState.RUNNING}:
+        with pytest.raises(IllegalMoveError):
+            entrust(a_head(state), "its name")
 
 
 # --- when the reconciler looks

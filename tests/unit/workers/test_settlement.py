@@ -44,6 +44,7 @@ BAD = ended.Answered({"content": [], "isError": True})
 REFUSED = ended.Refused({"code": -1, "message": "no", "data": [1]})
 ASKED = ended.Asked(Round(number=1, requests={"1.name": {"method": "elicitation/create"}}))
 NOT_REACHED = ended.NotReached("nobody listens")
+CUT_OFF = ended.CutOff("it went away")
 VANISHED = ended.Vanished("it went away")
 IDLE = ended.TimedOut("idle", 5.0)
 RUN = ended.TimedOut("run", 5.0)
@@ -65,6 +66,7 @@ TABLE = [
     Row(outcome=REFUSED, once="failed", again="failed", at_last="failed"),
     Row(outcome=ASKED, once="asked", again="asked", at_last="asked"),
     Row(outcome=NOT_REACHED, once="handed_back", again="handed_back", at_last="handed_back"),
+    Row(outcome=CUT_OFF, once="lost", again="retried", at_last="dead"),  # nothing to follow
     Row(outcome=VANISHED, once="lost", again="retried", at_last="dead"),
     Row(outcome=IDLE, once="failed", again="retried", at_last="dead"),
     Row(outcome=RUN, once="failed", again="retried", at_last="dead"),
@@ -94,6 +96,22 @@ def test_what_follows(row: Row, tries: int) -> None:
     assert once.name == row.once
     again = decide(row.outcome, running(repeatable=True, tries=tries), RETENTION, 0.5)
     assert again.name == (row.at_last if tries == 3 else row.again)
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_a_task_of_the_backend_is_followed_again(tries: int, *, repeatable: bool) -> None:
+    head = replace(running(repeatable=repeatable, tries=tries), backend_task="its name")
+    change = decide(CUT_OFF, head, RETENTION, 0.5)
+    assert (change.name, change.fields["tries"]) == ("handed_back", Add(-1))
+    assert "backend_task" not in change.fields
+
+
+@pytest.mark.parametrize("outcome", [RUN, VANISHED], ids=name)
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.INPUT_REQUIRED])
+def test_the_next_try_is_another_task(outcome: Outcome, state: JobState) -> None:
+    head = replace(running(repeatable=True, tries=1), backend_task="its name", state=state)
+    assert decide(outcome, head, RETENTION, 0.5).fields["backend_task"] == ""
 
 
 @pytest.mark.parametrize(
