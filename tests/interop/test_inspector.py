@@ -4,7 +4,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -23,14 +24,18 @@ def era(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def inspect(world: World, era: str) -> Inspect:
+def inspect(world: World, era: str) -> Iterator[Inspect]:
+    """Start it, with headers of its own if need be; none outlives its test."""
     command = [str(node()), str(npm_bin("mcp-inspector")), "--cli", world.mcp]
     command += ["--transport", "http", "--protocol-era", era, "--format", "json"]
     command += ["--header", f"X-API-Key: {world.key(f'inspector-{era}')}"]
 
-    def start(method: str, tool: str | None = None, **arguments: Any) -> subprocess.Popen[str]:
+    def start(
+        method: str, tool: str | None = None, header: str | None = None, **arguments: Any
+    ) -> subprocess.Popen[str]:
         more = ["--tool-name", tool, "--tool-args-json", json.dumps(arguments)] if tool else []
-        return subprocess.Popen(
+        more += ["--header", header] if header else []
+        process = subprocess.Popen(
             [*command, "--method", method, *more],
             env={**os.environ, "HOME": str(world.folder)},  # it keeps a catalogue there
             stdin=subprocess.DEVNULL,
@@ -38,8 +43,12 @@ def inspect(world: World, era: str) -> Inspect:
             stderr=subprocess.PIPE,
             text=True,
         )
+        started.enter_context(process)  # waits for it
+        started.callback(process.kill)
+        return process
 
-    return start
+    with ExitStack() as started:
+        yield start
 
 
 def said(process: subprocess.Popen[str]) -> tuple[int, Any]:
@@ -79,11 +88,37 @@ def test_it_tells_errors_apart(inspect: Inspect) -> None:
     assert (code, error["code"]) == (5, "tool_not_found")
 
 
+def running(world: World) -> str:
+    """The job of the call that it has just made, once it runs."""
+    found = wait_for(
+        lambda: world.jobs_of("inspector-modern", tool=LONG, state="running"),
+        seconds=20,
+        every=0.2,
+    )
+    return str(found[0]["id"])
+
+
+def leave(inspector: subprocess.Popen[str]) -> None:
+    inspector.send_signal(signal.SIGINT)
+    inspector.communicate(timeout=20)
+
+
 @pytest.mark.parametrize("era", ["modern"], indirect=True)
 def test_a_call_that_it_leaves_is_cancelled(inspect: Inspect, world: World) -> None:
     """In the older era a lost connection cancels nothing."""
-    leaving = inspect("tools/call", LONG, duration=60, steps=240)
-    wait_for(lambda: world.jobs_of("inspector-modern", tool=LONG, state="running"), every=0.2)
-    leaving.send_signal(signal.SIGINT)
-    leaving.communicate(timeout=20)
-    wait_for(lambda: world.jobs_of("inspector-modern", tool=LONG, state="cancelled"), every=0.2)
+    held = "x-longhaul-wait: forever"  # else it is a task after a second
+    leaving = inspect("tools/call", LONG, header=held, duration=60, steps=240)
+    job = running(world)
+    leave(leaving)
+    wait_for(lambda: world.rest(f"/v1/jobs/{job}")["state"] == "cancelled", every=0.2)
+
+
+@pytest.mark.parametrize("era", ["modern"], indirect=True)
+def test_a_task_that_it_leaves_goes_on(inspect: Inspect, world: World) -> None:
+    leaving = inspect("tools/call", LONG, duration=8, steps=8)
+    job = running(world)
+    shown = f"/v1/jobs/{job}"
+    # Past the second after which its call is a task.
+    wait_for(lambda: (world.rest(shown)["progress"] or {}).get("value", 0) >= 3, every=0.2)
+    leave(leaving)
+    wait_for(lambda: world.rest(shown)["state"] == "completed", seconds=30, every=0.2)
