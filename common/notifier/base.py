@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-NEWS = "news"  # payload: b"catalogue" when the catalogue has changed
+NEWS = "news"  # payload: b"catalogue" when the catalogue has changed, or `KEYS_CHANGED`
+KEYS_CHANGED = b"keys"
 BRIDGES = "bridges"  # payload: which call of which bridge its client cancelled; for ingresses
 SESSIONS = "sessions"  # what happens to handshake-era sessions; for ingresses
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from common.jobs.change import Change, Done, Note, Refused
 from common.jobs.head import Head
+from common.store.api_keys import ApiKeyStore
 from common.store.sessions import SessionStore
 
 EVENTS_KEPT = 256
@@ -77,6 +78,9 @@ class Page:
 class JobStore(Protocol):
     @property
     def sessions(self) -> SessionStore: ...
+
+    @property
+    def api_keys(self) -> ApiKeyStore: ...
 
     # --- records
     async def commit(

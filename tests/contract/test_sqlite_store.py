@@ -84,16 +84,18 @@ async def test_a_file_of_a_newer_longhaul_is_refused_and_left_alone(path: Path) 
 
 
 async def test_a_file_of_an_older_longhaul_gets_what_it_lacks(path: Path) -> None:
-    """Format 1 had no sessions."""
+    """Format 1 had no sessions and no API keys."""
     async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
         job = await Ledger(store, MemoryNotifier()).submitted()
     with sqlite3.connect(path) as older:
-        older.executescript("DROP TABLE sessions; DROP TABLE session_notes")
+        for table in ("sessions", "session_notes", "api_keys", "api_keys_revision"):
+            older.execute(f"DROP TABLE {table}")
         older.execute("PRAGMA user_version = 1")
     async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
         assert await store.get(job.id) == job
         session = Session(id="s1", caller="local", version="2025-11-25")
         assert await store.sessions.create(session, limit=1)
+        assert not await store.api_keys.revoke("nobody")
 
 
 async def test_what_is_no_database_is_refused_by_name(path: Path) -> None:

@@ -6,7 +6,7 @@ Records have no TTL: the due sweep removes them.
 
 from common.jobs.ids import SHARDS, shard_of
 
-HOME_SHARD = "0"  # leases, the catalogue, sessions
+HOME_SHARD = "0"  # leases, the catalogue, sessions, API keys
 
 
 class Keys:
@@ -65,6 +65,11 @@ class Keys:
     def session_note(self, session_id: str, name: str) -> str:
         """String with a TTL; the session is the hash `:s:ID`. All sessions: `:sessions`, by end."""
         return f"{self.home}:s:{session_id}:n:{name}"
+
+    @property
+    def api_keys(self) -> str:
+        """Hash: name to "created_at expires_at JSON". Its revision is the string `:revision`."""
+        return f"{self.home}:keys"
 
     @property
     def channels(self) -> str:

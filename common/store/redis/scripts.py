@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("commit", "note", "due", "remove", "leases", "catalogue", "sessions")
+NAMES = ("commit", "note", "due", "remove", "leases", "catalogue", "sessions", "api_keys")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from common.store.base import (
     Page,
     Timings,
 )
+from common.store.redis.api_keys import RedisApiKeys
 from common.store.redis.keys import Keys
 from common.store.redis.link import Command, Link
 from common.store.redis.request import (
@@ -50,6 +51,7 @@ class RedisStore:
         self._scripts = load_scripts()
         self._timings_json = orjson.dumps(timings_request(timings))
         self.sessions = RedisSessions(self._send, self._run, keys, timings)
+        self.api_keys = RedisApiKeys(self._run, keys)
 
     # --- records
 

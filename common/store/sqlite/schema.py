@@ -37,7 +37,14 @@ CREATE TABLE session_notes (
     PRIMARY KEY (session, name)
 );
 """
-_FORMATS = (_RECORDS, _SESSIONS)  # each adds to the one before it
+_API_KEYS = """
+CREATE TABLE api_keys (
+    name TEXT PRIMARY KEY, caller TEXT NOT NULL, role TEXT NOT NULL, digest TEXT NOT NULL,
+    shown TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL
+);
+CREATE TABLE api_keys_revision (one INTEGER PRIMARY KEY CHECK (one = 1), revision TEXT NOT NULL);
+"""
+_FORMATS = (_RECORDS, _SESSIONS, _API_KEYS)  # each adds to the one before it
 SCHEMA_VERSION = len(_FORMATS)
 
 

@@ -13,10 +13,11 @@ from common.clock import Clock
 from common.errors import StoreUnreachableError
 from common.jobs.change import Change, Done, Note, Refused
 from common.jobs.head import Head
-from common.notifier.base import NEWS, Hint
+from common.notifier.base import KEYS_CHANGED, NEWS, Hint
 from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
 from common.store.sqlite import lease_rows, listings, records
+from common.store.sqlite.api_keys import SqliteApiKeys
 from common.store.sqlite.schema import open_pair
 from common.store.sqlite.sessions import SqliteSessions
 from common.store.sqlite.worker import DatabaseThread, Work
@@ -41,6 +42,7 @@ class SqliteStore:
         self._clock = clock
         self._timings = timings
         self.sessions = SqliteSessions(self._write, self._read, self._now, timings)
+        self.api_keys = SqliteApiKeys(self._write, self._read, self._now, self._keys_changed)
 
     # --- records
 
@@ -170,6 +172,9 @@ class SqliteStore:
     def _news(self, changed: bool) -> None:
         if changed:
             self._notifier.tell(NEWS, b"catalogue")
+
+    def _keys_changed(self) -> None:
+        self._notifier.tell(NEWS, KEYS_CHANGED)
 
 
 async def _answer_of(operation: Awaitable[T]) -> T:
