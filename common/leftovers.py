@@ -6,6 +6,7 @@ bytes that are no token are kept nowhere else.
 
 import structlog
 
+from common.jobs.decisions import NEWER_FORMAT_DELAY_MS
 from common.jobs.token import MalformedTokenError, decode_token
 from common.poison import bury_raw
 from common.publishing import publish_token
@@ -14,6 +15,7 @@ from common.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 100
+PRIORITY = 4  # of a token that only a newer release can read: the default
 
 
 async def collect_leftovers(runtime: Runtime) -> int:
@@ -28,6 +30,9 @@ async def collect_leftovers(runtime: Runtime) -> int:
             token = decode_token(raw)
         except MalformedTokenError as error:
             await bury_raw(runtime, queue, raw, str(error))
+            return
+        if token.raw:
+            await runtime.broker.park(queue, token, PRIORITY, NEWER_FORMAT_DELAY_MS / 1000)
             return
         head = await runtime.store.get(token.job)
         if head is None:

@@ -101,7 +101,7 @@ class Reconciler:
         if isinstance(action, decisions.AnswerInstead):
             await answer_in_their_stead(self._runtime, head)
             return
-        if isinstance(action, decisions.Leave) and _owned(head):
+        if isinstance(action, decisions.Leave) and (_owned(head) or head.newer):
             await self._order_again(head)
             return  # it comes back by itself; the version stays for the worker that settles it
         change = self._change(head, action)
@@ -120,7 +120,7 @@ class Reconciler:
 
     async def _order_again(self, head: Head) -> None:
         """Its worker lives and still runs it: perhaps the order to stop was lost."""
-        if head.still_running:
+        if head.still_running and not head.newer:
             order = JobHint(kind="state", job=head.id, state=head.state, version=head.version)
             await self._runtime.notifier.publish(worker_channel(head.owner), encode_hint(order))
 

@@ -103,11 +103,13 @@ Value = str | int | Add | Now | AtLeast
 class Move:
     """Put the job into an index with a score, or take it out (`score` None).
 
-    `index` may hold `{field}`: it stands for the head's value before this change.
+    Named literally, because tools and callers choose their names. With `of_head`, `{field}` in it
+    stands for the head's value before this change: for one that is made without a read.
     """
 
     index: str
     score: float | Now | None
+    of_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Nothing was written. `guard` is `version`, `missing`, or the name of the guard's class."""
+    """Nothing was written. `guard` is `version`, `missing`, `format` (a newer release's record), or
+    the name of the guard's class.
+    """
 
     guard: str
     now: int

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common.errors import TIMED_OUT
-from common.jobs.head import RECORD_FORMAT, Head
+from common.jobs.head import Head
 from common.jobs.state import JobState
 from common.jobs.token import Token
 
@@ -67,7 +67,7 @@ def react(
     """
     if head is None:
         return Release("its record is gone") if age_ms > shortest_ms else BuryToken()
-    if head.format > RECORD_FORMAT:
+    if head.newer:
         return PutBack(NEWER_FORMAT_DELAY_MS)
     if head.state is JobState.RUNNING and runs_here:
         return Adopt()
@@ -168,6 +168,8 @@ class Facts:
 
 def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     """The one thing to do about a record whose check is due."""
+    if head.newer:
+        return Leave()  # somebody who knows the format looks after it
     if head.still_running:
         return LetGo() if facts.owner_gone else Leave()
     if head.terminal:

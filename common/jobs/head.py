@@ -81,6 +81,11 @@ class Head:
     commits: str = ""  # ids of the newest commits
 
     @property
+    def newer(self) -> bool:
+        """A newer release wrote it in its own format: nobody here may change it."""
+        return self.format > RECORD_FORMAT
+
+    @property
     def terminal(self) -> bool:
         return self.state in TERMINAL
 
@@ -123,19 +128,35 @@ def encode_head(head: Head) -> dict[str, str | int]:
 
 
 def decode_head(encoded: Mapping[str, str | int]) -> Head:
-    values: dict[str, Any] = {}
+    """Of a format newer than ours, what can be read: such a record is shown and left alone.
+
+    Every format keeps `id`, `version` and `format` as they are.
+    """
+    newer = is_newer(encoded)
+    values: dict[str, Any] = dict(_UNREADABLE) if newer else {}
     for name, value in encoded.items():
-        if name in _STRINGS:
-            values[name] = str(value)
-        elif name in _FLAGS:
-            values[name] = int(value) == 1
-        elif name == "spec":
-            values[name] = _decode_spec(str(value))
-        elif name == "state":
-            values[name] = JobState(str(value))
-        elif name in _DEFAULTS:
-            values[name] = int(value)
+        if name in _DEFAULTS:
+            try:
+                values[name] = _decode_field(name, value)
+            except (ValueError, TypeError):
+                if not newer:
+                    raise
     return Head(**values)
+
+
+def is_newer(encoded: Mapping[str, str | int]) -> bool:
+    """Whether a newer release wrote it, in a way that this one may not go on with."""
+    return int(encoded.get("format") or 1) > RECORD_FORMAT
+
+
+def _decode_field(name: str, value: str | int) -> object:
+    if name in _STRINGS:
+        return str(value)
+    if name in _FLAGS:
+        return int(value) == 1
+    if name == "spec":
+        return _decode_spec(str(value))
+    return JobState(str(value)) if name == "state" else int(value)
 
 
 def _decode_spec(raw: str) -> Spec:
@@ -148,9 +169,18 @@ def encode_call(call: StoredCall) -> bytes:
 
 
 def decode_call(raw: bytes) -> StoredCall:
-    return StoredCall(**load_json(raw))
+    """What a newer Longhaul adds is left out, as in the spec."""
+    return StoredCall(**{name: value for name, value in load_json(raw).items() if name in _CALL})
 
 
 _SPEC = frozenset(each.name for each in fields(Spec))
 _CALL = tuple(each.name for each in fields(StoredCall))
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}
+# What a record of a newer format is shown as where its own words are not ours: nobody moves it.
+_UNREADABLE: Mapping[str, object] = {
+    "state": JobState.HELD,
+    "tool": "",
+    "queue": "",
+    "caller": "",
+    "spec": Spec(backend="", backend_tool="", tool_version="", priority=0),
+}

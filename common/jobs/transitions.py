@@ -26,7 +26,7 @@ from common.jobs.change import (
     TimeReached,
     Value,
 )
-from common.jobs.head import Head, Spec, StoredCall, encode_call
+from common.jobs.head import RECORD_FORMAT, Head, Spec, StoredCall, encode_call
 from common.jobs.indexes import (
     ALL,
     caller_index,
@@ -88,7 +88,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         "spec": orjson.dumps(each.spec).decode(),
         "created_at": Now(),
         "generation": 1,
-        "format": 1,
+        "format": RECORD_FORMAT,
     }
     if each.queue_ms:
         fields["queue_deadline"] = Now(each.queue_ms)
@@ -142,11 +142,11 @@ def claim(worker: str) -> Change:
             TimeBefore("deadline"),
         ),
         moves=(
-            Move("state:{state}", None),
-            Move("tool:{tool}:{state}", None),
-            Move("queue:{queue}", None),
+            Move("state:{state}", None, of_head=True),
+            Move("tool:{tool}:{state}", None, of_head=True),
+            Move("queue:{queue}", None, of_head=True),
             Move(state_index(JobState.RUNNING), Now()),
-            Move("tool:{tool}:running", Now()),
+            Move("tool:{tool}:running", Now(), of_head=True),
             Move(owner_index(worker), Now()),
         ),
         due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),

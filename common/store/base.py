@@ -4,6 +4,7 @@ Contract, held by `tests/contract/test_store.py` on every implementation:
 
 * `commit` is atomic and durable once it answers `Done`; it checks the version and every guard.
 * The same commit id again answers `Done` again and writes nothing.
+* A record whose format is newer than ours is read as far as it can be, and nothing changes it.
 * All times are the store's own clock, in milliseconds.
 * Every record stands in the due index exactly once; `remove` takes it out of everything.
 * Watchers hear of a commit after it is durable; that is a hint and may be lost.

@@ -19,6 +19,7 @@ from common.jobs.change import (
     Guard,
     LeaseAlive,
     LeaseGone,
+    Move,
     Note,
     Now,
     OneOf,
@@ -30,7 +31,7 @@ from common.jobs.change import (
     Value,
 )
 from common.jobs.endings import RESULT
-from common.jobs.head import decode_head
+from common.jobs.head import decode_head, is_newer
 from common.jobs.state import TERMINAL, JobState
 from common.notifier.base import Hint, ingress_channel, worker_channel
 from common.notifier.hints import INLINE_RESULT, JobHint, encode_hint
@@ -90,6 +91,8 @@ def interpret(
         return Refused(guard="missing", now=now)
     if head is not None and head.version != version:
         return Refused(guard="version", now=now, head=head)
+    if head is not None and head.newer:
+        return Refused(guard="format", now=now, head=head)
     for guard in change.guards:
         if not _holds(guard, job_id, before or {}, now, known):
             key_holder = known.holder(guard.key) if isinstance(guard, Unique | Free) else None
@@ -114,7 +117,7 @@ def _plan(
         fields=after,
         version=version + 1,
         moves={
-            _resolve(move.index, shown): now + move.score.after
+            _named(move, shown): now + move.score.after
             if isinstance(move.score, Now)
             else move.score
             for move in change.moves
@@ -130,7 +133,12 @@ def _plan(
 
 
 def interpret_note(before: Fields, note: Note, now: int) -> tuple[Fields, tuple[Hint, ...]] | None:
-    """The head after the note and what is relayed; None when the note's claim does not hold."""
+    """The head after the note and what is relayed; None when the note's claim does not hold.
+
+    Nor is anything noted in a record of a newer format.
+    """
+    if is_newer(before):
+        return None
     if note.claim is not None:
         runs = before.get("state") in _HOLDING_STATES
         if not runs or number(before, "claims") != note.claim:
@@ -242,8 +250,10 @@ def _hints(job_id: str, before: Fields, after: Fields, change: Change) -> tuple[
     return tuple(hints)
 
 
-def _resolve(index: str, head: Fields) -> str:
-    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), index)
+def _named(move: Move, head: Fields) -> str:
+    if not move.of_head:
+        return move.index
+    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), move.index)
 
 
 def _names(fields: Fields, name: str) -> list[str]:

@@ -30,6 +30,8 @@ def waiting_because(head: Head, situation: Situation) -> str | None:
 
 
 def why(head: Head, situation: Situation) -> str:
+    if head.newer and not head.terminal:
+        return "a newer Longhaul looks after it; this process cannot tell more"
     match head.state:
         case JobState.HELD:
             return head.reason or "held back until its turn comes"

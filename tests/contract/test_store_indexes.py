@@ -1,13 +1,24 @@
 """The store's contract: moves, the due index, counting and paging."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.jobs.change import Done, Due, Move, Now, Value
+from common.jobs.endings import complete
 from common.jobs.head import Head
-from common.jobs.indexes import ALL, DUE, queue_index
-from common.jobs.transitions import submit
+from common.jobs.indexes import ALL, DUE, caller_index, queue_index, tool_state_index
+from common.jobs.transitions import claim, retry, submit
 from common.store.base import DUE_PUSH_MS
-from tests.support.ledger import SUBMISSION, Ledger, a_job_id, all_pages, prioritised, touch
+from tests.support.ledger import (
+    RETENTION,
+    SUBMISSION,
+    Ledger,
+    a_job_id,
+    all_pages,
+    prioritised,
+    touch,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -43,23 +54,25 @@ async def test_an_index_may_be_named_by_the_head_before_the_change(ledger: Ledge
     change = touch(
         fields={"owner": "w2", "claims": 7, "queue_deadline": 9},
         moves=(
-            Move("at:{claims}:{tool}", 1),
-            Move("by:{owner}.", 2),
-            Move("q:{queue_deadline}", 3),
+            Move("at:{claims}:{tool}", 1, of_head=True),
+            Move("by:{owner}.", 2, of_head=True),
+            Move("q:{queue_deadline}", 3, of_head=True),
         ),
     )
     head = await ledger.done(head, change)
     assert await ledger.store.score("at::exporter__export", head.id) == 1
     assert await ledger.store.score("by:.", head.id) == 2
     assert await ledger.store.score("q:", head.id) == 3
-    head = await ledger.done(head, touch(moves=(Move("at:{claims}", 1), Move("owner:{owner}", 4))))
+    moves = Move("at:{claims}", 1, of_head=True), Move("owner:{owner}", 4, of_head=True)
+    head = await ledger.done(head, touch(moves=moves))
     assert await ledger.store.score("at:7", head.id) == 1
     assert await ledger.members("owner:w2") == {head.id}
 
 
 async def test_at_creation_an_index_may_be_named_by_the_new_fields(ledger: Ledger) -> None:
     plain = submit(SUBMISSION, 0)
-    change = touch(fields=plain.fields, moves=(*plain.moves, Move("of:{caller}:{state}", 1)))
+    more = Move("of:{caller}:{state}", 1, of_head=True)
+    change = touch(fields=plain.fields, moves=(*plain.moves, more))
     job_id = a_job_id()
     assert isinstance(await ledger.store.commit(job_id, change, version=0), Done)
     assert await ledger.members("of:local:queued") == {job_id}
@@ -68,9 +81,21 @@ async def test_at_creation_an_index_may_be_named_by_the_new_fields(ledger: Ledge
 
 async def test_a_resolved_name_is_not_resolved_again(ledger: Ledger) -> None:
     head = await ledger.done(await ledger.submitted(), touch(fields={"reason": "{state}"}))
-    await ledger.done(head, touch(moves=(Move("because:{reason}", 1), Move("x:{tool}", 1))))
+    moves = Move("because:{reason}", 1, of_head=True), Move("x:{tool}", 1, of_head=True)
+    await ledger.done(head, touch(moves=moves))
     assert await ledger.store.count("because:queued") == 0
     assert await ledger.store.count("x:exporter__export") == 1
+
+
+async def test_names_that_hold_braces_are_names(ledger: Ledger) -> None:
+    """A tool is called as its server likes, a queue as the operator, a caller as it was given."""
+    odd = replace(SUBMISSION, tool="b__{state}", queue="{owner}%1", caller="{tool}")
+    head = await ledger.claimed(odd)
+    head = await ledger.done(head, retry(head, 0, {"code": 1, "message": "no"}))
+    head = await ledger.done(head, claim("w1"))
+    assert await ledger.members(tool_state_index("b__{state}", head.state)) == {head.id}
+    head = await ledger.done(head, complete(head, b"{}", RETENTION, tool_error=False))
+    assert await ledger.members(caller_index("{tool}")) == {head.id}
 
 
 # --- the due index

@@ -25,7 +25,7 @@ from common.jobs.change import (
     Unique,
     Value,
 )
-from common.jobs.head import Head, decode_head
+from common.jobs.head import RECORD_FORMAT, Head, decode_head
 from common.jobs.state import TERMINAL
 from common.notifier.hints import INLINE_RESULT
 from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
@@ -39,6 +39,7 @@ def commit_request(
     return orjson.dumps(
         {
             "id": job_id,
+            "format": RECORD_FORMAT,
             "version": version,
             "commit": commit_id,
             "name": change.name,
@@ -63,6 +64,7 @@ def note_request(job_id: str, note: Note) -> bytes:
     return orjson.dumps(
         {
             "id": job_id,
+            "format": RECORD_FORMAT,
             "fields": _fields(note.fields),
             "claim": note.claim,
             "watch": note.watch,
@@ -134,11 +136,11 @@ def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
             return [kind, name, job]
 
 
-def _move(move: Move) -> list[str | float]:
+def _move(move: Move) -> list[str | float | bool]:
     match move.score:
         case None:
-            return [move.index, "out"]
+            return [move.index, move.of_head, "out"]
         case Now(after=after):
-            return [move.index, "now", after]
+            return [move.index, move.of_head, "now", after]
         case score:
-            return [move.index, "=", score]
+            return [move.index, move.of_head, "=", score]

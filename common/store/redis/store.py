@@ -103,7 +103,7 @@ class RedisStore:
 
     async def remove(self, job_id: str, *, version: int) -> bool:
         head = await self.get(job_id)
-        if head is None:
+        if head is None or head.newer:
             return False
         indexes = [*memberships(head), DUE]
         return bool(await self._run("remove", self._keys.of_job(job_id), job_id, version, *indexes))

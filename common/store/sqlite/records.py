@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from common.jobs.change import Change, Done, Note, Refused, Room
-from common.jobs.head import Head, decode_head
+from common.jobs.head import Head, decode_head, is_newer
 from common.jobs.indexes import DUE, memberships
 from common.notifier.base import Hint
 from common.store.base import DUE_PUSH_MS, EVENTS_KEPT, Event, Timings
@@ -102,7 +102,7 @@ def take_due(database: sqlite3.Connection, limit: int, now: int) -> list[Head]:
 
 def remove(database: sqlite3.Connection, job_id: str, version: int) -> bool:
     fields = read_fields(database, job_id)
-    if fields is None or number(fields, "version") != version:
+    if fields is None or number(fields, "version") != version or is_newer(fields):
         return False
     _move(database, job_id, dict.fromkeys((DUE, *memberships(decode_head(fields)))))
     for table, column in (

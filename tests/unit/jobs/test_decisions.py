@@ -53,6 +53,8 @@ def test_a_token_without_a_record_never_runs() -> None:
 def test_a_record_of_a_newer_format_is_left_to_a_newer_worker() -> None:
     head = a_head(format=RECORD_FORMAT + 1)
     assert reaction(head) == PutBack(NEWER_FORMAT_DELAY_MS)
+    long_over = a_head(JobState.FAILED, format=RECORD_FORMAT + 1, deadline=1)
+    assert decide_due(long_over, NOW, Facts(owner_gone=True)) == Leave()
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.jobs.head import StoredCall, decode_call, decode_head, encode_call
+from common.jobs.head import RECORD_FORMAT, StoredCall, decode_call, decode_head, encode_call
 from common.jobs.state import TERMINAL, JobState
 from tests.support.heads import a_head
 
@@ -45,6 +45,23 @@ def test_a_field_of_a_newer_format_is_passed_over() -> None:
     assert decode_head(fields).format == 2
 
 
+def test_a_newer_format_is_read_as_far_as_it_can_be() -> None:
+    fields: dict[str, str | int] = {
+        "id": "j",
+        "version": 7,
+        "format": RECORD_FORMAT + 1,
+        "state": "resting",
+        "tool": "t",
+        "spec": '{"where":"elsewhere"}',
+        "claims": "many",
+    }
+    head = decode_head(fields)
+    assert (head.id, head.version, head.tool, head.state) == ("j", 7, "t", JobState.HELD)
+    assert (head.newer, head.terminal) == (True, False)
+    with pytest.raises(ValueError, match="resting"):
+        decode_head(fields | {"format": RECORD_FORMAT})
+
+
 @pytest.mark.parametrize("state", JobState)
 def test_terminal_is_what_the_table_says(state: JobState) -> None:
     assert a_head(state).terminal == (state in TERMINAL)
@@ -59,3 +76,7 @@ def test_a_call_comes_back_as_it_was() -> None:
     )
     assert decode_call(encode_call(call)) == call
     assert decode_call(encode_call(replace(call, arguments=None))).arguments is None
+
+
+def test_what_a_newer_release_adds_to_a_call_is_left_out() -> None:
+    assert decode_call(b'{"arguments": {"a": 1}, "weather": "fine"}').arguments == {"a": 1}

@@ -29,9 +29,12 @@ def test_a_token_carries_nothing_but_its_five_facts() -> None:
     assert len(encode_token(TOKEN)) < 200
 
 
-def test_a_newer_format_is_read_and_keeps_its_number() -> None:
-    body = orjson.loads(encode_token(TOKEN)) | {"v": TOKEN_FORMAT + 1, "more": [1]}
-    assert decode_token(orjson.dumps(body)).format == TOKEN_FORMAT + 1
+@pytest.mark.parametrize("more", [{"more": [1]}, {"generation": "second", "tool": None}])
+def test_a_newer_format_is_passed_on_byte_for_byte(more: dict[str, object]) -> None:
+    raw = orjson.dumps(orjson.loads(encode_token(TOKEN)) | {"v": TOKEN_FORMAT + 1} | more)
+    token = decode_token(raw)
+    assert (token.format, token.job) == (TOKEN_FORMAT + 1, TOKEN.job)
+    assert encode_token(token) == raw
 
 
 @pytest.mark.parametrize("change", ["v", "job", "generation", "version", "tool"])

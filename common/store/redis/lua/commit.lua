@@ -32,6 +32,7 @@ elseif not head then
 elseif number(head, 'version') ~= R.version then
   return refused('version')
 end
+if number(head, 'format') > R.format then return refused('format') end
 
 for _, guard in ipairs(R.guards) do
   local kind, name = guard[1], guard[2]
@@ -61,16 +62,19 @@ for _, guard in ipairs(R.guards) do
   if not holds then return refused(kind) end
 end
 
-local function template(index)
-  return P .. ':i:' .. string.gsub(index, '{([%w_]+)}', function(name) return head[name] or '' end)
+-- Only where it says so (move[2]): tools and callers choose their names, braces and all.
+local function named(move)
+  local index = move[1]
+  if move[2] then index = string.gsub(index, '{([%w_]+)}', function(name) return head[name] or '' end) end
+  return P .. ':i:' .. index
 end
 
 local function move_all()
   for _, move in ipairs(R.moves) do
-    if move[2] == 'out' then
-      redis.call('ZREM', template(move[1]), R.id)
+    if move[3] == 'out' then
+      redis.call('ZREM', named(move), R.id)
     else
-      redis.call('ZADD', template(move[1]), resolve(move[3], move[2], now), R.id)
+      redis.call('ZADD', named(move), resolve(move[4], move[3], now), R.id)
     end
   end
 end
