@@ -10,7 +10,7 @@ COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --qu
 	--generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help install dev check quick test conformance interop demo up bench lock servers43 clean
+.PHONY: help install dev check quick test conformance interop chaos demo up bench lock servers43 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,9 @@ conformance: .venv/.dev ## the official MCP suite through the router
 
 interop: .venv/.dev ## other people's clients and servers through a router (minutes)
 	$(BIN)/python -m pytest tests/interop $(ARGS)
+
+chaos: .venv/.dev ## break a deployment at random for three minutes, and count what is lost (ARGS="--seed 7")
+	$(BIN)/python -m tests.chaos.run $(ARGS)
 
 demo: .venv/.runtime ## an agent, a router and three MCP servers, start to end
 	@$(BIN)/python -m tests.support.peers time >/dev/null

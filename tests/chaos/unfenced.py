@@ -1,0 +1,45 @@
+"""The control: `python -m tests.chaos.unfenced worker …` is a worker whose claims check nothing.
+
+A run that finds nothing wrong with these workers would find nothing wrong with any.
+"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from common import runtime
+from common.jobs.change import Change, Done, Refused
+from common.store.base import JobStore
+from common.store.open import open_store
+from longhaul.main import main
+
+
+class Unfenced:
+    """A store as it is, but for claims: whatever the record says, whoever asks may run the job."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(
+        self, job_id: str, change: Change, *, version: int, commit_id: str | None = None
+    ) -> Done | Refused:
+        if change.name == "claimed" and (head := await self._store.get(job_id)) is not None:
+            change, version = replace(change, guards=()), head.version
+        return await self._store.commit(job_id, change, version=version, commit_id=commit_id)
+
+
+@asynccontextmanager
+async def unfenced(*given: Any) -> AsyncIterator[Any]:
+    async with open_store(*given) as store:
+        yield Unfenced(store)
+
+
+if __name__ == "__main__":
+    setattr(runtime, "open_store", unfenced)  # noqa: B010 - what mypy would rightly refuse
+    sys.argv[0] = "longhaul"
+    main()
