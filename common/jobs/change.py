@@ -70,7 +70,19 @@ class Free:
     besides: str = ""
 
 
-Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique | Free
+@dataclass(frozen=True, slots=True)
+class Replays:
+    """The job `letter` is `dead` or `lost` and nobody's replay yet, or already this job's.
+
+    The one guard that writes elsewhere: with the commit the letter says that it is replayed as this
+    job, and has an event more. Both are in the same shard.
+    """
+
+    letter: str
+    by: str = ""  # who asked for it; for the event
+
+
+Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique | Free | Replays
 
 # --- field operations
 
@@ -175,4 +187,6 @@ class Refused:
     guard: str
     now: int
     head: Any = None  # the current Head; None when there is no record
-    holder_of_key: str = ""  # the job that has the key, when `guard` is `Unique` or `Free`
+    # The job that has the key, when `guard` is `Unique` or `Free`; the earlier replay, when it is
+    # `Replays`, and empty when there is no such letter.
+    holder_of_key: str = ""

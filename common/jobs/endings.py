@@ -12,8 +12,8 @@ import orjson
 from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.head import Head, Spec
-from common.jobs.indexes import ALL, owner_index, queue_index
-from common.jobs.state import JobState
+from common.jobs.indexes import ALL, REPLAYED, owner_index, queue_index
+from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
 from common.wire import dump_json
 
@@ -29,12 +29,12 @@ class RetentionMs:
     dead: int
 
     def of(self, state: JobState, *, answered: bool) -> int:
+        if state in LETTERS:  # whoever heard of it: it needs a person
+            return self.dead
         if answered:
             return self.answered
         if state is JobState.FAILED:
             return self.failed
-        if state in {JobState.DEAD, JobState.LOST}:
-            return self.dead
         return self.completed
 
 
@@ -161,6 +161,8 @@ def _end(
     }
     if head.answer_by:
         ended["answer_by"] = 0
+    if head.replayed_as:  # a letter no longer: it was lost, and has finished after all
+        moves.append(Move(REPLAYED, None))
     if not keeps_claim:
         ended["owner"] = ""
         if head.owner:

@@ -74,6 +74,7 @@ class Head:
     checks: int = 0  # times the reconciler published it again
     published_at: int = 0  # newest publication
     tool_error: bool = False
+    replayed_as: str = ""  # the job that an operator made of it after it was a dead letter
     reason: str = ""  # of the newest transition, one sentence
     progress: str = ""  # JSON [value, total, message] (noted)
     progress_at: int = 0
@@ -107,6 +108,7 @@ class StoredCall:
 
 _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
     "backend_task",
+    "replayed_as",
     "watchers",
     "commits",
 }

@@ -5,6 +5,7 @@ from common.jobs.state import JobState
 
 DUE = "due"
 ALL = "all"  # by creation
+REPLAYED = "replayed"  # dead letters that an operator has replayed, by the time of that
 PRIORITY_STEP = 10_000_000_000_000  # larger than any time in ms: priority first, then age
 
 
@@ -44,4 +45,5 @@ def memberships(head: Head) -> tuple[str, ...]:
         tool_state_index(head.tool, head.state),
         queue_index(head.queue),
         owner_index(head.owner),
+        REPLAYED,
     )

@@ -30,6 +30,9 @@ TERMINAL = frozenset(
     {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.LOST, JobState.DEAD}
 )
 
+LETTERS = frozenset({JobState.DEAD, JobState.LOST})
+"""Dead letters: they wait for a person."""
+
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.HELD: frozenset({JobState.QUEUED, JobState.CANCELLED, JobState.FAILED}),
     JobState.QUEUED: frozenset(

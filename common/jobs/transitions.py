@@ -106,12 +106,14 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         fields["handed_off"] = 1
     if each.watcher:
         fields["watchers"] = each.watcher
+    letter = each.spec.replay_of
     return Change(
         name="submitted",
         fields=fields,
         guards=guards,
         moves=tuple(moves),
         due=Due(after=FIRST_CHECK_MS, fields=_DEADLINES),
+        facts={"replay_of": letter} if letter else {},
         parts={CALL: encode_call(each.call)},
     )
 

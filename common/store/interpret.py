@@ -6,7 +6,7 @@ The Lua scripts of the Redis store mirror this file, and the contract suite hold
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from common.jobs.change import (
@@ -24,6 +24,7 @@ from common.jobs.change import (
     Now,
     OneOf,
     Refused,
+    Replays,
     Room,
     TimeBefore,
     TimeReached,
@@ -36,8 +37,7 @@ from common.jobs.state import TERMINAL, JobState
 from common.notifier.base import Hint, ingress_channel, worker_channel
 from common.notifier.hints import INLINE_RESULT, JobHint, encode_hint
 from common.store.base import COMMITS_KEPT, Event, Timings
-
-Fields = Mapping[str, str | int]
+from common.store.replaying import Fields, Letter, may_replay, replay_of, replayed
 
 _TEMPLATE = re.compile(r"\{(\w+)\}")
 _INLINE_STATES = frozenset({JobState.COMPLETED, JobState.FAILED})
@@ -54,6 +54,10 @@ class Known(Protocol):
         """The job that has the unique key."""
         ...
 
+    def record(self, job_id: str) -> Fields | None:
+        """The head of another job, as it stands."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -66,6 +70,7 @@ class Plan:
     event: Event
     keys: tuple[str, ...]  # unique keys that are this job's from now on
     hints: tuple[Hint, ...]  # to be told once the commit is durable
+    letters: tuple[Letter, ...] = ()  # other records that change with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,19 @@ def interpret(
         return Refused(guard="format", now=now, head=head)
     for guard in change.guards:
         if not _holds(guard, job_id, before or {}, now, known):
-            key_holder = known.holder(guard.key) if isinstance(guard, Unique | Free) else None
             return Refused(
-                guard=type(guard).__name__, now=now, head=head, holder_of_key=key_holder or ""
+                guard=type(guard).__name__,
+                now=now,
+                head=head,
+                holder_of_key=_holder(guard, known),
             )
-    return _plan(job_id, before or {}, change, version, commit_id, now)
+    plan = _plan(job_id, before or {}, change, version, commit_id, now)
+    letters = [
+        replayed(guard, known.record(guard.letter) or {}, job_id, now)
+        for guard in change.guards
+        if isinstance(guard, Replays)
+    ]
+    return replace(plan, letters=tuple(letters)) if letters else plan
 
 
 def _plan(
@@ -216,6 +229,19 @@ def _holds(guard: Guard, job_id: str, head: Fields, now: int, known: Known) -> b
             return known.holder(key) in {None, job_id}
         case Free(key=key, besides=besides):
             return known.holder(key) in {None, job_id, besides}
+        case Replays(letter=letter):
+            return may_replay(known.record(letter) or {}, job_id)
+
+
+def _holder(guard: Guard, known: Known) -> str:
+    """Whose the thing is that a refused guard wanted."""
+    match guard:
+        case Unique(key=key) | Free(key=key):
+            return known.holder(key) or ""
+        case Replays(letter=letter):
+            return replay_of(known.record(letter) or {})
+        case _:
+            return ""
 
 
 def _due(due: Due, head: Fields, now: int) -> float:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.config.urls import sqlite_url
 from common.jobs.asking import answer, ask, ask_owned
 from common.jobs.attaching import attach, come_back, hand_off, send_back
-from common.jobs.change import Change, Done, Free, Note, Refused, Room, Unique
+from common.jobs.change import Change, Done, Free, Note, Refused, Replays, Room, Unique
 from common.jobs.endings import bury, cancel, complete, fail, keep, let_go, lose, owner_died
 from common.jobs.head import Head
 from common.jobs.indexes import queue_index
@@ -111,6 +111,7 @@ steps = st.one_of(
         st.integers(0, len(TRANSITIONS) - 1),
         st.sampled_from([0, 0, 0, 0, 1, -1]),
     ),
+    st.builds(Step, st.just("replay"), jobs, st.integers(0, JOBS - 1)),
     st.builds(Step, st.just("repeat"), jobs),
     st.builds(Step, st.just("note"), jobs, st.integers(0, len(NOTES) - 1)),
     st.builds(Step, st.just("remove"), jobs, st.sampled_from([0, 0, 1])),
@@ -144,6 +145,11 @@ async def live(url: str, namespace: str, history: list[Step]) -> None:
         await twins.compare_everything()
 
 
+def replay_of(letter: str) -> Change:
+    spec = replace(SUBMISSION.spec, replay_of=letter)
+    return submit(replace(SUBMISSION, spec=spec), 5, (Replays(letter, "ada"),))
+
+
 @dataclass
 class Twins:
     """A store and the model, living the same life."""
@@ -160,12 +166,10 @@ class Twins:
         match step.kind:
             case "submit":
                 await self.commit(job_id, SUBMISSIONS[step.choice], 0)
+            case "replay":
+                await self.commit(job_id, replay_of(self.ids[step.choice]), 0)
             case "claim":
-                version = head.version if head is not None else 1
-                if head is None or head.state in {"queued", "waiting"}:
-                    await self.commit(
-                        job_id, claim(WORKERS[step.choice]), max(1, version + step.stale)
-                    )
+                await self.claim(job_id, head, step)
             case "repeat":
                 if job_id in self.last:
                     await self.commit(job_id, *self.last[job_id])
@@ -183,7 +187,13 @@ class Twins:
                 assert removed == self.model.remove(job_id, version)
             case "move":
                 await self.move(job_id, head, step)
-        assert await self.store.get(job_id) == self.model.head(job_id)
+        for each in self.ids:
+            assert await self.store.get(each) == self.model.head(each)
+
+    async def claim(self, job_id: str, head: Head | None, step: Step) -> None:
+        version = head.version if head is not None else 1
+        if head is None or head.state in {"queued", "waiting"}:
+            await self.commit(job_id, claim(WORKERS[step.choice]), max(1, version + step.stale))
 
     async def move(self, job_id: str, head: Head | None, step: Step) -> None:
         if head is None:

@@ -13,13 +13,14 @@ from common.jobs.ids import new_job_id
 from common.jobs.indexes import (
     ALL,
     DUE,
+    REPLAYED,
     caller_index,
     owner_index,
     queue_index,
     state_index,
     tool_state_index,
 )
-from common.jobs.state import JobState
+from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import Submission, claim, submit
 from common.notifier.base import Notifier
 from common.notifier.open import open_notifier
@@ -136,6 +137,7 @@ async def check_invariants(ledger: Ledger) -> None:
     for head in heads:
         assert await ledger.store.score(DUE, head.id) is not None, head
     expected: dict[str, set[str]] = {state_index(state): set() for state in JobState}
+    expected[REPLAYED] = set()
     for head in heads:
         for state in JobState:
             expected.setdefault(tool_state_index(head.tool, state), set())
@@ -161,6 +163,8 @@ def _indexes_of(head: Head) -> Sequence[str]:
         indexes.append(queue_index(head.queue))
     if head.owner:
         indexes.append(owner_index(head.owner))
+    if head.replayed_as and head.state in LETTERS:
+        indexes.append(REPLAYED)
     return indexes
 
 

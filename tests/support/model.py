@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from common.jobs.change import Change, Done, Note, Refused, Room
 from common.jobs.head import Head, decode_head
-from common.jobs.indexes import DUE, memberships
+from common.jobs.indexes import DUE, REPLAYED, memberships
 from common.store.interpret import Plan, Repeated, interpret, interpret_note, number
 
 
@@ -41,6 +41,11 @@ class Model:
                 self.keys |= dict.fromkeys(plan.keys, job_id)
                 event = plan.event.number, plan.event.name
                 self.events.setdefault(job_id, []).append(event)
+                for letter in plan.letters:
+                    self.records[letter.job_id] = letter.fields
+                    self._move(letter.job_id, {REPLAYED: letter.event.at})
+                    event = letter.event.number, letter.event.name
+                    self.events[letter.job_id].append(event)
                 return Done(version=plan.version, now=now)
 
     def note(self, job_id: str, note: Note, now: int) -> bool:
@@ -89,3 +94,6 @@ class Model:
 
     def holder(self, key: str) -> str | None:
         return self.keys.get(key)
+
+    def record(self, job_id: str) -> Mapping[str, str | int] | None:
+        return self.records.get(job_id)

@@ -19,6 +19,7 @@ from common.jobs.change import (
     Now,
     OneOf,
     Refused,
+    Replays,
     Room,
     TimeBefore,
     TimeReached,
@@ -26,11 +27,12 @@ from common.jobs.change import (
     Value,
 )
 from common.jobs.head import RECORD_FORMAT, Head, decode_head
-from common.jobs.state import TERMINAL
+from common.jobs.state import LETTERS, TERMINAL
 from common.notifier.hints import INLINE_RESULT
 from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
 
 _TERMINAL = {str(state): True for state in TERMINAL}
+_LETTERS = {str(state): True for state in LETTERS}
 
 
 def commit_request(
@@ -53,6 +55,7 @@ def commit_request(
             "returning": change.returning,
             "timings": timings_request(timings),
             "terminal": _TERMINAL,
+            "letters": _LETTERS,
             "inline": INLINE_RESULT,
             "commits_kept": COMMITS_KEPT,
             "events_kept": EVENTS_KEPT,
@@ -134,6 +137,8 @@ def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
             return [kind, name]
         case Free(key=name, besides=job):
             return [kind, name, job]
+        case Replays(letter=letter, by=by):
+            return [kind, letter, by]
 
 
 def _move(move: Move) -> list[str | float | bool]:

@@ -122,7 +122,7 @@ class RedisStore:
     ) -> Page:
         key = self._keys.index(self._keys.home, index)
         ids, following = await self._page_ids(key, limit, cursor, newest_first=newest_first)
-        heads = [await self.get(job_id) for job_id in ids]
+        heads = await asyncio.gather(*(self.get(job_id) for job_id in ids))  # travel together
         return Page(heads=[head for head in heads if head is not None], cursor=following)
 
     async def _page_ids(

@@ -7,17 +7,17 @@ import orjson
 
 from common.jobs.change import Change, Done, Note, Refused, Room
 from common.jobs.head import Head, decode_head, is_newer
-from common.jobs.indexes import DUE, memberships
+from common.jobs.indexes import DUE, REPLAYED, memberships
 from common.notifier.base import Hint
 from common.store.base import DUE_PUSH_MS, EVENTS_KEPT, Event, Timings
 from common.store.interpret import (
-    Fields,
     Plan,
     Repeated,
     interpret,
     interpret_note,
     number,
 )
+from common.store.replaying import Fields
 from common.store.sqlite import lease_rows
 from common.wire import dump_json, load_json
 
@@ -48,6 +48,9 @@ class Facts:
     def holder(self, key: str) -> str | None:
         row = self._database.execute("SELECT job FROM unique_keys WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
+
+    def record(self, job_id: str) -> Fields | None:
+        return read_fields(self._database, job_id)
 
 
 def commit(
@@ -155,20 +158,27 @@ def _carry_out(
 ) -> None:
     _write_fields(database, job_id, plan.fields)
     _move(database, job_id, {**plan.moves, DUE: plan.due})
-    event = plan.event
-    database.execute(
-        "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
-        (job_id, plan.version, event.at, event.name, dump_json(event.facts)),
-    )
-    if plan.version > EVENTS_KEPT:
-        database.execute(
-            "DELETE FROM events WHERE job = ? AND version <= ?",
-            (job_id, plan.version - EVENTS_KEPT),
-        )
+    _append(database, job_id, plan.event)
+    for letter in plan.letters:
+        _write_fields(database, letter.job_id, letter.fields)
+        _move(database, letter.job_id, {REPLAYED: float(letter.event.at)})
+        _append(database, letter.job_id, letter.event)
     for name, body in parts.items():
         database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
     for key in plan.keys:
         database.execute("INSERT OR REPLACE INTO unique_keys VALUES (?, ?)", (key, job_id))
+
+
+def _append(database: sqlite3.Connection, job_id: str, event: Event) -> None:
+    database.execute(
+        "INSERT INTO events VALUES (?, ?, ?, ?, ?)",
+        (job_id, event.number, event.at, event.name, dump_json(event.facts)),
+    )
+    if event.number > EVENTS_KEPT:
+        database.execute(
+            "DELETE FROM events WHERE job = ? AND version <= ?",
+            (job_id, event.number - EVENTS_KEPT),
+        )
 
 
 def _write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:

@@ -58,6 +58,11 @@ for _, guard in ipairs(R.guards) do
     local job = redis.call('GET', P .. ':u:' .. name)
     if job and job ~= R.id and job ~= guard[3] then return refused(kind, job) end
     holds = true
+  elseif kind == 'Replays' then
+    local letter = read_head(name) or {}
+    local replay = letter.replayed_as or ''
+    if replay ~= '' and replay ~= R.id then return refused(kind, replay) end
+    holds = R.letters[letter.state or ''] and number(letter, 'format') <= R.format
   end
   if not holds then return refused(kind) end
 end
@@ -91,6 +96,23 @@ for _, guard in ipairs(R.guards) do
 end
 for _, key in ipairs(R.takes) do take(key) end
 
+local function append_event(id, version, name, facts)
+  local events = P .. ':j:' .. id .. ':ev'
+  local event = '[' .. whole(version) .. ',' .. whole(now) .. ',"' .. name .. '",' .. facts .. ']'
+  local length = redis.call('RPUSH', events, event)
+  if length > R.events_kept then redis.call('LTRIM', events, -R.events_kept, -1) end
+end
+
+for _, guard in ipairs(R.guards) do
+  if guard[1] == 'Replays' then
+    local key = P .. ':j:' .. guard[2]
+    redis.call('HSET', key, 'replayed_as', R.id)
+    redis.call('ZADD', P .. ':i:replayed', now, guard[2])
+    local facts = cjson.encode({ replayed_as = R.id, by = guard[3] })
+    append_event(guard[2], redis.call('HINCRBY', key, 'version', 1), 'replayed', facts)
+  end
+end
+
 local owner = head.owner or ''
 local commits = split(head.commits)
 commits[#commits + 1] = R.commit
@@ -114,10 +136,7 @@ end
 -- Every record stands in the due index, come what may.
 redis.call('ZADD', P .. ':i:due', due or now, R.id)
 
-local events = P .. ':j:' .. R.id .. ':ev'
-local event = '[' .. whole(R.version + 1) .. ',' .. whole(now) .. ',"' .. R.name .. '",' .. ARGV[3] .. ']'
-local length = redis.call('RPUSH', events, event)
-if length > R.events_kept then redis.call('LTRIM', events, -R.events_kept, -1) end
+append_event(R.id, R.version + 1, R.name, ARGV[3])
 
 local result
 for i = 4, #ARGV, 2 do
