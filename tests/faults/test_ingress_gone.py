@@ -1,12 +1,9 @@
 """An ingress that goes while it holds a call: by SIGKILL, and as one that is asked to stop."""
 
 import asyncio
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,26 +20,13 @@ from common.jobs.state import JobState
 from common.runtime import Runtime, open_runtime
 from tests.support.namespaces import Namespace
 from tests.support.ports import free_port
+from tests.support.roles import environment, offers, role
 from tests.support.routers import modern_call
 from tests.support.servers import Shared
 from tests.support.system import gated
 from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
-
-LONGHAUL = Path(sys.executable).with_name("longhaul")
-
-
-@contextmanager
-def running(*words: str, folder: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A role as its own process, in a folder of its own so that nothing else is read."""
-    with (folder / f"{words[0]}.log").open("ab") as log:
-        process = subprocess.Popen([LONGHAUL, *words], cwd=folder, env=env, stdout=log, stderr=log)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,35 +65,23 @@ async def roles(
     backend = gated()
     servers = {"b": {"command": backend.command, "args": list(backend.args)}}
     (tmp_path / "longhaul.yaml").write_text(yaml.safe_dump({"mcpServers": servers}))
-    env = {name: value for name, value in os.environ.items() if not name.startswith("LONGHAUL_")}
-    env |= {
-        "LONGHAUL_BROKER_URL": rabbit.url,
-        "LONGHAUL_STORE_URL": redis_server.url,
-        "LONGHAUL_NAMESPACE": namespace,
-        "LONGHAUL_DATA": str(tmp_path / "data"),
-    }
+    env = environment(
+        broker_url=rabbit.url,
+        store_url=redis_server.url,
+        namespace=namespace,
+        data=str(tmp_path / "data"),
+    )
     namespace.queues.add("b")
     port = free_port()
     settings = Settings(store_url=redis_server.url, namespace=namespace)
     with (
-        running("worker", folder=tmp_path, env=env),
-        running("ingress", "--port", str(port), folder=tmp_path, env=env) as ingress,
+        role("worker", folder=tmp_path, env=env),
+        role("ingress", "--port", str(port), folder=tmp_path, env=env) as ingress,
     ):
         async with open_runtime(settings) as runtime:
             url = f"http://127.0.0.1:{port}"
-            await until_answered(lambda: offers_a_tool(f"{url}/mcp"), seconds=30)
+            await until_answered(lambda: offers(f"{url}/mcp", "b__work"), seconds=30)
             yield Roles(url=f"{url}/mcp", ingress=ingress, runtime=runtime, folder=tmp_path)
-
-
-async def offers_a_tool(url: str) -> bool:
-    async with httpx2.AsyncClient() as http:
-        try:
-            response = await http.post(url, **modern_call("", method="tools/list"))
-        except httpx2.HTTPError:
-            return False  # not listening yet
-        if not response.is_success:
-            return False
-        return any(tool["name"] == "b__work" for tool in response.json()["result"]["tools"])
 
 
 async def test_killed_its_call_goes_on_as_if_handed_off(roles: Roles) -> None:
