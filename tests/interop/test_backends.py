@@ -15,6 +15,23 @@ def test_a_slow_tool_says_how_far_it_is(agent: Driven, transport: str) -> None:
     assert len(outcome["progress"]) >= 2
 
 
+@pytest.mark.parametrize("transport", OVER)
+def test_a_tool_that_can_only_be_a_task_is_called_as_any_other(
+    agent: Driven, transport: str
+) -> None:
+    """Of 2025-11-25; its backend cannot ask anybody here, and so it does not."""
+    tool = f"{transport}__simulate-research-query"
+    outcome = agent.call(tool, progress=True, topic="whales", ambiguous=True)
+    assert outcome["result"]["content"][0]["text"].startswith("# Research Report: whales")
+    assert len(outcome["progress"]) >= 3
+    assert "_meta" not in outcome["result"] or "taskId" not in str(outcome["result"]["_meta"])
+
+
+def test_a_tool_of_the_newer_era_that_can_only_be_a_task(agent: Driven) -> None:
+    result = agent.result("fastmcp__rest", seconds=0.5)
+    assert result["content"][0]["text"] == "rested for 0.5 s"
+
+
 def test_files_are_written_and_read(agent: Driven, world: World) -> None:
     path = world.files / "said.txt"
     agent.result("files__write_file", path=str(path), content="grüße\n")

@@ -31,6 +31,23 @@ def test_a_user_may_decline(client: Driven, tool: str, said: str) -> None:
     assert said in outcome["result"]["content"][0]["text"]
 
 
+@pytest.mark.parametrize("name", ["official-legacy", "official-auto"])
+def test_a_task_of_the_older_era_asks(world: World, name: str) -> None:
+    """The backend's own, of which the client knows nothing."""
+    tool = "asking__simulate-research-query"
+    answer = {"interpretation": "snake"}
+    with driven(name, world) as client:
+        outcome = client.call(tool, answer=answer, topic="python", ambiguous=True)
+    assert len(outcome["asked"]) == 1
+    assert "- **Clarification**: snake" in outcome["result"]["content"][0]["text"]
+
+
+def test_a_task_of_the_newer_era_asks(client: Driven) -> None:
+    outcome = client.call("fastmcp__ask_and_rest", answer={"name": "somebody"})
+    assert outcome["asked"] == ["Who goes there?"]
+    assert outcome["result"]["content"][0]["text"] == "somebody goes there"
+
+
 @pytest.mark.parametrize("tool", [LEGACY, MODERN])
 @pytest.mark.parametrize("name", ["first-generation", "fastmcp"])
 def test_a_task_asks(world: World, name: str, tool: str) -> None:

@@ -1,5 +1,6 @@
-"""A server of FastMCP's, over stdio: one tool is always a task, one asks in mid-call."""
+"""A server of FastMCP's, over stdio: two tools are always tasks, and two ask."""
 
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -28,12 +29,25 @@ async def rest(seconds: float) -> str:
     return f"rested for {seconds} s"
 
 
-@server.tool(task=TaskConfig(mode="optional"))  # type: ignore[untyped-decorator]  # as above
-async def ask(ctx: Context) -> str | InputRequiredResult:
+async def who(ctx: Context) -> str | InputRequiredResult:
     if not ctx.input_responses:
         return InputRequiredResult(input_requests={"who": QUESTION})
     answer = ctx.input_responses["who"]
     return f"{answer.content['name'] if answer.content else 'nobody'} goes there"
+
+
+@server.tool(task=TaskConfig(mode="optional"))  # type: ignore[untyped-decorator]  # as above
+async def ask(ctx: Context) -> str | InputRequiredResult:
+    return await who(ctx)
+
+
+# Looked at every five seconds, were it not for this.
+SOON = TaskConfig(mode="required", poll_interval=timedelta(milliseconds=200))
+
+
+@server.tool(task=SOON)  # type: ignore[untyped-decorator]  # as above
+async def ask_and_rest(ctx: Context) -> str | InputRequiredResult:
+    return await who(ctx)
 
 
 if __name__ == "__main__":
