@@ -2,45 +2,47 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import orjson
 
 VERSION = "2026-07-28"
+TASKS = "io.modelcontextprotocol/tasks"
 
 
 class CallFailedError(Exception):
     """An answer that is not the echo."""
 
 
-def request(url: str, tool: str, arguments: dict[str, object]) -> bytes:
-    """One tools/call of 2026-07-28 as the bytes of an HTTP request."""
+def message(
+    url: str, method: str, params: Mapping[str, object], *, name: str = "", tasks: bool = False
+) -> bytes:
+    """One message of 2026-07-28 as the bytes of an HTTP request."""
     parts = urlsplit(url)
-    body = orjson.dumps(
-        {
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "tools/call",
-            "params": {
-                "name": tool,
-                "arguments": arguments,
-                "_meta": {
-                    "io.modelcontextprotocol/protocolVersion": VERSION,
-                    "io.modelcontextprotocol/clientCapabilities": {},
-                    "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
-                },
-            },
-        }
-    )
+    capabilities: dict[str, object] = {"extensions": {TASKS: {}}} if tasks else {}
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": VERSION,
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
+        "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+    }
+    full = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+    body = orjson.dumps(full)
+    named = f"mcp-name: {name}\r\n" if name else ""
     head = (
         f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\n"
         "content-type: application/json\r\naccept: application/json, text/event-stream\r\n"
-        f"mcp-protocol-version: {VERSION}\r\nmcp-method: tools/call\r\nmcp-name: {tool}\r\n"
+        f"mcp-protocol-version: {VERSION}\r\nmcp-method: {method}\r\n{named}"
         f"content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def request(url: str, tool: str, arguments: Mapping[str, object], *, tasks: bool = False) -> bytes:
+    """One tools/call."""
+    params = {"name": tool, "arguments": arguments}
+    return message(url, "tools/call", params, name=tool, tasks=tasks)
 
 
 class Connection:
@@ -58,24 +60,41 @@ class Connection:
 
     async def call(self, request_bytes: bytes, marker: bytes, status: bytes = b"200") -> None:
         """Raises: CallFailedError: The answer does not hold the marker."""
-        self.send(request_bytes)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        body = await self.answer(request_bytes, status)
+        if marker not in body:
+            raise CallFailedError(body[:600].decode(errors="replace"))
+
+    async def answer(self, request_bytes: bytes, status: bytes = b"200") -> bytes:
+        """The body. Raises: CallFailedError: Another status."""
+        head = await self._head(request_bytes)
         if b"transfer-encoding: chunked" in head:
-            body = await self._chunks()
+            body = b"".join([chunk async for chunk in self._chunks()])
         else:
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
             body = await self._reader.readexactly(length)
-        if not head.startswith(b"http/1.1 " + status) or marker not in body:
+        if not head.startswith(b"http/1.1 " + status):
             raise CallFailedError((head + body)[:600].decode(errors="replace"))
+        return body
 
-    async def _chunks(self) -> bytes:
-        body = b""
+    async def stream(self, request_bytes: bytes) -> AsyncIterator[bytes]:
+        """What comes of a response that stays open. Raises: CallFailedError: There is no such."""
+        head = await self._head(request_bytes)
+        if not head.startswith(b"http/1.1 200") or b"text/event-stream" not in head:
+            raise CallFailedError(head.decode(errors="replace"))
+        async for chunk in self._chunks():
+            yield chunk
+
+    async def _head(self, request_bytes: bytes) -> bytes:
+        self.send(request_bytes)
+        return (await self._reader.readuntil(b"\r\n\r\n")).lower()
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
         while True:
             size = int((await self._reader.readuntil(b"\r\n")).strip(), 16)
             chunk = await self._reader.readexactly(size + 2)
             if size == 0:
-                return body
-            body += chunk[:-2]
+                return
+            yield chunk[:-2]
 
     def close(self) -> None:
         self._writer.close()

@@ -28,11 +28,13 @@ HOLD = Tool(
     description="Answers after some seconds.",
     input_schema={"type": "object", "properties": {"seconds": {"type": "number"}}},
 )
-SCHEMAS = {tool.name: tool.input_schema for tool in (ECHO, HOLD)}
+ERRAND = ECHO.model_copy(update={"name": "errand", "description": "The same, meant for tasks."})
+TOOLS = [ECHO, HOLD, ERRAND]
+SCHEMAS = {tool.name: tool.input_schema for tool in TOOLS}
 
 
 async def list_tools(_context: ServerRequestContext[Any], _params: Any) -> ListToolsResult:
-    return ListToolsResult(tools=[ECHO, HOLD])
+    return ListToolsResult(tools=TOOLS)
 
 
 async def call_tool(
