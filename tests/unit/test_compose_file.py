@@ -104,10 +104,10 @@ def test_everything_named_is_there(name: str) -> None:
     assert set(SERVICES[name].get("depends_on", ())) <= set(SERVICES)
 
 
-def test_only_the_ingress_is_reachable_and_only_from_this_machine() -> None:
+def test_only_the_proxy_is_reachable_and_only_from_this_machine() -> None:
     ports = {name: each["ports"] for name, each in SERVICES.items() if "ports" in each}
-    assert list(ports) == ["ingress"]
-    assert all(port.startswith("127.0.0.1:") for port in ports["ingress"])
+    assert list(ports) == ["proxy"]
+    assert all(port.startswith("127.0.0.1:") for port in ports["proxy"])
     for name in ("rabbitmq", "redis"):
         networks = SERVICES[name]["networks"]
         assert all(COMPOSE["networks"][each].get("internal") for each in networks)
@@ -152,6 +152,19 @@ def test_the_images_hold_what_they_need_and_run_as_nobody_special() -> None:
     installs = re.findall(r"pip install (.*)", DOCKERFILE)
     assert all("--require-hashes" in each or "--no-index" in each for each in installs)
     assert re.search(r"^USER longhaul$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_proxy_stands_before_two_ingresses_that_open_what_the_other_sealed() -> None:
+    ingress, proxy = SERVICES["ingress"], SERVICES["proxy"]
+    assert ingress["deploy"]["replicas"] == 2
+    assert set(proxy["networks"]) & set(ingress["networks"])
+    assert ingress["environment"]["LONGHAUL_SECRET_KEY"]
+    said = (ROOT / "infra" / "nginx" / "nginx.conf").read_text()
+    port = command("ingress")[command("ingress").index("--port") + 1]
+    assert f"server ingress:{port} resolve;" in said
+    (listens,) = re.findall(r"listen (\d+);", said)
+    assert all(published.endswith(f":{listens}") for published in proxy["ports"])
+    assert "proxy_buffering off;" in said
 
 
 def test_redis_and_rabbitmq_keep_what_they_are_given() -> None:
