@@ -7,6 +7,7 @@ LonghaulError
 ├── KeyConflictError       the idempotency key of another call
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
+├── ContendedError         in common.ledger: the record kept moving
 └── ConfigError            in common.config: the configuration cannot be used
 
 `BrokerError` lives with its port: it never reaches a caller, a stored job waits instead.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from common.errors import LonghaulError
 from common.jobs.change import Change, Done, Refused
 from common.jobs.head import Head
 from common.store.base import JobStore
@@ -9,7 +10,7 @@ from common.store.base import JobStore
 ROUNDS = 16  # each refusal means that somebody else's commit succeeded
 
 
-class ContendedError(Exception):
+class ContendedError(LonghaulError):
     """The record kept moving; whoever asked may try again later."""
 
 

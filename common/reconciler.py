@@ -5,6 +5,7 @@ Any number of them may run: taking pushes a record 5 s ahead, and every action i
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -14,7 +15,7 @@ from common.errors import StoreUnreachableError
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
 from common.jobs.change import Change, Done
-from common.jobs.decisions import DueAction, Facts, decide_due
+from common.jobs.decisions import DueAction, Facts, Passing, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.transitions import check
@@ -23,6 +24,7 @@ from common.notifier.base import worker_channel
 from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
+from common.store.base import Lease
 from common.telemetry.metrics import DueLabel
 
 log = structlog.get_logger(__name__)
@@ -71,18 +73,26 @@ class Reconciler:
         if not heads:
             return 0
         now = await self._runtime.store.now()
-        ready = _Depths(self._runtime)
+        queues = _Queues(self._runtime)
         for head, facts in zip(heads, await self._facts(heads), strict=True):
-            action = decide_due(head, now, facts)
-            if isinstance(action, decisions.Look):
-                known = Facts(
-                    owner_gone=facts.owner_gone,
-                    holder_gone=facts.holder_gone,
-                    queue_ready=await ready.of(head.queue),
-                )
-                action = decide_due(head, now, known)
-            await self._act(head, action)
+            try:
+                await self._look_after(head, facts, now, queues)
+            except StoreUnreachableError:
+                raise
+            except Exception:  # boundary: one odd record must not keep the others from their turn
+                log.exception("record.broken", job_id=head.id)
         return len(heads)
+
+    async def _look_after(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
+        """The one thing due; after a hand-off the next one, too: its token may be missing."""
+        current: Head | None = head
+        while current is not None:
+            action = decide_due(current, now, facts)
+            if isinstance(action, decisions.Look):
+                facts = await queues.look(current.queue, facts)
+                action = decide_due(current, now, facts)
+            current = await self._act(current, action)
+            facts = replace(facts, holder_gone=False)
 
     async def _facts(self, heads: Sequence[Head]) -> list[Facts]:
         owners = [head.owner if _owned(head) else "" for head in heads]
@@ -93,21 +103,22 @@ class Reconciler:
             for owner, holder in zip(gone[: len(heads)], gone[len(heads) :], strict=True)
         ]
 
-    async def _act(self, head: Head, action: DueAction) -> None:
+    async def _act(self, head: Head, action: DueAction) -> Head | None:
+        """The record when there may be more to do about it."""
         self._runtime.metrics.due_actions.labels(action=_LABELS[type(action)]).inc()
         if isinstance(action, decisions.Remove):
             await self._runtime.store.remove(head.id, version=head.version)
-            return
+            return None
         if isinstance(action, decisions.AnswerInstead):
             await answer_in_their_stead(self._runtime, head)
-            return
+            return None
         if isinstance(action, decisions.Leave) and (_owned(head) or head.newer):
             await self._order_again(head)
-            return  # it comes back by itself; the version stays for the worker that settles it
+            return None  # it comes back by itself; the version stays for the worker that settles it
         change = self._change(head, action)
         answer = await self._runtime.store.commit(head.id, change, version=head.version)
         if not isinstance(answer, Done):
-            return  # it moved on, and was given its next check when it did
+            return None  # it moved on, and was given its next check when it did
         if change.name != "checked":
             log.info("job.reconciled", job_id=head.id, change=change.name)
         if isinstance(action, decisions.Publish):
@@ -117,6 +128,9 @@ class Reconciler:
         elif change.name == "rescued":
             token = token_of(head, generation=head.generation + 1, version=answer.version)
             await publish_token(self._runtime, head, token)
+        elif isinstance(action, decisions.HandOff):
+            return await self._runtime.store.get(head.id)
+        return None
 
     async def _order_again(self, head: Head) -> None:
         """Its worker lives and still runs it: perhaps the order to stop was lost."""
@@ -158,22 +172,42 @@ _LABELS: dict[type[DueAction], DueLabel] = {
 }
 
 
-class _Depths:
+class _Queues:
     """How each queue stands, asked once a sweep."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._broker = runtime.broker
+        self._runtime = runtime
         self._ready: dict[str, int] = {}
+        self._passings: dict[str, tuple[Passing, ...]] | None = None
 
-    async def of(self, queue: str) -> int:
+    async def look(self, queue: str, facts: Facts) -> Facts:
+        if self._passings is None:
+            self._passings = passings_of(await self._runtime.store.leases())
+        passings = self._passings.get(queue, ())
+        return replace(facts, queue_ready=await self._ready_in(queue), passings=passings)
+
+    async def _ready_in(self, queue: str) -> int:
         """Tokens waiting; -1 when there is no such queue. An unreachable broker counts as busy."""
         if queue not in self._ready:
             try:
-                depth = await self._broker.depth(queue)
+                depth = await self._runtime.broker.depth(queue)
                 self._ready[queue] = -1 if depth is None else depth.ready
             except BrokerError:
                 self._ready[queue] = 1
         return self._ready[queue]
+
+
+def passings_of(leases: Sequence[Lease]) -> dict[str, tuple[Passing, ...]]:
+    """Queue by queue, what workers claimed last, as they say it with their beats."""
+    found: dict[str, list[Passing]] = {}
+    for lease in leases:
+        for queue, said in (lease.info.get("queues") or {}).items():
+            for priority, published_at, claimed_at in said.get("passings") or ():
+                passing = Passing(
+                    priority=priority, published_at=published_at, claimed_at=claimed_at
+                )
+                found.setdefault(queue, []).append(passing)
+    return {queue: tuple(passings) for queue, passings in found.items()}
 
 
 def _owned(head: Head) -> bool:

@@ -108,7 +108,7 @@ PROBLEMS = (
 )
 
 
-def problem_of(error: LonghaulError | ContendedError) -> Problem:
+def problem_of(error: LonghaulError) -> Problem:
     """What a caller is told about an error; never more than its own words."""
     text = str(error)
     match error:
@@ -160,7 +160,6 @@ def respond(problem: Problem, request_id: str = "") -> Response:
 def handle_errors(app: FastAPI) -> None:
     """The only place where an exception becomes an HTTP answer."""
     app.add_exception_handler(LonghaulError, _ours)
-    app.add_exception_handler(ContendedError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
@@ -171,7 +170,7 @@ def request_id_of(request: Request) -> str:
 
 
 def _ours(request: Request, error: Exception) -> Response:
-    assert isinstance(error, LonghaulError | ContendedError)  # noqa: S101 - registered for these
+    assert isinstance(error, LonghaulError)  # noqa: S101 - registered for these
     return respond(problem_of(error), request_id_of(request))
 
 

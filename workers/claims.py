@@ -10,9 +10,11 @@ from common.brokers.base import Delivery
 from common.errors import StoreUnreachableError
 from common.heartbeat import Heartbeat
 from common.jobs.change import Done, Refused
-from common.jobs.decisions import ClaimAt, PutBack, Reaction, react
+from common.jobs.decisions import ClaimAt, PutBack, Reaction, Release, react
+from common.jobs.endings import let_go
 from common.jobs.head import Head, StoredCall, decode_call
 from common.jobs.questions import QUESTIONS, Round, decode_round
+from common.jobs.state import JobState
 from common.jobs.token import Token
 from common.jobs.transitions import CALL, claim
 from common.runtime import Runtime
@@ -36,6 +38,8 @@ class Claims:
         self._lease = lease
         self._heartbeat = heartbeat
         self._change = claim(lease)
+        # Queue, priority: when the youngest token claimed there was published, and claimed (ms).
+        self._passings: dict[str, dict[int, tuple[int, int]]] = {}
 
     async def claim(
         self, token: Token, delivery: Delivery, *, runs_here: bool
@@ -48,11 +52,12 @@ class Claims:
         version = token.version
         for _ in range(ROUNDS):
             answer = await self._commit(token.job, version)
+            if isinstance(answer, Done) and self._holds(answer.head):
+                self._note_passing(delivery, answer.now)
+                return _claimed(answer)
             if isinstance(answer, Done):
-                call = decode_call(answer.parts[CALL])
-                raw = answer.parts.get(QUESTIONS)
-                asked = None if raw is None else decode_round(raw)
-                return Claimed(head=answer.head, call=call, now=answer.now, asked=asked)
+                await self._give_up(answer.head)
+                return Release("its claim was over before its answer came")
             if answer.guard == "LeaseAlive":
                 await self._heartbeat.beat()
                 continue
@@ -61,6 +66,28 @@ class Claims:
                 return reaction
             version = reaction.version
         return PutBack(1_000)
+
+    def _holds(self, head: Head) -> bool:
+        """A claim whose reply was lost is repeated, and the record may have moved on meanwhile."""
+        return head.state is JobState.RUNNING and head.owner == self._lease
+
+    async def _give_up(self, head: Head) -> None:
+        """Cancelled before its claim was known here: there is no tool that could let go."""
+        if head.still_running and head.owner == self._lease:
+            change = let_go(head, self._runtime.retention)
+            await self._runtime.store.commit(head.id, change, version=head.version)
+
+    def _note_passing(self, delivery: Delivery, now: int) -> None:
+        by_priority = self._passings.setdefault(delivery.queue, {})
+        published_at = round(delivery.published_at * 1000)
+        before = by_priority.get(delivery.priority)
+        if before is None or published_at >= before[0]:
+            by_priority[delivery.priority] = published_at, now
+
+    def passings(self, queue: str) -> list[tuple[int, int, int]]:
+        """For whoever wonders whether a token was lost; see `common.jobs.decisions.Passing`."""
+        known = self._passings.get(queue, {})
+        return [(priority, *when) for priority, when in known.items()]
 
     async def look(self, token: Token, delivery: Delivery) -> tuple[Reaction, Head | None]:
         """What a delivery means that cannot be run here now; the record as it stands."""
@@ -92,3 +119,13 @@ class Claims:
             except StoreUnreachableError as error:
                 log.warning("job.unclaimed", job_id=job, error=str(error))
                 await self._runtime.clock.sleep(backoff.next())
+
+
+def _claimed(answer: Done) -> Claimed:
+    raw = answer.parts.get(QUESTIONS)
+    return Claimed(
+        head=answer.head,
+        call=decode_call(answer.parts[CALL]),
+        now=answer.now,
+        asked=None if raw is None else decode_round(raw),
+    )

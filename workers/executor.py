@@ -8,7 +8,8 @@ import structlog
 from common.backoff import Backoff
 from common.brokers.base import BrokerError, Delivery
 from common.errors import StoreUnreachableError
-from common.jobs.decisions import NEWER_FORMAT_DELAY_MS, Adopt
+from common.jobs.decisions import NEWER_FORMAT_DELAY_MS, Adopt, Release
+from common.jobs.head import Head
 from common.jobs.token import TOKEN_FORMAT, MalformedTokenError, Token, decode_token
 from common.ledger import ContendedError
 from common.poison import bury_raw
@@ -111,6 +112,8 @@ class Executor:
     async def _claim_and_run(self, delivery: Delivery, token: Token, place: Place) -> None:
         here = token.job in self.running
         claimed = await self._claims.claim(token, delivery, runs_here=here)
+        if isinstance(claimed, Claimed) and self._runs(claimed.head):
+            claimed = Release("another token of it brought this claim")
         if not isinstance(claimed, Claimed):
             place.release()
             if not await self._adopt(delivery, token):
@@ -134,6 +137,11 @@ class Executor:
             if self.running.get(token.job) is run:
                 del self.running[token.job]
         await run.delivery.ack()
+
+    def _runs(self, head: Head) -> bool:
+        """A claim is run once, also when its lost reply comes after another token's."""
+        run = self.running.get(head.id)
+        return run is not None and run.head.claims == head.claims
 
     async def _call(self, run: Run, place: Place, now_ms: int) -> Outcome:
         relay = Relay(self._runtime, run)

@@ -35,8 +35,8 @@ class Worker:
         self._started_at = round(runtime.clock.now() * 1000)
         self._pools = _pools(runtime, lease, rules, queues)
         self._heartbeat = Heartbeat(runtime, lease, self.info)
-        claims = Claims(runtime, lease, self._heartbeat)
-        self._executor = Executor(runtime, self._pools, claims, Settlement(runtime, lease))
+        self._claims = Claims(runtime, lease, self._heartbeat)
+        self._executor = Executor(runtime, self._pools, self._claims, Settlement(runtime, lease))
         self._orders = Orders(runtime, lease, self._executor.running)
         self._reconciler = Reconciler(runtime)
 
@@ -70,7 +70,11 @@ class Worker:
             "role": "worker",
             "started_at": self._started_at,
             "queues": {
-                queue: {"slots": slots, "busy": self._busy[queue]}
+                queue: {
+                    "slots": slots,
+                    "busy": self._busy[queue],
+                    "passings": self._claims.passings(queue),
+                }
                 for queue, slots in self._queues.items()
             },
             "backends": [asdict(pool.status()) for pool in self._pools.values()],

@@ -8,6 +8,7 @@ from common.jobs.state import JobState
 from common.jobs.token import Token
 
 NEWER_FORMAT_DELAY_MS = 5_000
+OVERTAKEN_MS = 30_000  # a younger token was claimed so long after a job's publication: it is lost
 
 
 # --- a delivery whose first claim was refused
@@ -158,12 +159,22 @@ DueAction = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """The youngest token of one priority that a worker claimed from a queue. Milliseconds."""
+
+    priority: int
+    published_at: int  # by its publisher's clock, in whole seconds where the broker stamps it
+    claimed_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What the reconciler found out besides the record; None: not asked yet."""
 
     owner_gone: bool = False
     holder_gone: bool = False
     queue_ready: int | None = None  # tokens waiting; -1: no such queue
+    passings: tuple[Passing, ...] = ()  # of its queue
 
 
 def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
@@ -211,9 +222,22 @@ def _waiting_due(head: Head, now: int, facts: Facts) -> DueAction:
         return Publish("its queue is missing")
     if facts.queue_ready == 0:
         return Publish("its queue is empty")
+    if overtaken(head, facts.passings):
+        return Publish("it was overtaken")
     if now - (head.published_at or head.created_at) > 600_000 * 2 ** min(head.checks // 40, 6):
         return Publish("it has waited long")
     return Leave()
+
+
+def overtaken(head: Head, passings: tuple[Passing, ...]) -> bool:
+    """Whether a younger token, of no higher priority, was claimed long after the job's came."""
+    came = max(head.published_at or head.created_at, head.not_before)
+    return any(
+        each.priority <= head.spec.priority
+        and each.published_at > came
+        and each.claimed_at > came + OVERTAKEN_MS
+        for each in passings
+    )
 
 
 def _clock_out(head: Head, now: int) -> bool:

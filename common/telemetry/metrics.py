@@ -91,7 +91,7 @@ class Metrics:
         self.refusals = self._counter(
             "refusals",
             "Calls not accepted.",
-            "reason",  # unknown_tool | arguments | key | full | store
+            "reason",  # unknown_tool | arguments | key | full | store | contended
         )
         self.hand_offs = self._counter(
             "hand_offs", "Held calls that were answered with a job id.", "tool"

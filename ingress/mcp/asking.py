@@ -18,7 +18,6 @@ from common.errors import InvalidAnswerError, LonghaulError
 from common.jobs.head import Head
 from common.jobs.questions import ELICITATION, SAMPLING, Answer, Request, Round, open_requests
 from common.jobs.state import JobState
-from common.ledger import ContendedError
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.declared import Context
@@ -138,7 +137,7 @@ class Asking:
             log.info("question.answer_unfit", job_id=job, error=str(error))
             unfit = types.ErrorData(code=types.INVALID_PARAMS, message="the answer does not fit")
             await self._respond.answer(job, {key: _refusal(request, unfit)}, caller)
-        except (LonghaulError, ContendedError) as error:
+        except LonghaulError as error:
             log.warning("question.answer_lost", job_id=job, error=str(error))
 
 

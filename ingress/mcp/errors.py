@@ -13,8 +13,10 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
+from common.ledger import ContendedError
 
 RETRY_AFTER = 5.0  # seconds
+CONTENDED_RETRY_AFTER = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,14 @@ def wire_error(error: LonghaulError, job: str) -> WireError:
                 code=types.INTERNAL_ERROR,
                 message=f"the store does not answer; the call may go on as job {job}: do not "
                 f"repeat it before `longhaul jobs show {job}` says how it stands",
+                data={"retryable": False, "job": job},
+            )
+        case ContendedError() if not job:
+            return _try_again("the job kept changing; nothing was done", CONTENDED_RETRY_AFTER)
+        case ContendedError():
+            return WireError(
+                code=types.INTERNAL_ERROR,
+                message=f"job {job} kept changing; `longhaul jobs show {job}` says how it stands",
                 data={"retryable": False, "job": job},
             )
         case _:

@@ -41,6 +41,7 @@ _REFUSALS: dict[type[LonghaulError], str] = {
     KeyConflictError: "key",
     RefusedError: "full",
     StoreUnreachableError: "store",
+    ContendedError: "contended",
 }
 
 

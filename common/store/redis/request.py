@@ -100,10 +100,12 @@ def read_answer(reply: Sequence[Any], returning: tuple[str, ...]) -> Done | Refu
 
 def read_head(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> Head | None:
     """A head from the flat list of a script or the map of HGETALL; None when empty."""
-    if not flat:
-        return None
+    return decode_head(fields_of(flat)) if flat else None
+
+
+def fields_of(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> dict[str, str | int]:
     pairs = flat if isinstance(flat, Mapping) else dict(zip(flat[::2], flat[1::2], strict=True))
-    return decode_head({key.decode(): value.decode() for key, value in pairs.items()})
+    return {key.decode(): value.decode() for key, value in pairs.items()}
 
 
 def _fields(fields: Mapping[str, Value]) -> list[list[str | int]]:

@@ -25,11 +25,13 @@ from common.store.base import (
     Page,
     Timings,
 )
+from common.store.reading import read_taken
 from common.store.redis.api_keys import RedisApiKeys
 from common.store.redis.keys import Keys
 from common.store.redis.link import Command, Link
 from common.store.redis.request import (
     commit_request,
+    fields_of,
     note_request,
     read_answer,
     read_head,
@@ -112,7 +114,7 @@ class RedisStore:
         heads: list[Head] = []
         for prefix in self._keys.shards:
             taken = await self._run("due", prefix, limit, DUE_PUSH_MS)
-            heads.extend(head for flat in taken if (head := read_head(flat)) is not None)
+            heads.extend(read_taken(fields_of(flat) for flat in taken))
         return heads
 
     # --- indexes

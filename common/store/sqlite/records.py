@@ -17,6 +17,7 @@ from common.store.interpret import (
     interpret_note,
     number,
 )
+from common.store.reading import read_taken
 from common.store.replaying import Fields
 from common.store.sqlite import lease_rows
 from common.wire import dump_json, load_json
@@ -100,7 +101,7 @@ def take_due(database: sqlite3.Connection, limit: int, now: int) -> list[Head]:
     for job_id, head in rows:
         score = None if head is None else float(now + DUE_PUSH_MS)
         _move(database, job_id, {DUE: score})
-    return [decode_head(orjson.loads(head)) for _, head in rows if head is not None]
+    return read_taken(orjson.loads(head) for _, head in rows if head is not None)
 
 
 def remove(database: sqlite3.Connection, job_id: str, version: int) -> bool:

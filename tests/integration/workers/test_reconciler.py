@@ -10,6 +10,7 @@ import redis
 
 from common.config.model import Retention
 from common.config.urls import sqlite_path
+from common.jobs import decisions
 from common.jobs.change import Done, Note
 from common.jobs.head import Head
 from common.jobs.ids import new_job_id
@@ -17,9 +18,10 @@ from common.jobs.state import JobState
 from common.jobs.transitions import Submission, submit
 from common.reconciler import Reconciler
 from ingress.operations.call_request import Accepted, submission_of
+from tests.support.journal import Journal
 from tests.support.rabbitmq import delete_queue
 from tests.support.system import OpenSystem, Place, System, open_system, request
-from tests.support.waiting import until_answered
+from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +63,44 @@ async def test_a_queue_deleted_under_its_worker_is_served_again(
         await delete_queue(place.broker_url, place.namespace, "b")
         job = await system.submit(log=str(tmp_path / "log"))
         assert (await system.ended(job)).state is JobState.COMPLETED
+
+
+async def test_a_token_that_was_lost_among_others_is_published_again(
+    system_on: OpenSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is never empty, and younger jobs run: its token is nowhere."""
+    monkeypatch.setattr(decisions, "OVERTAKEN_MS", 0)
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    async with system_on() as system, system.worker({"b": 1}) as worker:
+        lost = await stored_only(system, log)
+        await system.store.note(lost, Note(fields={"confirmed": 1}))
+        stored = system.runtime.clock.now()
+        # A broker's stamp is in whole seconds.
+        await until(lambda: system.runtime.clock.now() > stored + 1.1)
+        younger = [await system.submit(log=str(log), gate=str(gate)) for _ in range(2)]
+        await system.in_state(younger[0], JobState.RUNNING)
+
+        async def said() -> bool:
+            leases = {lease.id: lease for lease in await system.store.leases()}
+            return bool(leases[worker].info["queues"]["b"]["passings"])
+
+        await until_answered(said)
+        await system.until_ready("b", 1)
+        await system.look_now(lost)
+        await system.until_ready("b", 2)
+        gate.touch()
+        for job in (lost, *younger):
+            assert (await system.ended(job)).state is JobState.COMPLETED
+
+
+async def test_what_a_dead_ingress_never_published_is_handed_off_and_published_at_once(
+    system_on: OpenSystem, tmp_path: Path
+) -> None:
+    async with system_on() as system, system.worker({"b": 1}):
+        job = await stored_only(system, tmp_path / "log", holder="nobody")
+        await system.look_now(job)
+        head = await system.ended(job)
+        assert (head.state, head.handed_off, head.confirmed) == (JobState.COMPLETED, True, 1)
 
 
 async def test_a_held_call_of_a_dead_ingress_is_handed_off(
@@ -136,7 +176,24 @@ async def test_a_sweep_survives_a_record_it_cannot_read(
         assert (await system.ended(odd)).state is JobState.COMPLETED
 
 
-async def stored_only(system: System, log: Path) -> str:
+async def test_a_record_that_cannot_be_read_at_all_hides_no_other(
+    distributed_place: Place, said: Journal, tmp_path: Path
+) -> None:
+    place = distributed_place
+    async with open_system(place.settings()) as system, system.worker():
+        odd, other = [await stored_only(system, tmp_path / "log") for _ in range(2)]
+        key = f"{{{place.namespace}0}}:j:{odd}"
+        with redis.Redis.from_url(place.store_url) as store:
+            store.hset(key, "state", "resting")
+            for job in (odd, other):
+                store.zadd(f"{{{place.namespace}0}}:i:due", {job: 0})
+            assert (await system.ended(other)).state is JobState.COMPLETED
+            await until(lambda: said.of("record.unreadable", job_id=odd))
+            store.hset(key, "state", "queued")
+        assert (await system.ended(odd)).state is JobState.COMPLETED
+
+
+async def stored_only(system: System, log: Path, holder: str = "") -> str:
     """A job that is accepted and stored; no token was published for it."""
     await system.offered("b__work")
     call = request("b__work", {"log": str(log)})
@@ -144,7 +201,7 @@ async def stored_only(system: System, log: Path) -> str:
     tool = system.ingress.submit.tool(call.tool)
     policy = system.rules.for_tool(tool.name, tool.backend, tool.backend_tool)
     accepted = Accepted.of(job, call, tool, policy)
-    submission: Submission = submission_of(call, accepted, holder="", watcher="")
+    submission: Submission = submission_of(call, accepted, holder=holder, watcher="")
     change = submit(submission, await system.store.now())
     assert isinstance(await system.store.commit(job, change, version=0), Done)
     return job

@@ -5,6 +5,7 @@ import pytest
 from common.errors import TIMED_OUT
 from common.jobs.decisions import (
     NEWER_FORMAT_DELAY_MS,
+    OVERTAKEN_MS,
     Adopt,
     BuryToken,
     Cancel,
@@ -17,6 +18,7 @@ from common.jobs.decisions import (
     Leave,
     LetGo,
     Look,
+    Passing,
     Publish,
     PutBack,
     Reaction,
@@ -153,6 +155,29 @@ def test_a_confirmed_token_is_looked_for_in_its_queue() -> None:
     assert isinstance(decide_due(head, NOW, Facts(queue_ready=-1)), Publish)
     assert isinstance(decide_due(head, NOW, Facts(queue_ready=0)), Publish)
     assert decide_due(head, NOW, Facts(queue_ready=1)) == Leave()
+
+
+OF_OURS = {"priority": 4, "published_at": NOW + 1, "claimed_at": NOW + OVERTAKEN_MS + 1}
+
+
+@pytest.mark.parametrize(
+    ("passing", "lost"),
+    [
+        ({}, True),
+        ({"priority": 0}, True),
+        ({"priority": 5}, False),  # it may overtake
+        ({"published_at": NOW}, False),  # it is not younger
+        ({"claimed_at": NOW + OVERTAKEN_MS}, False),  # not long ago enough to be sure
+    ],
+)
+def test_a_token_that_a_younger_one_overtook_is_published_again(
+    passing: dict[str, int], *, lost: bool
+) -> None:
+    head = a_head(confirmed=1, published_at=NOW)
+    facts = Facts(queue_ready=5, passings=(Passing(**(OF_OURS | passing)),))
+    assert isinstance(decide_due(head, NOW + 60_000, facts), Publish) is lost
+    from_lane = a_head(confirmed=1, published_at=NOW, not_before=NOW + 1)
+    assert decide_due(from_lane, NOW + 60_000, facts) == Leave()
 
 
 def test_what_has_waited_long_is_published_again_each_time_later() -> None:
