@@ -9,14 +9,20 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-NEWS = "news"  # payload: b"catalogue" when the catalogue has changed, or `KEYS_CHANGED`
+NEWS = "news"  # payload: b"catalogue" when the catalogue has changed, or one of these
 KEYS_CHANGED = b"keys"
+ORDERS_CHANGED = b"orders"  # what operators ordered about backends
 BRIDGES = "bridges"  # payload: which call of which bridge its client cancelled; for ingresses
 SESSIONS = "sessions"  # what happens to handshake-era sessions; for ingresses
 
 
 def ingress_channel(lease: str) -> str:
     return f"in:{lease}"
+
+
+def reply_channel(request: str) -> str:
+    """Where whoever asked listens for as long as it waits."""
+    return f"re:{request}"
 
 
 def worker_channel(lease: str) -> str:

@@ -21,6 +21,7 @@ from common.jobs.change import Change, Done, Note, Refused
 from common.jobs.head import Head
 from common.store.api_keys import ApiKeyStore
 from common.store.sessions import SessionStore
+from common.store.standing import StandingOrders
 
 EVENTS_KEPT = 256
 COMMITS_KEPT = 4
@@ -82,6 +83,9 @@ class JobStore(Protocol):
 
     @property
     def api_keys(self) -> ApiKeyStore: ...
+
+    @property
+    def orders(self) -> StandingOrders: ...
 
     # --- records
     async def commit(

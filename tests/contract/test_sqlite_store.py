@@ -84,11 +84,11 @@ async def test_a_file_of_a_newer_longhaul_is_refused_and_left_alone(path: Path) 
 
 
 async def test_a_file_of_an_older_longhaul_gets_what_it_lacks(path: Path) -> None:
-    """Format 1 had no sessions and no API keys."""
+    """Format 1 had no sessions, no API keys and no orders."""
     async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
         job = await Ledger(store, MemoryNotifier()).submitted()
     with sqlite3.connect(path) as older:
-        for table in ("sessions", "session_notes", "api_keys", "api_keys_revision"):
+        for table in ("sessions", "session_notes", "api_keys", "api_keys_revision", "orders"):
             older.execute(f"DROP TABLE {table}")
         older.execute("PRAGMA user_version = 1")
     async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:

@@ -6,7 +6,7 @@ Records have no TTL: the due sweep removes them.
 
 from common.jobs.ids import SHARDS, shard_of
 
-HOME_SHARD = "0"  # leases, the catalogue, sessions, API keys
+HOME_SHARD = "0"  # leases, the catalogue, sessions, API keys, orders
 
 
 class Keys:
@@ -70,6 +70,11 @@ class Keys:
     def api_keys(self) -> str:
         """Hash: name to "created_at expires_at JSON". Its revision is the string `:revision`."""
         return f"{self.home}:keys"
+
+    @property
+    def orders(self) -> str:
+        """Hash: "kind:backend" to JSON, what operators ordered about backends."""
+        return f"{self.home}:orders"
 
     @property
     def channels(self) -> str:

@@ -39,6 +39,7 @@ from common.store.redis.request import (
 )
 from common.store.redis.scripts import load_scripts
 from common.store.redis.sessions import RedisSessions
+from common.store.redis.standing import RedisStandingOrders
 from common.wire import dump_json, load_json
 
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
@@ -54,6 +55,7 @@ class RedisStore:
         self._timings_json = orjson.dumps(timings_request(timings))
         self.sessions = RedisSessions(self._send, self._run, keys, timings)
         self.api_keys = RedisApiKeys(self._run, keys)
+        self.orders = RedisStandingOrders(self._send, keys)
 
     # --- records
 

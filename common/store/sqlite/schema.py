@@ -44,7 +44,8 @@ CREATE TABLE api_keys (
 );
 CREATE TABLE api_keys_revision (one INTEGER PRIMARY KEY CHECK (one = 1), revision TEXT NOT NULL);
 """
-_FORMATS = (_RECORDS, _SESSIONS, _API_KEYS)  # each adds to the one before it
+_ORDERS = "CREATE TABLE orders (place TEXT PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;"
+_FORMATS = (_RECORDS, _SESSIONS, _API_KEYS, _ORDERS)  # each adds to the one before it
 SCHEMA_VERSION = len(_FORMATS)
 
 

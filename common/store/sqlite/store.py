@@ -13,13 +13,14 @@ from common.clock import Clock
 from common.errors import StoreUnreachableError
 from common.jobs.change import Change, Done, Note, Refused
 from common.jobs.head import Head
-from common.notifier.base import KEYS_CHANGED, NEWS, Hint
+from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
 from common.store.sqlite import lease_rows, listings, records
 from common.store.sqlite.api_keys import SqliteApiKeys
 from common.store.sqlite.schema import open_pair
 from common.store.sqlite.sessions import SqliteSessions
+from common.store.sqlite.standing import SqliteStandingOrders
 from common.store.sqlite.worker import DatabaseThread, Work
 
 ANSWER_WITHIN = 5.0  # seconds
@@ -43,6 +44,7 @@ class SqliteStore:
         self._timings = timings
         self.sessions = SqliteSessions(self._write, self._read, self._now, timings)
         self.api_keys = SqliteApiKeys(self._write, self._read, self._now, self._keys_changed)
+        self.orders = SqliteStandingOrders(self._write, self._read, self._orders_changed)
 
     # --- records
 
@@ -175,6 +177,9 @@ class SqliteStore:
 
     def _keys_changed(self) -> None:
         self._notifier.tell(NEWS, KEYS_CHANGED)
+
+    def _orders_changed(self) -> None:
+        self._notifier.tell(NEWS, ORDERS_CHANGED)
 
 
 async def _answer_of(operation: Awaitable[T]) -> T:
