@@ -35,13 +35,14 @@ class Load:
     seconds: float  # over which they come
     seed: int
     starts: Path  # where the backend writes each start down
+    longest: float = 4.0  # seconds that a call takes
 
     def tool(self, n: int) -> str:
         """Every other call is of the tool that must not run twice."""
         return "counting__once" if n % 2 else "counting__again"
 
     def body(self, n: int) -> Mapping[str, Any]:
-        seconds = random.Random(f"{self.seed}:{n}").uniform(0.05, 4.0)
+        seconds = random.Random(f"{self.seed}:{n}").uniform(0.05, self.longest)
         arguments = {"n": n, "seconds": round(seconds, 3), "file": str(self.starts)}
         return {"tool": self.tool(n), "arguments": arguments}
 
@@ -67,7 +68,7 @@ async def submitted(load: Load, addresses: Sequence[str]) -> Submitted:
 async def _accepted(
     http: httpx2.AsyncClient, load: Load, n: int, others: "itertools.cycle[str]", told: Submitted
 ) -> None:
-    key = {"Idempotency-Key": f"chaos-{load.seed}-{n}"}
+    key = {"Idempotency-Key": f"{load.starts}-{load.seed}-{n}"}
     for address in others:
         try:
             answer = await http.post(f"{address}/v1/jobs", json=load.body(n), headers=key)
