@@ -18,13 +18,18 @@ _EVERY_BACKEND = {
     "balance": "which replica takes a call; `affinity` acts as `least-busy` for now",
     "trusted": "its tool annotations may decide what may run again",
     "interactive": "its tools may ask the caller questions (older protocol revisions)",
-    "health.interval": "between two looks at a replica",
+    "health.interval": "between two looks at a replica that has no call",
     "health.timeout": "for one look",
-    "health.unhealthy_after": "failed looks until a replica gets no calls",
+    "health.unhealthy_after": "failed looks until a replica gets no calls and is started again",
     "health.probe.tool": "a tool that is called as a look",
     "health.probe.arguments": "with these arguments",
     "breaker.failures": "in a row until a replica gets no calls",
     "breaker.cooldown": "until one call tries it again",
+    "grace": "for a tool to let go once it was cancelled",
+    "on_stuck": "what becomes of its replica when it does not; `restart` is for commands",
+    "recycle.age": "a command's process is replaced by a fresh one after this long",
+    "recycle.calls": "after so many calls",
+    "recycle.memory": "above so many megabytes, with all processes it started; Linux",
 }
 
 WORDS = {
@@ -37,6 +42,7 @@ WORDS = {
     "`LONGHAUL_SECRET_KEY` than in a file; empty: made in the data folder",
     "namespaces": "tools are called `backend__tool`; `false`: bare names, collisions are refused",
     "max_unpublished": "jobs accepted while the broker is away; more are refused",
+    "drain": "once a process is asked to stop, for what is under way in it",
     "log_format": "`auto`: for people on a terminal, else JSON",
     "log_level": "the least that is logged",
     "listen.host": "another address than loopback needs an API key",
@@ -93,11 +99,4 @@ WORDS = {
     "clients.PATTERN.progress_wait": "the same when they ask for progress",
 }
 
-_LATER_BACKEND = tuple(key for key in _EVERY_BACKEND if key.startswith(("health", "br")))
-LATER = frozenset(
-    {
-        "queues.NAME.max_share",
-        *(f"defaults.{key}" for key in _LATER_BACKEND),
-        *(f"mcpServers.NAME.{key}" for key in _LATER_BACKEND),
-    }
-)
+LATER = frozenset({"queues.NAME.max_share"})

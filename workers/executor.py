@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import structlog
 
 from common.backoff import Backoff
-from common.brokers.base import BrokerError, Delivery
+from common.brokers.base import BrokerError
 from common.errors import StoreUnreachableError
 from common.jobs.decisions import NEWER_FORMAT_DELAY_MS, Adopt, Release
 from common.jobs.head import Head
@@ -24,6 +24,7 @@ from workers.backends.base import (
 from workers.backends.pool import BackendPool
 from workers.calling import Calling
 from workers.claims import Claimed, Claims
+from workers.holding import Held
 from workers.interview import Interview
 from workers.outcome import Outcome, Refused, Stopped, TimedOut, Vanished
 from workers.reactions import Reactions
@@ -45,16 +46,19 @@ class Executor:
         pools: Mapping[str, BackendPool],
         claims: Claims,
         settlement: Settlement,
+        draining: asyncio.Event,
     ) -> None:
         self._runtime = runtime
         self._pools = pools
         self._claims = claims
         self._settlement = settlement
         self._reactions = Reactions(runtime, claims)
+        self._draining = draining
         self._served: dict[str, float] = {}  # backend: when a call of it ended last
         self.running: dict[str, Run] = {}
+        self.ends = asyncio.Event()  # the worker's time for what is under way is over
 
-    async def run(self, delivery: Delivery) -> None:
+    async def run(self, delivery: Held) -> None:
         """Everything about one delivery. One bad job must not end the others: nothing escapes.
 
         While the store or the broker is away it begins again: until the claim nothing has happened.
@@ -73,7 +77,7 @@ class Executor:
             else:
                 return
 
-    async def _run(self, delivery: Delivery) -> None:
+    async def _run(self, delivery: Held) -> None:
         try:
             token = decode_token(delivery.raw)
         except MalformedTokenError as error:
@@ -88,14 +92,20 @@ class Executor:
             # Before a place is asked for: the job has one already.
             if await self._adopt(delivery, token):
                 return
+            await delivery.take_room()
             place = await self._place(token)
+            if self._draining.is_set():
+                if place is not None:
+                    place.release()
+                await self._reactions.leave_to_others(delivery, token)
+                return
             if place is None:
                 await self._reactions.turn_away(delivery, token, self._why_not(token))
                 return
             async with place:
                 await self._claim_and_run(delivery, token, place)
 
-    async def _adopt(self, delivery: Delivery, token: Token) -> bool:
+    async def _adopt(self, delivery: Held, token: Token) -> bool:
         """A job that runs here keeps the newest delivery of its token; the other is released."""
         run = self.running.get(token.job)
         if run is None or run.head.generation != token.generation:
@@ -109,7 +119,7 @@ class Executor:
         await before.ack()  # does nothing to one whose connection was lost
         return True
 
-    async def _claim_and_run(self, delivery: Delivery, token: Token, place: Place) -> None:
+    async def _claim_and_run(self, delivery: Held, token: Token, place: Place) -> None:
         here = token.job in self.running
         claimed = await self._claims.claim(token, delivery, runs_here=here)
         if isinstance(claimed, Claimed) and self._runs(claimed.head):
@@ -128,6 +138,9 @@ class Executor:
             measure.count_start(self._runtime.metrics, run.head)
             started = self._runtime.clock.monotonic()
             outcome = await self._call(run, place, claimed.now)
+            place.judge(measure.verdict_of(outcome))
+            if isinstance(outcome, Stopped):
+                await self._let_go(place)  # until then it counts as running, for everybody
             place.release()
             self._served[token.tool.backend] = self._runtime.clock.monotonic()
             seconds = self._runtime.clock.monotonic() - started
@@ -165,6 +178,15 @@ class Executor:
             await relay.aclose()
         return ended
 
+    async def _let_go(self, place: Place) -> None:
+        """Until the tool of a cancelled call has let go; once the worker must end, no longer."""
+        waits = {asyncio.ensure_future(place.let_go()), asyncio.ensure_future(self.ends.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def _place(self, token: Token) -> Place | None:
         """A place on a live replica of the token's backend, soon; None when there is none."""
         pool = self._pools.get(token.tool.backend)
@@ -187,19 +209,16 @@ class Executor:
 
     def _may_come(self, backend: str, pool: BackendPool) -> bool:
         """A place is worth waiting for: it is busy, starts for the first time, was just there."""
+        if not pool.takes_calls or self._draining.is_set():
+            return False
         served = self._served.get(backend)
         if served is not None and self._runtime.clock.monotonic() - served < COMES_BACK:
             return True
-        return any(
-            replica.state == "ready" or (replica.state == "starting" and replica.last_error is None)
-            for replica in pool.status().replicas
-        )
+        return pool.may_come
 
     def _why_not(self, token: Token) -> str:
         backend = token.tool.backend
         pool = self._pools.get(backend)
         if pool is None:
             return f"backend {backend} is not configured on the worker that took it"
-        if any(replica.state == "ready" for replica in pool.status().replicas):
-            return f"backend {backend} has no free place on the worker that took it"
-        return f"backend {backend} is not up on the worker that took it"
+        return f"backend {backend} {pool.why_not()}"

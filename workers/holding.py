@@ -1,16 +1,33 @@
 """A delivery together with the slot it takes: both are given back once, with the ack."""
 
+import asyncio
 from collections.abc import Callable
 
 from common.brokers.base import Delivery
 
 
 class Held:
-    """A `Delivery`; acking it again does nothing."""
+    """A `Delivery`; acking it again does nothing.
 
-    def __init__(self, delivery: Delivery, give_back: Callable[[], None]) -> None:
+    `room` has a place for each slot of its queue. Who only adopts a delivery needs none.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        give_back: Callable[[], None],
+        room: asyncio.Semaphore | None = None,
+    ) -> None:
         self._delivery = delivery
         self._give_back: Callable[[], None] | None = give_back
+        self._room = room
+        self._has_room = False
+
+    async def take_room(self) -> None:
+        """Wait for a slot. One is free, unless jobs of an earlier connection still have theirs."""
+        if self._room is not None and not self._has_room:
+            await self._room.acquire()
+            self._has_room = True
 
     @property
     def queue(self) -> str:
@@ -36,4 +53,6 @@ class Held:
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
             give_back()
+            if self._room is not None and self._has_room:
+                self._room.release()
             await self._delivery.ack()

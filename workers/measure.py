@@ -4,6 +4,7 @@ from common.jobs.decisions import Adopt, BuryToken, Reaction, Release, Rescue
 from common.jobs.head import Head
 from common.telemetry.metrics import CallFault, DropReason, Metrics
 from workers import outcome as ended
+from workers.backends.base import Verdict
 from workers.outcome import Outcome
 
 
@@ -38,7 +39,20 @@ def fault_of(outcome: Outcome) -> CallFault | None:
             return CallFault.TIMED_OUT
         case ended.Stopped():
             return CallFault.CANCELLED
-        case ended.Asked():
+        case ended.Asked() | ended.Drained():
+            return None
+
+
+def verdict_of(outcome: Outcome) -> Verdict | None:
+    """What a run has shown about its replica; None: nothing. Whoever answers works."""
+    match outcome:
+        case ended.Answered() | ended.Refused() | ended.Asked():
+            return Verdict(None)
+        case ended.NotReached(why=why) | ended.Vanished(why=why) | ended.CutOff(why=why):
+            return Verdict(why)
+        case ended.TimedOut(clock="idle" | "run" as clock):
+            return Verdict(f"a call ran out of its {clock} time")
+        case ended.TimedOut() | ended.Stopped() | ended.Drained():
             return None
 
 

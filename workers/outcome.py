@@ -64,4 +64,12 @@ class Stopped:
     """Somebody cancelled the job; the backend was told."""
 
 
-Outcome = Answered | Refused | Asked | NotReached | CutOff | Vanished | TimedOut | Stopped
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The worker stops, and the job may run again elsewhere: not a try."""
+
+    why: str = "its worker was stopped; it starts again"
+    reached: Round | None = None
+
+
+Outcome = Answered | Refused | Asked | NotReached | CutOff | Vanished | TimedOut | Stopped | Drained

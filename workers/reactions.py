@@ -83,6 +83,11 @@ class Reactions:
         await self._runtime.broker.park(delivery.queue, token, delivery.priority, delay_ms / 1000)
         await delivery.ack()
 
+    async def leave_to_others(self, delivery: Delivery, token: Token) -> None:
+        """This worker takes no more: another one gets the token at once."""
+        await self._runtime.broker.publish(delivery.queue, token, delivery.priority)
+        await delivery.ack()
+
     async def _park(
         self, head: Head, delay_ms: int, reason: str, delivery: Delivery, token: Token
     ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from common.brokers.base import Delivery
 from common.jobs.head import Head, StoredCall
 from common.jobs.questions import Round
-from workers.outcome import Clock, Stopped, TimedOut
+from workers.outcome import Clock, Drained, Stopped, TimedOut
 
 
 class Run:
@@ -31,9 +31,11 @@ class Run:
         self._ends: dict[Clock, float] = {}  # when each clock runs out, on the loop's clock
         self._started = False
         self._paused = False
-        self._ordered = False  # to stop
+        self._ordered: Stopped | Drained | None = None  # to end
 
-    async def under_clocks(self, call: Awaitable[Any], now_ms: int) -> Any | TimedOut | Stopped:
+    async def under_clocks(
+        self, call: Awaitable[Any], now_ms: int
+    ) -> Any | TimedOut | Stopped | Drained:
         """The call's result, unless a clock or an order ends it first; the call is cancelled then.
 
         `now_ms` is the store's time at the claim: the deadline in the head is by that clock.
@@ -43,15 +45,15 @@ class Run:
             async with self._order, self._limit, self._idle:
                 self._started = True
                 self.sign_of_life()
-                if self._ordered:
-                    self.stop()
+                if self._ordered is not None:
+                    self._end()
                 began = asyncio.get_running_loop().time()
                 self._ends = {clock: began + seconds for clock, seconds in limits.items()}
                 self._set_limit()
                 return await call
         except TimeoutError:
-            if self._order.expired():
-                return Stopped()
+            if self._order.expired() and self._ordered is not None:
+                return self._ordered
             if self._limit.expired() and self._ends:
                 clock = min(self._ends, key=lambda each: self._ends[each])
                 return TimedOut(clock, limits[clock])
@@ -102,7 +104,18 @@ class Run:
 
     def stop(self) -> None:
         """An order to end it: the backend is told, then it is settled. Orders may come twice."""
-        self._ordered = True
+        self._ordered = Stopped()
+        self._end()
+
+    def hand_back(self) -> bool:
+        """The worker stops: what may run again elsewhere, or goes on at its backend, ends here."""
+        if not (self.head.spec.repeatable or self.entrusted):
+            return False
+        self._ordered = self._ordered or Drained()
+        self._end()
+        return True
+
+    def _end(self) -> None:
         if self._started and not self._order.expired():
             self._order.reschedule(asyncio.get_running_loop().time())
 

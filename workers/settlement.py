@@ -43,7 +43,7 @@ def decide(outcome: Outcome, head: Head, retention: RetentionMs, chance: float) 
             return fail(head, error, retention)
         case ended.Asked(questions=questions):
             return ask(head, questions, head.spec.answer_ms)
-        case ended.NotReached(why=why, reached=reached):
+        case ended.NotReached(why=why, reached=reached) | ended.Drained(why=why, reached=reached):
             return _back(head, why, reached)
         case ended.CutOff(why=why, reached=reached) if head.backend_task:
             return _back(head, why, reached)

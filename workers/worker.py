@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from workers.backends.pool import BackendPool
 from workers.claims import Claims
 from workers.discovery import Discovery
 from workers.executor import Executor
-from workers.holding import Held
 from workers.orders import Orders
+from workers.serving import Serving
 from workers.settlement import Settlement
 
 log = structlog.get_logger(__name__)
@@ -30,13 +31,26 @@ class Worker:
         self, runtime: Runtime, lease: str, rules: Rules, queues: Mapping[str, int]
     ) -> None:
         self._runtime = runtime
-        self._queues = dict(queues)
-        self._busy = dict.fromkeys(queues, 0)
         self._started_at = round(runtime.clock.now() * 1000)
         self._pools = _pools(runtime, lease, rules, queues)
         self._heartbeat = Heartbeat(runtime, lease, self.info)
         self._claims = Claims(runtime, lease, self._heartbeat)
-        self._executor = Executor(runtime, self._pools, self._claims, Settlement(runtime, lease))
+        self._draining = asyncio.Event()
+        self._drained = asyncio.Event()
+        settlement = Settlement(runtime, lease)
+        self._executor = Executor(runtime, self._pools, self._claims, settlement, self._draining)
+        carried = rules.queue_backends()
+        self._serving = {
+            queue: Serving(
+                runtime.broker,
+                self._executor,
+                queue,
+                slots,
+                [self._pools[name] for name in carried.get(queue, ()) if name in self._pools],
+                self._draining,
+            )
+            for queue, slots in queues.items()
+        }
         self._orders = Orders(runtime, lease, self._executor.running)
         self._reconciler = Reconciler(runtime)
 
@@ -48,34 +62,46 @@ class Worker:
             group.create_task(self._reconciler.run())
             for pool in self._pools.values():
                 group.create_task(pool.run())
-            for queue, slots in self._queues.items():
-                group.create_task(self._serve(queue, slots))
+            group.create_task(self._serve())
 
-    async def _serve(self, queue: str, slots: int) -> None:
-        async with (
-            self._runtime.broker.consume(queue, slots) as deliveries,
-            asyncio.TaskGroup() as runs,
-        ):
-            log.info("queue.served", queue=queue, slots=slots)
-            async for delivery in deliveries:
-                self._busy[queue] += 1
-                runs.create_task(self._executor.run(Held(delivery, lambda: self._freed(queue))))
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as queues:
+            for serving in self._serving.values():
+                queues.create_task(serving.run())
+        self._drained.set()
 
-    def _freed(self, queue: str) -> None:
-        self._busy[queue] -= 1
+    async def drain(self) -> None:
+        """Take no more; returns once nothing runs.
+
+        After `drain` seconds what may run again is handed back, uncounted. What may not runs on.
+        """
+        seconds, running = self._runtime.settings.drain, self._executor.running
+        log.info("worker.drains", running=len(running), seconds=seconds)
+        self._draining.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._drained.wait()
+        self._executor.ends.set()
+        handed_back = [run.head.id for run in tuple(running.values()) if run.hand_back()]
+        if running:
+            kept = len(running) - len(handed_back)
+            log.warning("worker.drain_over", handed_back=len(handed_back), still_running=kept)
+        await self._drained.wait()
 
     def info(self) -> dict[str, Any]:
         """What the process says of itself with each beat."""
         return {
             "role": "worker",
             "started_at": self._started_at,
+            "draining": self._draining.is_set(),
             "queues": {
                 queue: {
-                    "slots": slots,
-                    "busy": self._busy[queue],
+                    "slots": each.slots,
+                    "busy": each.busy,
+                    "paused": each.paused,
                     "passings": self._claims.passings(queue),
                 }
-                for queue, slots in self._queues.items()
+                for queue, each in self._serving.items()
             },
             "backends": [asdict(pool.status()) for pool in self._pools.values()],
         }

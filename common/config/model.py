@@ -80,6 +80,14 @@ class Breaker(_Frozen):
     cooldown: Duration = 30.0
 
 
+class Recycle(_Frozen):
+    """When a replica is replaced by a fresh one; None: not for this."""
+
+    age: Period | None = None
+    calls: Count | None = Field(default=None, ge=1)
+    memory: Count | None = Field(default=None, ge=1)  # megabytes, of all its processes
+
+
 class BackendDefaults(_Frozen):
     """What every backend gets unless it says otherwise."""
 
@@ -90,6 +98,9 @@ class BackendDefaults(_Frozen):
     interactive: bool = False  # legacy backends: may its tools ask the caller questions
     health: Health = Health()
     breaker: Breaker = Breaker()
+    grace: Duration = 5.0  # for a cancelled tool to let go
+    on_stuck: Literal["leave", "restart"] = "leave"  # its replica, when it does not
+    recycle: Recycle = Recycle()
 
 
 class BackendForm(BackendDefaults):
@@ -218,6 +229,7 @@ class Common(_Frozen):
     secret_key: str = Field(default="", repr=False)  # seals what clients bring back to us
     namespaces: bool = True  # False: tools keep their bare names
     max_unpublished: Count = Field(default=10_000, ge=0)
+    drain: Duration = 25.0  # once a process is asked to stop, for what is under way
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen: Listen = Listen()

@@ -2,9 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
+
+from workers.backends.breaker import BreakerState
+from workers.backends.parting import Parting
 
 Era = Literal["modern", "legacy"]
 ReplicaState = Literal["starting", "ready", "backoff", "stopped"]
@@ -22,6 +25,7 @@ class Call:
     input_responses: Mapping[str, Any] | None = None  # answers of a modern question round
     request_state: str | None = None  # returned to the backend byte for byte
     task: str | None = None  # the backend's own task to go on with: the tool is not called again
+    parting: Parting | None = None  # hears whether the tool lets go when the call is cancelled
 
 
 class Listener(Protocol):
@@ -119,12 +123,19 @@ class ReplicaStatus:
     url: str | None  # HTTP only
     last_error: str | None
     last_stderr: str | None
+    breaker: BreakerState = "closed"
+    breaker_until: float | None = None  # seconds since the epoch, while it is open
+    breaker_why: str = ""
+    failed_looks: int = 0  # in a row
+    look_error: str | None = None  # of the newest look, when it failed
+    retiring: str | None = None  # takes no more calls, and why; it is started again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendStatus:
     name: str
     transport: str
+    disabled: bool
     replicas: tuple[ReplicaStatus, ...]
 
 
@@ -139,20 +150,41 @@ class Connection(Protocol):
     async def cancel_task(self, call: Call) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a call has shown about its replica."""
+
+    failure: str | None  # None: it works
+
+
+class Keeper(Protocol):
+    """Who gave a place, and looks after the replica it is on."""
+
+    def judge(self, verdict: Verdict) -> None:
+        """What the call has shown; may come before the place is given back."""
+        ...
+
+    async def see_off(self, parting: Parting) -> None:
+        """Until the tool of a cancelled call has let go, as far as that can be known."""
+        ...
+
+    def give_back(self, parting: Parting | None) -> None:
+        """The place is free, once this cancelled call has been seen off."""
+        ...
+
+
 class Place:
     """Room for one call on one live replica; given back once, by `release` or leaving the block."""
 
-    __slots__ = ("_connection", "_give_back", "_others")
+    __slots__ = ("_connection", "_keeper", "_others", "_parting")
 
     def __init__(
-        self,
-        connection: Connection,
-        give_back: Callable[[], None],
-        others: Sequence[Connection] = (),
+        self, connection: Connection, keeper: Keeper, others: Sequence[Connection] = ()
     ) -> None:
         self._connection = connection
-        self._give_back: Callable[[], None] | None = give_back
+        self._keeper: Keeper | None = keeper
         self._others = others  # to the backend's other replicas
+        self._parting = Parting()
 
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
         """The raw result, verbatim. No clock runs here; cancelling it cancels at the backend.
@@ -166,10 +198,22 @@ class Place:
             InputRequired: it asks before it goes on.
             TaskUnknown: no replica knows the task to go on with.
         """
+        call = replace(call, parting=self._parting)
         try:
             return await self._connection.call(call, listener)
         except TaskUnknown as error:
             return await self._elsewhere(call, listener, error)
+
+    def judge(self, verdict: Verdict | None) -> None:
+        """What the call has shown about the replica; None: nothing."""
+        if self._keeper is not None and verdict is not None:
+            self._keeper.judge(verdict)
+
+    async def let_go(self) -> None:
+        """After a cancelled call: until its tool has let go, as far as that can be known."""
+        if self._keeper is not None and self._parting.begun:
+            await self._keeper.see_off(self._parting)
+            self._parting.end()
 
     async def cancel_task(self, call: Call) -> None:
         """Tell the backend that its task is wanted no longer.
@@ -192,9 +236,10 @@ class Place:
         raise error
 
     def release(self) -> None:
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+        """It counts as taken for as long as the tool of a cancelled call has not let go."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.give_back(None if self._parting.over else self._parting)
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ import structlog
 from workers.backends import jsonrpc
 from workers.backends.base import ConnectionLost, Listener, NotStarted
 from workers.backends.link import Hearing
+from workers.backends.parting import Parting
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ class DuplexLink:
         self._waiting: dict[int, asyncio.Future[jsonrpc.Message]] = {}
         # Calls that were cancelled and may still be running: while there is one, a log line
         # cannot be said to belong to the only call we wait for.
-        self._abandoned: set[int] = set()
+        self._abandoned: dict[int, Parting] = {}
         self._let_go = asyncio.Event()
         self._noisy = False
         self._lost = asyncio.Event()
@@ -71,6 +72,7 @@ class DuplexLink:
         *,
         headers: Mapping[str, str] | None = None,  # noqa: ARG002 -- streamable HTTP's
         listener: Listener | None = None,
+        parting: Parting | None = None,
         cancellable: bool = True,
     ) -> dict[str, Any]:
         wire = self._wire
@@ -86,7 +88,8 @@ class DuplexLink:
             return jsonrpc.result_of(await answer)
         except asyncio.CancelledError:
             if cancellable:
-                self._abandoned.add(request_id)
+                self._abandoned[request_id] = parting = parting or Parting()
+                parting.begin()
                 cancelled = {"requestId": request_id}
                 wire.say(jsonrpc.encode(jsonrpc.notification("notifications/cancelled", cancelled)))
             raise
@@ -127,6 +130,8 @@ class DuplexLink:
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionLost(self._reason or reason))
+        for parting in self._abandoned.values():
+            parting.end()
 
     def heard(self, data: bytes) -> None:
         """One line, or one event."""
@@ -149,10 +154,19 @@ class DuplexLink:
             self._answered(message)
         else:
             owner = None if self._abandoned else self._hearing.sole()
+            if self._abandoned and method == "notifications/progress":
+                self._sign_of_life(message.get("params"))
             if "id" in message:
                 self._hearing.asked(message, owner, self._reply)
             else:
                 self._hearing.notified(method, message.get("params"), owner)
+
+    def _sign_of_life(self, params: object) -> None:
+        """Progress of a cancelled call: its tool has not let go."""
+        token = params.get("progressToken") if isinstance(params, dict) else None
+        parting = self._abandoned.get(token) if isinstance(token, int) else None
+        if parting is not None:
+            parting.sign_of_life()
 
     def _reply(self, message: jsonrpc.Message) -> None:
         if self._wire is not None:
@@ -162,7 +176,9 @@ class DuplexLink:
         request_id = jsonrpc.request_id_of(message)
         if request_id is None:
             return
-        self._abandoned.discard(request_id)
+        parting = self._abandoned.pop(request_id, None)
+        if parting is not None:
+            parting.end()
         self._let_go.set()
         waiting = self._waiting.get(request_id)
         if waiting is not None and not waiting.done():

@@ -29,6 +29,7 @@ from workers.backends.base import (
 )
 from workers.backends.exchange import Answer, Exchange
 from workers.backends.link import Hearing
+from workers.backends.parting import Parting
 from workers.backends.side import Side
 
 SESSION_HEADER = "mcp-session-id"
@@ -82,6 +83,7 @@ class HttpLink:
         *,
         headers: Mapping[str, str] | None = None,
         listener: Listener | None = None,
+        parting: Parting | None = None,
         cancellable: bool = True,
     ) -> dict[str, Any]:
         if self._reason is not None:
@@ -93,8 +95,9 @@ class HttpLink:
         except asyncio.CancelledError:
             # In 2026-07-28 the closed stream is the cancellation, before it a message is.
             if cancellable and self._version not in MODERN_PROTOCOL_VERSIONS:
-                cancelled = {"requestId": request_id}
-                self._side.start(self.notify("notifications/cancelled", cancelled))
+                if parting is not None:
+                    parting.begin()
+                self._side.start(self._cancel(request_id, parting))
             raise
         except NotStarted as error:
             self.lose(error.message)
@@ -104,6 +107,14 @@ class HttpLink:
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         await self._aside(jsonrpc.notification(method, params))
+
+    async def _cancel(self, request_id: int, parting: Parting | None) -> None:
+        """Our end of the answer's stream is closed: whether it lets go is not heard any more."""
+        try:
+            await self.notify("notifications/cancelled", {"requestId": request_id})
+        finally:
+            if parting is not None:
+                parting.end()
 
     async def goodbye(self) -> None:
         """End a legacy session, so that the server need not wait for it to expire."""

@@ -12,6 +12,7 @@ from mcp_types import INTERNAL_ERROR
 from common.jobs.questions import KINDS
 from workers.backends import jsonrpc
 from workers.backends.base import Listener, ProtocolFailure
+from workers.backends.parting import Parting
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +43,13 @@ class Link(Protocol):
         *,
         headers: Mapping[str, str] | None = None,
         listener: Listener | None = None,
+        parting: Parting | None = None,
         cancellable: bool = True,
     ) -> dict[str, Any]:
         """Ask and wait, without a clock. Headers matter to HTTP alone.
 
-        Cancelling it tells the backend, unless the protocol forbids that for the method.
+        Cancelling it tells the backend, unless the protocol forbids that for the method; `parting`
+        hears what the backend says to that.
 
         Raises:
             NotStarted: Provably not run.

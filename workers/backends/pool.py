@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -10,14 +12,50 @@ from common.backoff import Backoff
 from common.clock import Clock
 from common.config.model import Backend
 from workers.backends import balance
-from workers.backends.base import BackendStatus, OnTools, Place, ToolListing
+from workers.backends.base import BackendStatus, OnTools, Place, ToolListing, Verdict
 from workers.backends.doors import Door, EventsDoor, HttpDoor, ProcessDoor
+from workers.backends.parting import Parting
 from workers.backends.replica import Replica
+from workers.backends.side import Side
 from workers.backends.stderr import StderrFile, log_file
+from workers.backends.turnover import Turnover
 
 log = structlog.get_logger(__name__)
 
 PUBLISH_LIMIT = 30.0  # seconds for one attempt to hand a listing on
+
+
+class Stay:
+    """The keeper of one place: see `Keeper`."""
+
+    def __init__(self, pool: "BackendPool", replica: Replica) -> None:
+        self._pool = pool
+        self._replica = replica
+        self._life = replica.fitness.take()
+        self._judged = False
+
+    def judge(self, verdict: Verdict) -> None:
+        self._judged = True
+        self._replica.fitness.judge(verdict, self._life)
+
+    async def see_off(self, parting: Parting) -> None:
+        await self._replica.fitness.see_off(parting)
+
+    def give_back(self, parting: Parting | None) -> None:
+        if parting is None:
+            self._freed()
+        else:
+            self._pool.side.start(self._give_back_later(parting))
+
+    async def _give_back_later(self, parting: Parting) -> None:
+        try:
+            await self.see_off(parting)
+        finally:
+            self._freed()
+
+    def _freed(self) -> None:
+        self._replica.fitness.free(judged=self._judged)
+        self._pool.changed()
 
 
 class BackendPool:
@@ -38,15 +76,19 @@ class BackendPool:
         self._fresh = asyncio.Event()
         self._waiting: deque[asyncio.Future[Place]] = deque()
         self._last = -1
+        self._change = asyncio.Event()
+        self._turnover = Turnover(self._next_change)
+        self._disabled: str | None = None
+        self.side = Side(config.name)
         self._replicas = tuple(
             Replica(
-                config.name,
+                config,
                 index,
                 door,
                 clock,
                 on_listing=self._listed,
-                on_ready=self._serve_waiting,
-                interactive=config.interactive,
+                on_change=self.changed,
+                on_worn=self._turnover.wear,
             )
             for index, door in enumerate(self._doors(data, owner))
         )
@@ -61,28 +103,34 @@ class BackendPool:
     async def run(self) -> None:
         """Keep every replica up until cancelled; within 5 s of that, no process is left."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self.side, asyncio.TaskGroup() as group:
                 group.create_task(self._publish())
+                group.create_task(self._turnover.run())
                 for replica in self._replicas:
                     group.create_task(replica.run())
         finally:
             self._stderr.close()
 
+    # --- places
+
     def try_place(self) -> Place | None:
-        """A free place on a healthy replica, now or not at all."""
+        """A free place on a replica that takes calls, now or not at all."""
+        if self._disabled is not None:
+            return None
         free = [
             balance.Candidate(
-                index=replica.index, in_flight=replica.in_flight, latency=replica.latency
+                index=replica.index,
+                in_flight=replica.fitness.in_flight,
+                latency=replica.latency,
             )
             for replica in self._replicas
-            if replica.ready and replica.in_flight < self._places(replica)
+            if replica.fitness.fit and replica.fitness.in_flight < self._places(replica)
         ]
         if not free:
             return None
         self._last = balance.choose(self._config.balance, free, self._last, len(self._replicas))
         replica = self._replicas[self._last]
-        replica.in_flight += 1
-        return Place(replica, lambda: self._give_back(replica), self._others(replica))
+        return Place(replica, Stay(self, replica), self._others(replica))
 
     async def wait_place(self) -> Place:
         """A place as soon as there is one; first come, first served."""
@@ -97,10 +145,83 @@ class BackendPool:
                 waiting.result().release()
             raise
 
+    # --- whether it takes calls
+
+    @property
+    def takes_calls(self) -> bool:
+        """Now, or as soon as a replica that is not known to be broken has room."""
+        return self._disabled is None and any(each.fitness.hopeful for each in self._replicas)
+
+    @property
+    def may_come(self) -> bool:
+        """A place is worth waiting for: all are taken, or a replica starts for the first time."""
+        return self.takes_calls and any(
+            each.fitness.hopeful and (each.ready or each.starting) for each in self._replicas
+        )
+
+    async def until(self, *, takes_calls: bool) -> None:
+        """Wait until it takes calls, or takes none."""
+        while self.takes_calls is not takes_calls:
+            change = self._change
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._next_half_open()):
+                    await change.wait()
+
+    def why_not(self) -> str:
+        """Why a call has no place here now, in words that follow the backend's name."""
+        if self._disabled is not None:
+            return f"is disabled{self._disabled}"
+        states = [each.fitness for each in self._replicas]
+        if open_ := [each for each in states if each.breaker == "open"]:
+            first = min(open_, key=lambda each: each.breaker_until or 0.0)
+            until = datetime.fromtimestamp(first.breaker_until or 0.0, UTC)
+            return f"gets no calls until {until:%H:%M:%S} UTC: {first.why_open}"
+        if any(each.ready for each in self._replicas):
+            return "has no free place on the worker that took it"
+        return "is not up on the worker that took it"
+
+    def changed(self) -> None:
+        """Something may go on now, or may no longer."""
+        self._serve_waiting()
+        before, self._change = self._change, asyncio.Event()
+        before.set()
+
+    async def _next_change(self) -> None:
+        await self._change.wait()
+
+    def _next_half_open(self) -> float | None:
+        """Seconds until a breaker lets a call through."""
+        times = [each.fitness.breaker_until for each in self._replicas]
+        known = [time - self._clock.now() for time in times if time is not None]
+        return max(0.01, min(known)) if known else None
+
+    # --- what operators ask for
+
+    def disable(self, words: str | None) -> None:
+        """No more calls, with the words that tell who said so; None: calls again."""
+        if self._disabled != words:
+            self._disabled = words
+            log.info("backend.disabled" if words is not None else "backend.enabled")
+            self.changed()
+
+    def restart(self, why: str, *, at_once: bool) -> None:
+        """A fresh start for each replica: one after the other as its calls end, or all now."""
+        for replica in self._replicas:
+            if at_once:
+                replica.fitness.restart(why)
+                replica.hurry()
+            else:
+                self._turnover.wear(replica, why)
+
+    def log_tail(self, lines: int) -> list[str]:
+        """The last lines that its processes wrote to stderr, with the pid of each."""
+        return self._stderr.tail(lines)
+
     def status(self) -> BackendStatus:
         return BackendStatus(
             name=self._config.name,
             transport=self._config.transport,
+            disabled=self._disabled is not None,
             replicas=tuple(replica.status() for replica in self._replicas),
         )
 
@@ -113,10 +234,6 @@ class BackendPool:
         """Those that may know a task which this one does not. A process that is not up does not."""
         urls = self._config.transport != "stdio"
         return [each for each in self._replicas if each is not replica and (urls or each.ready)]
-
-    def _give_back(self, replica: Replica) -> None:
-        replica.in_flight -= 1
-        self._serve_waiting()
 
     def _serve_waiting(self) -> None:
         while self._waiting:

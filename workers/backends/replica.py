@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
 
 from common.backoff import Backoff
 from common.clock import Clock
+from common.config.model import Backend
 from workers.backends import balance
 from workers.backends.base import (
     BackendError,
@@ -23,10 +25,13 @@ from workers.backends.base import (
     ToolListing,
 )
 from workers.backends.doors import Door
+from workers.backends.fitness import Fitness
 from workers.backends.handshake import Agreed, agree
 from workers.backends.link import Hearing, Link
+from workers.backends.looks import keep_looking, look
 from workers.backends.session import Session
 from workers.backends.side import Side
+from workers.backends.wear import watch_wear
 
 log = structlog.get_logger(__name__)
 
@@ -39,35 +44,41 @@ LIST_PAUSE = 0.1  # seconds that changes of a list are gathered before it is rea
 
 
 class Replica:
-    """Listings go out through `on_listing`; `on_ready` says that there may be room now."""
+    """Listings go out through `on_listing`.
+
+    `on_change` says that it may take calls now or may not, `on_worn` that a fresh one should take
+    its place.
+    """
 
     def __init__(
         self,
-        backend: str,
+        config: Backend,
         index: int,
         door: Door,
         clock: Clock,
         *,
         on_listing: Callable[[ToolListing], None],
-        on_ready: Callable[[], None],
-        interactive: bool = False,
+        on_change: Callable[[], None],
+        on_worn: Callable[["Replica", str], None],
     ) -> None:
-        self._log = log.bind(backend=backend, replica=index)
-        self._backend = backend
+        self._log = log.bind(backend=config.name, replica=index)
+        self._backend = config.name
+        self._config = config
         self._door = door
         self._clock = clock
         self._on_listing = on_listing
-        self._on_ready = on_ready
-        self._interactive = interactive
+        self._on_change = on_change
+        self._worn = partial(on_worn, self)
         self._session: Session | None = None
         self._era: Era | None = None  # known since the first agreement
         self._guess: Era | None = None  # to try once, because the other question ended in silence
         self._state: ReplicaState = "starting"
         self._since = clock.now()
-        self._starts = 0
         self._last_error: str | None = None  # stays when it is up again: why it was restarted
+        self._hurried = asyncio.Event()
         self.index = index
-        self.in_flight = 0
+        self.starts = 0
+        self.fitness = Fitness(config, index, clock, on_change=on_change, on_worn=self._worn)
         self.latency: float | None = None
 
     @property
@@ -77,19 +88,31 @@ class Replica:
     @property
     def asks_in_mid_call(self) -> bool:
         """Its tools may ask questions over this very connection."""
-        return self._interactive and self._session is not None and self._session.legacy
+        return self._config.interactive and self._session is not None and self._session.legacy
+
+    @property
+    def starting(self) -> bool:
+        """For the first time, or after it was up."""
+        return self._state == "starting" and not self.fitness.failed_starts
 
     def status(self) -> ReplicaStatus:
+        fitness = self.fitness
         return ReplicaStatus(
             state=self._state,
             since=self._since,
             protocol_version=self._session.agreed.version if self._session is not None else None,
-            in_flight=self.in_flight,
-            restarts=max(0, self._starts - 1),
+            in_flight=fitness.in_flight,
+            restarts=max(0, self.starts - 1),
             pid=self._door.pid,
             url=self._door.url,
             last_error=self._last_error,
             last_stderr=self._door.last_stderr,
+            breaker=fitness.breaker,
+            breaker_until=fitness.breaker_until,
+            breaker_why=fitness.why_open,
+            failed_looks=fitness.seen.failed,
+            look_error=fitness.seen.error,
+            retiring=fitness.retiring,
         )
 
     async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
@@ -114,8 +137,10 @@ class Replica:
             while True:
                 started = self._clock.monotonic()
                 self._enter("starting")
-                self._starts += 1
+                self.starts += 1
                 self._last_error = await self._live()
+                if self._state == "starting":
+                    self.fitness.failed_starts += 1
                 if self._clock.monotonic() - started >= STEADY:
                     backoff.reset()
                 delay = backoff.next()
@@ -127,10 +152,20 @@ class Replica:
                     stderr=self._door.last_stderr,
                     next_in=round(delay, 2),
                 )
-                await self._clock.sleep(delay)
+                await self._pause(delay)
         finally:
             self._enter("stopped")
             await self._door.aclose()
+
+    def hurry(self) -> None:
+        """If it waits to be started again, it waits no longer."""
+        self._hurried.set()
+
+    async def _pause(self, seconds: float) -> None:
+        self._hurried.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
 
     async def _live(self) -> str:
         """One life, from start to end; why it ended."""
@@ -158,28 +193,52 @@ class Replica:
     async def _serve(self, link: Link, hearing: Hearing, changed: asyncio.Event) -> str:
         async with asyncio.timeout(HANDSHAKE_LIMIT):
             agreed = await self._agree(link)
-        hearing.interactive = self._interactive and agreed.era == "legacy"
+        hearing.interactive = self._config.interactive and agreed.era == "legacy"
         session = Session(self._backend, link, agreed, hearing, self._clock)
         async with asyncio.timeout(LIST_LIMIT):
             self._on_listing(await session.list_tools())
+        if (wrong := await self._still_wrong(session)) is not None:
+            return f"still unhealthy: {wrong}"
         self._session = session
+        self.fitness.began(session)
         self._enter("ready")
         self._log.info("backend.replica_ready", version=agreed.version, pid=self._door.pid)
-        self._on_ready()
+        config, clock = self._config, self._clock
         try:
             async with Side(self._backend) as side:
                 side.start(session.ask_for_logs())
                 side.start(session.subscribe(changed.set))
                 side.start(self._list_again(session, changed))
-                return await link.wait_lost()
+                side.start(keep_looking(self.fitness, session, config.health, clock.sleep))
+                side.start(watch_wear(config.recycle, self._door.pid, clock, self._worn))
+                return await self._until_over(link)
         finally:
             self._session = None
+            self.fitness.ended()
             self._enter("backoff")
+
+    async def _still_wrong(self, session: Session) -> str | None:
+        """What is wrong with one that was unhealthy: it gets calls when a look shows nothing."""
+        fitness, rule = self.fitness, self._config.health
+        if fitness.seen.unhealthy(rule):
+            fitness.seen = fitness.seen.after(await look(session, rule))
+        return fitness.seen.error if fitness.seen.unhealthy(rule) else None
+
+    async def _until_over(self, link: Link) -> str:
+        """Until it is lost, or ended from our side; why."""
+        lost = asyncio.create_task(link.wait_lost())
+        over = asyncio.create_task(self.fitness.over.wait())
+        try:
+            await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
+            return lost.result() if lost.done() else f"replaced: {self.fitness.retiring}"
+        finally:
+            lost.cancel()
+            over.cancel()
 
     async def _agree(self, link: Link) -> Agreed:
         known = self._era or self._guess
         try:
-            agreed = await agree(link, known, interactive=self._interactive)
+            agreed = await agree(link, known, interactive=self._config.interactive)
         except NotStarted:
             raise
         except ConnectionLost:
@@ -215,3 +274,4 @@ class Replica:
     def _enter(self, state: ReplicaState) -> None:
         self._state = state
         self._since = self._clock.now()
+        self._on_change()

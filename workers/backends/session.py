@@ -98,7 +98,7 @@ class Session:
         heard_by = None if as_task and agreed.era == "legacy" else listener
         try:
             return await self._link.request(
-                "tools/call", params, headers=headers, listener=heard_by
+                "tools/call", params, headers=headers, listener=heard_by, parting=call.parting
             )
         except ProtocolFailure as error:
             if call.request_state is not None and error.code == INVALID_PARAMS:
@@ -110,6 +110,28 @@ class Session:
         if self.agreed.era == "modern" and (asked := input_required(result)) is not None:
             raise asked
         return result
+
+    async def ping(self) -> None:
+        """A question that any backend answers. An error is an answer, too.
+
+        Raises:
+            BackendError: None came.
+        """
+        with suppress(ProtocolFailure):
+            await self._ask("ping" if self.legacy else "server/discover")
+
+    async def probe(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a tool for nobody; who asks in mid-call is not mistaken for it.
+
+        Raises:
+            BackendError: As `Place.call`.
+        """
+        call = Call(tool=tool, arguments=arguments, meta={}, client_capabilities={})
+        era, version, headers = self.agreed.era, self.agreed.version, None
+        if era == "modern":
+            headers = call_headers(call, version, self._param_headers.get(tool, {}))
+        params = call_params(call, era, version, as_task=False)
+        return self._ended(await self._link.request("tools/call", params, headers=headers))
 
     async def list_tools(self) -> ToolListing:
         """Every page of the backend's list, sorted.

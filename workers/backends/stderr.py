@@ -27,8 +27,21 @@ class StderrFile:
     def write(self, text: str) -> None:
         self._handler.handle(logging.makeLogRecord({"msg": text}))
 
+    def tail(self, lines: int) -> list[str]:
+        """The newest lines of the file, those of earlier starts among them."""
+        path = Path(self._handler.baseFilename)
+        text = "".join(_text(each) for each in (path.with_name(f"{path.name}.1"), path))
+        return text.splitlines()[-lines:]
+
     def close(self) -> None:
         self._handler.close()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 class Stderr:

@@ -50,6 +50,7 @@ IDLE = ended.TimedOut("idle", 5.0)
 RUN = ended.TimedOut("run", 5.0)
 DEADLINE = ended.TimedOut("deadline", 5.0)
 STOPPED = ended.Stopped()
+DRAINED = ended.Drained()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ TABLE = [
     Row(outcome=IDLE, once="failed", again="retried", at_last="dead"),
     Row(outcome=RUN, once="failed", again="retried", at_last="dead"),
     Row(outcome=DEADLINE, once="failed", again="failed", at_last="failed"),
+    Row(outcome=DRAINED, once="handed_back", again="handed_back", at_last="handed_back"),
     Row(outcome=STOPPED, once="failed", again="failed", at_last="failed"),
 ]
 
