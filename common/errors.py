@@ -2,6 +2,7 @@
 
 LonghaulError
 ├── NotFoundError          no such job, tool, queue for this caller
+├── ForbiddenError         the role of the caller's key does not allow it
 ├── InvalidCallError       arguments against the tool's schema
 │   └── InvalidAnswerError an answer against what was asked
 ├── KeyConflictError       the idempotency key of another call
@@ -27,6 +28,15 @@ class LonghaulError(Exception):
 
 class NotFoundError(LonghaulError):
     """It does not exist for this caller."""
+
+
+class ForbiddenError(LonghaulError):
+    """The caller is known, and its key has not the role that this needs."""
+
+    def __init__(self, *, needs: str, has: str) -> None:
+        super().__init__(f"this needs a key with the role {needs}; yours has the role {has}")
+        self.needs = needs
+        self.has = has
 
 
 class InvalidCallError(LonghaulError):

@@ -11,11 +11,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.config.model import Listen
 from common.runtime import Runtime
-from ingress.api import fleet, health, jobs, worker_health
-from ingress.api.access import KEYS
-from ingress.auth import Admission, Door
+from ingress.api import fleet, health, jobs, keys, worker_health
+from ingress.api.access import guarded
+from ingress.auth import OPEN, Admission, Door
 from ingress.errors import handle_errors
 from ingress.ingress import Ingress
+from ingress.key_ring import KeyRing, ReadFirst
 from ingress.mcp.endpoint import McpEndpoint
 from ingress.operations.wait import Wait
 
@@ -51,7 +52,7 @@ def create_app(ingress: Ingress) -> App:
     api = create_api(ingress)
     # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`; first, as the hottest.
     api.router.routes.insert(0, Route("/mcp", endpoint=mcp, include_in_schema=False))
-    door = _door(api, ingress.runtime, ingress.local_key)
+    door = _door(api, ingress.runtime, ingress.ring, ingress.local_key)
     return App(door=_for_pages(door, ingress.runtime.settings.listen), mcp=mcp, wait=ingress.wait)
 
 
@@ -59,21 +60,24 @@ def create_api(ingress: Ingress) -> FastAPI:
     """Everything but MCP."""
     api = _fastapi()
     api.state.ingress = ingress
+    api.state.runtime = ingress.runtime
     api.state.broker_reached = False
-    v1 = APIRouter(prefix="/v1", dependencies=KEYS)
+    v1 = APIRouter(prefix="/v1", dependencies=guarded("/v1"))
     v1.include_router(jobs.router)
     v1.include_router(fleet.router)
+    v1.include_router(keys.router)
     api.include_router(v1)
     api.include_router(health.router)
     return api
 
 
-def create_worker_app(runtime: Runtime) -> Door:
+def create_worker_app(runtime: Runtime) -> ASGIApp:
     """What a worker with a port serves: health and its own metrics, under the same rules."""
     api = _fastapi()
     api.state.runtime = runtime
     api.include_router(worker_health.router)
-    return _door(api, runtime, "")
+    ring = KeyRing(runtime)
+    return ReadFirst(_door(api, runtime, ring), ring, OPEN)
 
 
 def _fastapi() -> FastAPI:
@@ -87,9 +91,10 @@ def _fastapi() -> FastAPI:
     return api
 
 
-def _door(api: FastAPI, runtime: Runtime, local_key: str) -> Door:
+def _door(api: FastAPI, runtime: Runtime, ring: KeyRing, local_key: str = "") -> Door:
     listen = runtime.settings.listen
-    return Door(api, admission=Admission(listen, local_key), max_body=listen.max_body)
+    admission = Admission(listen, local_key, ring.find)
+    return Door(api, admission=admission, max_body=listen.max_body, metrics=runtime.metrics)
 
 
 def _for_pages(door: Door, listen: Listen) -> ASGIApp:

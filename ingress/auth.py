@@ -7,7 +7,7 @@ Pure ASGI, so that streams pass through untouched. It leaves `caller` and `reque
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -15,16 +15,19 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common.api_keys import Role
+from common.api_keys import PREFIX, Role
 from common.config.model import Listen
 from common.config.validate import is_loopback
+from common.telemetry.metrics import AuthFailure, Metrics
 from ingress.body_limit import BodyLimit
 from ingress.caller import LOCAL, Caller
 from ingress.errors import (
+    EXPIRED_KEY,
     FOREIGN_ORIGIN,
     MISDIRECTED,
     TOO_LARGE,
     UNAUTHORIZED,
+    UNKNOWN_KEY,
     Problem,
     respond,
 )
@@ -36,10 +39,29 @@ NOBODY = Caller(name="")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
-class Admission:
-    """The rules of DESIGN 10's floor of safety, over headers alone. Pure."""
+FindKey = Callable[[str], Caller | Problem]
+_REASONS: tuple[tuple[Problem, AuthFailure], ...] = (
+    (UNAUTHORIZED, "missing"),
+    (UNKNOWN_KEY, "unknown"),
+    (EXPIRED_KEY, "expired"),
+    (FOREIGN_ORIGIN, "origin"),
+    (MISDIRECTED, "host"),
+)
 
-    def __init__(self, listen: Listen, local_key: str = "") -> None:
+
+def _no_such_key(_: str) -> Caller | Problem:
+    return UNKNOWN_KEY
+
+
+class Admission:
+    """The rules of DESIGN 10's floor of safety, over headers alone. Pure.
+
+    `find` knows the keys that operators made. They say who calls and with which role; they do not
+    close a router that serves its own machine without keys.
+    """
+
+    def __init__(self, listen: Listen, local_key: str = "", find: FindKey = _no_such_key) -> None:
+        self._find = find
         self._callers = [
             (_digest(each.key), Caller(name=each.caller, role=Role.ADMIN))
             for each in listen.api_keys
@@ -58,10 +80,15 @@ class Admission:
         origin = headers.get("origin")
         if origin is not None and not self._same_site(origin, host):
             return FOREIGN_ORIGIN
-        caller = self._caller(headers)
-        if caller is None:
-            return UNAUTHORIZED if self._needs_key else Caller(name=LOCAL, role=Role.ADMIN)
-        return caller
+        presented = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+        caller = self._known(presented) if presented else None
+        if caller is not None:
+            return caller
+        if presented.startswith(PREFIX):  # also where none is needed: a revoked key opens nothing
+            return self._find(presented)
+        if self._needs_key:
+            return UNKNOWN_KEY if presented else UNAUTHORIZED
+        return Caller(name=LOCAL, role=Role.ADMIN)
 
     def _serves(self, host: str) -> bool:
         name = _host_name(host)
@@ -81,10 +108,7 @@ class Admission:
             return False
         return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)
 
-    def _caller(self, headers: Mapping[str, str]) -> Caller | None:
-        presented = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
-        if not presented:
-            return None
+    def _known(self, presented: str) -> Caller | None:
         given, found = _digest(presented), None
         for digest, caller in self._callers:
             # Every key is compared, and in constant time: the answer's timing tells nothing.
@@ -96,8 +120,11 @@ class Admission:
 class Door:
     """Admission, the request id and the body limit, around an application."""
 
-    def __init__(self, app: ASGIApp, *, admission: Admission, max_body: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, admission: Admission, max_body: int, metrics: Metrics
+    ) -> None:
         self._app = app
+        self._metrics = metrics
         self._admission = admission
         self._max_body = max_body
 
@@ -116,9 +143,10 @@ class Door:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             if scope["path"] not in OPEN:
                 admitted = self._admission.admit(headers)
-                if admitted is UNAUTHORIZED and scope["path"] in KEYLESS:
+                if scope["path"] in KEYLESS and not _misplaced(admitted):
                     admitted = NOBODY
                 if isinstance(admitted, Problem):
+                    self._metrics.refuse(reason_of(admitted))
                     await respond(admitted, request_id)(scope, receive, answer)
                     return
                 state["caller"] = admitted
@@ -144,6 +172,14 @@ class _Answer:
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), (REQUEST_ID.encode(), self._id)]
         await self._send(message)
+
+
+def reason_of(refusal: Problem) -> AuthFailure:
+    return next((reason for problem, reason in _REASONS if problem is refusal), "unchecked")
+
+
+def _misplaced(admitted: Caller | Problem) -> bool:
+    return admitted is FOREIGN_ORIGIN or admitted is MISDIRECTED
 
 
 def _request_id(given: str) -> str:

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from common.errors import (
+    ForbiddenError,
     InvalidAnswerError,
     InvalidCallError,
     KeyConflictError,
@@ -54,6 +55,15 @@ UNAUTHORIZED = Problem(
     detail="Send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
     headers={"www-authenticate": "Bearer"},
 )
+UNKNOWN_KEY = replace(
+    UNAUTHORIZED,
+    title="The API key is not known",
+    detail="Nobody has this key here, or it was revoked.",
+)
+EXPIRED_KEY = replace(
+    UNAUTHORIZED, title="The API key has expired", detail="Ask an administrator for another."
+)
+FORBIDDEN = Problem(name="forbidden", status=403, title="The role of this key does not allow it")
 FOREIGN_ORIGIN = Problem(
     name="foreign-origin",
     status=403,
@@ -82,6 +92,7 @@ INVALID_ANSWER = Problem(
 KEY_CONFLICT = Problem(
     name="idempotency-conflict", status=409, title="The idempotency key is another call's"
 )
+KEY_TAKEN = Problem(name="key-taken", status=409, title="There is a key of that name")
 NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
 NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
 REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
@@ -102,9 +113,9 @@ INTERNAL = Problem(
     detail="This is a fault of Longhaul's own; its log has it under the request id.",
 )
 PROBLEMS = (
-    *(UNAUTHORIZED, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD, MALFORMED),
-    *(INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, NOT_FINISHED, NO_RESULT),
-    *(REFUSED, FULL, STORE_UNREACHABLE, CONTENDED, INTERNAL),
+    *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
+    *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
+    *(NOT_FINISHED, NO_RESULT, REFUSED, FULL, STORE_UNREACHABLE, CONTENDED, INTERNAL),
 )
 
 
@@ -114,6 +125,9 @@ def problem_of(error: LonghaulError) -> Problem:
     match error:
         case NotFoundError():
             return NOT_FOUND.saying(text)
+        case ForbiddenError():
+            more = {"needs": error.needs, "role": error.has}
+            return replace(FORBIDDEN, detail=text, more=more)
         case InvalidAnswerError():
             return INVALID_ANSWER.saying(text)
         case InvalidCallError():

@@ -8,9 +8,11 @@ from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.key_ring import KeyRing
 from ingress.operations.cancel import Cancel
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
+from ingress.operations.keys import ManageKeys
 from ingress.operations.read import Read
 from ingress.operations.respond import Respond
 from ingress.operations.resume import Resume
@@ -32,6 +34,8 @@ class Ingress:
     wait: Wait
     respond: Respond
     resume: Resume
+    ring: KeyRing
+    keys: ManageKeys
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
 
@@ -45,6 +49,7 @@ class Ingress:
         async with asyncio.TaskGroup() as group:
             group.create_task(Heartbeat(self.runtime, self.lease, info).run())
             group.create_task(self.feed.run())
+            group.create_task(self.ring.run())
             group.create_task(self.follower.run())
 
 
@@ -52,7 +57,8 @@ def build_ingress(
     runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "", secret_key: str = ""
 ) -> Ingress:
     feed = CatalogueFeed(runtime)
-    follower = Follower(runtime, lease, feed)
+    ring = KeyRing(runtime)
+    follower = Follower(runtime, lease, feed, ring)
     read = Read(runtime)
     return Ingress(
         runtime=runtime,
@@ -67,6 +73,8 @@ def build_ingress(
         wait=Wait(runtime, follower, read),
         respond=Respond(runtime, read),
         resume=Resume(runtime, follower),
+        ring=ring,
+        keys=ManageKeys(runtime, ring),
         local_key=local_key,
         secret_key=secret_key,
     )

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from common.config.problems import ConfigError
 from longhaul.arguments import split_json_option
-from longhaul.commands import calls, check, fleet, jobs, roles, stdio
+from longhaul.commands import calls, check, fleet, jobs, keys, roles, stdio
 from longhaul.exits import CommandError, Exit
 from longhaul.screen.output import fail, out
 
@@ -45,6 +45,7 @@ check.register(app)
 calls.register(app)
 jobs.register(app)
 fleet.register(app)
+keys.register(app)
 
 
 def run(words: Sequence[str]) -> int:

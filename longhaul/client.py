@@ -72,6 +72,14 @@ class Client:
     def answer(self, job: str, answers: Json) -> Json:
         return self._json("POST", f"{_path(job)}/answer", {}, {"answers": answers})
 
+    def create_key(self, name: str, *, role: str, caller: str | None, life: float | None) -> Json:
+        """`life` in seconds; None: for ever."""
+        body: Json = {"name": name, "role": role, "caller": caller, "expires_in": life}
+        return self._json("POST", "/v1/keys", {}, body)
+
+    def revoke_key(self, name: str) -> None:
+        self._send("DELETE", f"/v1/keys/{quote(name, safe='')}", {})
+
     def events(self, job: str) -> list[Json]:
         return list(self.get(f"{_path(job)}/events")["events"])
 
@@ -107,6 +115,20 @@ class Client:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
     ) -> Json:
+        response = self._send(method, path, query, body, headers)
+        try:
+            return dict(response.json())
+        except ValueError as error:
+            raise UsageError(_said(response)) from error
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str | float | None],
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx2.Response:
         given = {name: value for name, value in query.items() if value is not None}
         timeout = SPARE + float(given.get("wait", 0))
         with self._errors():
@@ -115,10 +137,7 @@ class Client:
             )
         if not response.is_success:
             raise self._refusal(response)
-        try:
-            return dict(response.json())
-        except ValueError as error:
-            raise UsageError(_said(response)) from error
+        return response
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -138,6 +157,9 @@ class Client:
     def _refusal(self, response: httpx2.Response) -> CommandError:
         said = _said(response)
         match response.status_code:
+            case 401 if self._target.key:
+                words = "needs an API key, and does not take this one"
+                return UsageError(f"{self.url} {words}: {said} See LONGHAUL_API_KEY")
             case 401:
                 return UsageError(f"{self.url} needs an API key; set LONGHAUL_API_KEY")
             case 404:

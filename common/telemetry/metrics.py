@@ -49,6 +49,7 @@ DueLabel = Literal[
     "answer",
     "leave",
 ]
+AuthFailure = Literal["missing", "unknown", "expired", "unchecked", "role", "origin", "host"]
 DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
 
 
@@ -62,9 +63,11 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._of_the_fleet()
+        self._of_the_door()
         self._of_submissions()
         self._of_runs()
         self._of_the_ledger()
+        self._of_supervision()
 
     def _of_the_fleet(self) -> None:
         """Measured at the time of the scrape, by `ingress.operations.survey`."""
@@ -96,6 +99,19 @@ class Metrics:
         self.hand_offs = self._counter(
             "hand_offs", "Held calls that were answered with a job id.", "tool"
         )
+
+    def _of_the_door(self) -> None:
+        """Counted by an ingress, and by a worker with a port."""
+        self.auth_failures = self._counter(
+            "auth_failures",
+            "Requests that were not let in, or not so far; `reason` is an AuthFailure.",
+            "reason",
+        )
+        for reason in get_args(AuthFailure):
+            self.auth_failures.labels(reason=reason)
+
+    def refuse(self, reason: AuthFailure) -> None:
+        self.auth_failures.labels(reason=reason).inc()
 
     def _of_runs(self) -> None:
         """Counted by a worker."""
@@ -134,6 +150,15 @@ class Metrics:
         )
         for reason in get_args(DropReason):
             self.tokens_dropped.labels(reason=reason)
+
+    def _of_supervision(self) -> None:
+        """Counted by the parent of a worker; each worker that it starts shows them."""
+        self.worker_restarts = self._counter(
+            "worker_restarts", "Workers started again after they died, by the same parent."
+        )
+        self.groups_killed = self._counter(
+            "replica_groups_killed", "Process groups of backends that a dead worker had left."
+        )
 
     def describe(self, *, version: str, role: str) -> None:
         """Name the process: one `longhaul_build_info` with its version and role."""

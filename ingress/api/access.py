@@ -1,10 +1,12 @@
 """What every route of the REST interface asks for: the ingress, and who calls."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Security, params
 from fastapi.security import APIKeyHeader, HTTPBearer
 
+from ingress.api.roles import guard
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 
@@ -25,7 +27,12 @@ TheIngress = Annotated[Ingress, Depends(_ingress)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 # The door checks keys, in front of all routes; these only tell OpenAPI how one is sent.
-KEYS = [
+_KEYS = [
     Security(HTTPBearer(auto_error=False, description="An API key.")),
     Security(APIKeyHeader(name="X-API-Key", auto_error=False, description="The same.")),
 ]
+
+
+def guarded(prefix: str = "") -> Sequence[params.Depends]:
+    """What all routes under this prefix have in common: a key with the role they need."""
+    return [*_KEYS, Depends(guard(prefix))]

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from common.errors import StoreUnreachableError
 from common.runtime import Runtime
-from ingress.api.access import KEYS, TheIngress
+from ingress.api.access import TheIngress, guarded
 from ingress.api.job_view import rfc3339
 from ingress.api.shapes import Readiness
 from ingress.ingress import Ingress
@@ -47,7 +47,7 @@ async def readyz(ingress: TheIngress, request: Request, response: Response) -> R
     return Readiness(status="not ready" if reasons else "ready", reasons=reasons, warnings=warnings)
 
 
-@router.get("/metrics", dependencies=KEYS, response_class=PlainTextResponse)
+@router.get("/metrics", dependencies=guarded(), response_class=PlainTextResponse)
 async def metrics(ingress: TheIngress) -> Response:
     """Prometheus' text format."""
     await measure(ingress)

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.api_keys import NAME_PATTERN, Role
 from common.jobs.idempotency import KEY_PATTERN
 from common.jobs.state import JobState
 
 Priority = Annotated[int, Field(ge=0, le=9, description="0 to 9; the highest starts first")]
 LONGEST_WAIT = 300  # seconds of one request
+LONGEST_LIFE = 100 * 366 * 86_400  # seconds of a key
 Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT, description="seconds to wait for the end")]
 
 
@@ -205,3 +207,36 @@ class Readiness(Shape):
     status: str = Field(description="ready | not ready")
     reasons: list[str]
     warnings: list[str]
+
+
+KeyName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", examples=["ci"])]
+
+
+class NewApiKey(Shape):
+    name: KeyName
+    role: Role = Role.USER
+    caller: KeyName | None = Field(
+        default=None,
+        description="whose jobs it sees; default: its name. Several keys may share one",
+    )
+    expires_in: float | None = Field(
+        default=None, gt=0, le=LONGEST_LIFE, description="seconds; default: never"
+    )
+
+
+class ApiKey(Shape):
+    name: str
+    caller: str
+    role: Role
+    prefix: str = Field(description="its first characters")
+    created_at: str
+    expires_at: str | None
+    expired: bool
+
+
+class ApiKeys(Shape):
+    keys: list[ApiKey]
+
+
+class NewApiKeyMade(ApiKey):
+    key: str = Field(description="told once, here")

@@ -5,6 +5,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from common.runtime import Runtime
+from ingress.api.access import guarded
 from ingress.api.health import broker_reasons, store_reasons
 from ingress.api.shapes import Readiness
 
@@ -27,7 +28,7 @@ async def readyz(request: Request, response: Response) -> Readiness:
     return Readiness(status=status, reasons=reasons, warnings=[])
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", dependencies=guarded(), response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """What this worker counted; the state of queues and jobs is told by an ingress."""
     runtime: Runtime = request.app.state.runtime

@@ -14,10 +14,11 @@ import structlog
 from common.errors import StoreUnreachableError
 from common.jobs.change import WATCH_END, Note
 from common.jobs.state import TERMINAL
-from common.notifier.base import NEWS, Gap, Hint, ingress_channel
+from common.notifier.base import KEYS_CHANGED, NEWS, Gap, Hint, ingress_channel
 from common.notifier.hints import JobHint, decode_hint
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.key_ring import KeyRing
 
 log = structlog.get_logger(__name__)
 
@@ -67,10 +68,11 @@ class Watch:
 
 
 class Follower:
-    def __init__(self, runtime: Runtime, lease: str, feed: CatalogueFeed) -> None:
+    def __init__(self, runtime: Runtime, lease: str, feed: CatalogueFeed, ring: KeyRing) -> None:
         self._runtime = runtime
         self._lease = lease
         self._feed = feed
+        self._ring = ring
         self._watches: dict[str, set[Watch]] = {}
 
     async def run(self) -> None:
@@ -83,7 +85,12 @@ class Follower:
                     match hint:
                         case Gap():
                             self._feed.refresh_soon()
+                            self._ring.refresh_soon()
                             group.create_task(self._read_again())
+                        case Hint(channel=channel, payload=payload) if (
+                            channel == NEWS and payload == KEYS_CHANGED
+                        ):
+                            self._ring.refresh_soon()
                         case Hint(channel=channel) if channel == NEWS:
                             self._feed.refresh_soon()
                         case Hint(payload=payload):

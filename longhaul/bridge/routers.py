@@ -171,7 +171,7 @@ class Routers:
 async def _greet(target: Target) -> None:
     """Raises: CommandError: It does not answer, or not to this key."""
     try:
-        await asyncio.to_thread(_backends, target)
+        await asyncio.to_thread(_tools, target)
     except NotThereError as error:
         raise UsageError(f"{target.url} is no Longhaul router: {error}") from error
 
@@ -180,6 +180,11 @@ async def _offers_all(target: Target) -> bool:
     """Every backend has said what it offers, or is down."""
     backends = await asyncio.to_thread(_backends, target)
     return all(each["tools"] or each["state"] in {"down", "disabled"} for each in backends)
+
+
+def _tools(target: Target) -> None:
+    with Client(target) as router:
+        router.get("/v1/tools")
 
 
 def _backends(target: Target) -> list[dict[str, object]]:

@@ -82,3 +82,36 @@ def check_watching(address: str, metric: str) -> None:
         assert httpx2.get(f"{address}{path}").status_code == 200
     assert httpx2.get(f"{address}/metrics").status_code == 401
     assert metric in httpx2.get(f"{address}/metrics", headers=KEY).text
+
+
+def test_keys_are_made_seen_and_revoked(desk: Desk, servers: Mapping[str, str]) -> None:
+    ingress = desk.role("ingress", "--port", "0", **servers)
+    worker = desk.role("worker", "--queue", "b=1", "--port", "0", **servers)
+    with ingress as face, worker as hands:
+        mine = {"LONGHAUL_URL": face["address"], "LONGHAUL_API_KEY": "alice=the-key"}
+        desk.wait_for_tools(**mine)
+        made = desk.run("keys", "create", "ci", "--expires", "90d", **mine)
+        assert (made.code, "not shown again" in made.err) == (0, True)
+        key = made.out.strip()
+        theirs = mine | {"LONGHAUL_API_KEY": key}
+        ran = desk.run("call", "b__work", "--json", desk.work(), "--json", **theirs)
+        assert (ran.code, ran.json["caller"]) == (0, "ci")
+        watched = httpx2.get(f"{hands['address']}/metrics", headers={"x-api-key": key})
+        assert watched.status_code == 200
+
+        listed = desk.run("keys", "ls", **mine)
+        assert "in 90 d" in listed.out
+        assert key not in listed.out
+        refused = desk.run("keys", "ls", **theirs)
+        assert refused.code == 2
+        assert "role admin" in refused.err
+        assert desk.run("keys", "create", "ci", **mine).code == 2
+
+        assert desk.run("keys", "revoke", "ci", **mine).code == 0
+        gone = desk.run("tools", **theirs)
+        assert (gone.code, "revoked" in gone.err) == (2, True)
+        watched = httpx2.get(f"{hands['address']}/metrics", headers={"x-api-key": key})
+        assert watched.status_code == 401
+        assert desk.run("keys", "revoke", "ci", **mine).code == 4
+        for log in ("ingress.log", "worker.log"):
+            assert key.removeprefix("lh_") not in (desk.folder / log).read_text()

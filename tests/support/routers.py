@@ -92,6 +92,7 @@ async def router(
             Starlette(routes=[Route("/mcp", endpoint)]),
             admission=Admission(configured.listen),
             max_body=configured.listen.max_body,
+            metrics=runtime.metrics,
         )
         async with _running(worker), _running(ingress), AsyncExitStack() as front:
             await front.enter_async_context(endpoint.run())

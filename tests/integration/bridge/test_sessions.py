@@ -30,11 +30,11 @@ def server() -> LegacyHttp:
 async def bridge_to(server: LegacyHttp, folder: Path) -> AsyncIterator[RawBridge]:
     """The server as a router looks from outside."""
 
-    async def backends(request: Request) -> JSONResponse:
+    async def tools(request: Request) -> JSONResponse:
         del request
-        return JSONResponse({"backends": []})
+        return JSONResponse({"tools": []})
 
-    app = Starlette(routes=[*server.app().routes, Route("/v1/backends", backends)])
+    app = Starlette(routes=[*server.app().routes, Route("/v1/tools", tools)])
     async with served(app) as url:
         variables = Desk(folder).environment | {"LONGHAUL_URL": url}
         async with raw_bridge(folder, variables, modern=False) as bridge:

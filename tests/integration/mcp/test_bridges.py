@@ -158,6 +158,7 @@ async def another_endpoint(longhaul: Router) -> AsyncIterator[str]:
         Starlette(routes=[Route("/mcp", endpoint)]),
         admission=Admission(runtime.settings.listen),
         max_body=runtime.settings.listen.max_body,
+        metrics=runtime.metrics,
     )
     async with endpoint.run(), served(door) as base:
         yield f"{base}/mcp"

@@ -8,7 +8,7 @@ from common.api_keys import Role
 from common.config.model import ApiKey, Listen
 from ingress.auth import Admission
 from ingress.caller import LOCAL, Caller
-from ingress.errors import FOREIGN_ORIGIN, MISDIRECTED, UNAUTHORIZED, Problem
+from ingress.errors import FOREIGN_ORIGIN, MISDIRECTED, UNAUTHORIZED, UNKNOWN_KEY, Problem
 
 ALICE = ApiKey(key="key-of-alice", caller="alice")
 BOB = ApiKey(key="key-of-bob", caller="bob")
@@ -43,19 +43,28 @@ class TestKeys:
             {},
             {"authorization": ""},
             {"authorization": "Bearer"},
-            {"authorization": "Bearer key-of-bo"},
-            {"authorization": "Bearer key-of-bob2"},
             {"authorization": "Basic key-of-bob"},
-            {"x_api_key": "KEY-OF-BOB"},
-            {"x_api_key": "\udcff"},
         ],
     )
-    def test_without_a_right_key_nobody_comes_in(self, headers: dict[str, str]) -> None:
+    def test_without_a_key_nobody_comes_in(self, headers: dict[str, str]) -> None:
         assert admit(KEYS, **headers) is UNAUTHORIZED
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"authorization": "Bearer key-of-bo"},
+            {"authorization": "Bearer key-of-bob2"},
+            {"x_api_key": "KEY-OF-BOB"},
+            {"x_api_key": "\udcff"},
+            {"x_api_key": "lh_\udcff"},
+        ],
+    )
+    def test_with_a_wrong_key_nobody_does(self, headers: dict[str, str]) -> None:
+        assert admit(KEYS, **headers) is UNKNOWN_KEY
 
     def test_a_wrong_key_does_not_hide_behind_a_right_one(self) -> None:
         found = admit(KEYS, x_api_key="wrong", authorization="Bearer key-of-bob")
-        assert found is UNAUTHORIZED
+        assert found is UNKNOWN_KEY
 
     def test_the_local_key_is_the_local_caller(self) -> None:
         assert admit(KEYS, "made-here", x_api_key="made-here") == LOCAL_ADMIN
@@ -66,6 +75,31 @@ class TestKeys:
     def test_without_keys_everybody_here_is_local(self) -> None:
         assert admit({}) == LOCAL_ADMIN
         assert admit({}, x_api_key="whatever") == LOCAL_ADMIN
+
+
+class TestMadeKeys:
+    """Those that operators made: looked up in what the store keeps."""
+
+    CAROL = Caller(name="carol", role=Role.OPERATOR)
+
+    def admit(self, listen: dict[str, Any], key: str) -> Caller | Problem:
+        def find(presented: str) -> Caller | Problem:
+            return self.CAROL if presented == "lh_carol" else UNKNOWN_KEY
+
+        return Admission(Listen(**listen), find=find).admit({"host": HERE, "x-api-key": key})
+
+    def test_one_names_its_caller_and_role(self) -> None:
+        assert self.admit(KEYS, "lh_carol") == self.CAROL
+        assert self.admit({}, "lh_carol") == self.CAROL
+
+    def test_one_that_is_not_known_opens_nothing_where_no_key_is_needed(self) -> None:
+        """A revoked key must not make its holder the administrator that nobody is without one."""
+        assert self.admit({}, "lh_mallory") is UNKNOWN_KEY
+        assert self.admit(KEYS, "lh_mallory") is UNKNOWN_KEY
+
+    def test_a_key_of_the_environment_may_look_like_one(self) -> None:
+        dave = {"api_keys": (ApiKey(key="lh_mallory", caller="dave"),)}
+        assert self.admit(dave, "lh_mallory") == Caller(name="dave", role=Role.ADMIN)
 
 
 class TestHost:

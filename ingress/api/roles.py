@@ -1,0 +1,59 @@
+"""Which role a route needs: one table. A route that is not in it is for admins alone.
+
+Whose job it is decides the job's own lookup: for a `user` somebody else's does not exist.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+
+from common.api_keys import Role
+from common.errors import ForbiddenError
+from common.runtime import Runtime
+from ingress.caller import Caller
+
+MCP = ("*", "/mcp")  # everybody: over MCP there are only jobs of one's own
+NEEDED = {
+    MCP: Role.USER,
+    ("POST", "/v1/jobs"): Role.USER,
+    ("GET", "/v1/jobs"): Role.USER,
+    ("GET", "/v1/jobs/{job_id}"): Role.USER,
+    ("DELETE", "/v1/jobs/{job_id}"): Role.USER,
+    ("POST", "/v1/jobs/{job_id}/answer"): Role.USER,
+    ("GET", "/v1/jobs/{job_id}/result"): Role.USER,
+    ("GET", "/v1/jobs/{job_id}/events"): Role.USER,
+    ("GET", "/v1/tools"): Role.USER,
+    ("GET", "/v1/tools/{name}"): Role.USER,
+    # Sums over everybody, without a caller in them.
+    ("GET", "/v1/queues"): Role.USER,
+    ("GET", "/metrics"): Role.USER,
+    # Hosts, processes, and what backends wrote to stderr.
+    ("GET", "/v1/workers"): Role.OPERATOR,
+    ("GET", "/v1/backends"): Role.OPERATOR,
+    ("GET", "/v1/keys"): Role.ADMIN,
+    ("POST", "/v1/keys"): Role.ADMIN,
+    ("DELETE", "/v1/keys/{name}"): Role.ADMIN,
+}
+
+
+def needed(method: str, path: str) -> Role:
+    return NEEDED.get((method, path), Role.ADMIN)
+
+
+def guard(prefix: str = "") -> Callable[[Request], Awaitable[None]]:
+    """A dependency of routes that stand under this prefix.
+
+    Raises:
+        ForbiddenError: The caller's key has not the role that the route needs.
+    """
+
+    async def check(request: Request) -> None:
+        caller = request.scope["state"]["caller"]
+        assert isinstance(caller, Caller)  # noqa: S101 - the door put it there
+        role = needed(request.method, prefix + request.scope["route"].path)
+        if not caller.role.allows(role):
+            runtime: Runtime = request.app.state.runtime
+            runtime.metrics.refuse("role")
+            raise ForbiddenError(needs=role, has=caller.role)
+
+    return check
