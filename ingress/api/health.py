@@ -12,6 +12,7 @@ from ingress.api.access import TheIngress, guarded
 from ingress.api.job_view import rfc3339
 from ingress.api.shapes import Readiness
 from ingress.ingress import Ingress
+from ingress.operations.headroom import FULL
 from ingress.operations.measure import measure
 
 PATIENCE = 2.0  # seconds for the store to answer a probe
@@ -43,7 +44,7 @@ async def readyz(ingress: TheIngress, request: Request, response: Response) -> R
         reasons.append("the catalogue has not been read yet")
     response.status_code = 503 if reasons else 200
     if not reasons:
-        warnings += await _warnings(ingress)
+        warnings += [*await _memory(ingress.runtime), *await _warnings(ingress)]
     return Readiness(status="not ready" if reasons else "ready", reasons=reasons, warnings=warnings)
 
 
@@ -66,6 +67,14 @@ async def store_reasons(runtime: Runtime) -> list[str]:
 def broker_reasons(runtime: Runtime) -> list[str]:
     since = runtime.broker.unreachable_since
     return [] if since is None else [f"the broker is unreachable since {rfc3339(since * 1000)}"]
+
+
+async def _memory(runtime: Runtime) -> list[str]:
+    try:
+        used = await runtime.store.fullness()
+    except StoreUnreachableError:
+        return []
+    return [f"the store's memory is {used:.0%} full: new jobs are refused"] if used > FULL else []
 
 
 async def _warnings(ingress: Ingress) -> list[str]:

@@ -18,7 +18,7 @@ from common.errors import (
 from common.jobs.change import AtLeast, Done, Free, Guard, Note, Room, Unique
 from common.jobs.idempotency import unique_key
 from common.jobs.ids import new_job_id
-from common.jobs.indexes import queue_index, state_index
+from common.jobs.indexes import ALL, queue_index, state_index
 from common.jobs.state import JobState
 from common.jobs.token import Token, ToolRef
 from common.jobs.transitions import submit
@@ -30,6 +30,7 @@ from ingress.operations.arguments import ArgumentCheck
 from ingress.operations.attach import Attach, Joined
 from ingress.operations.call_request import Accepted, CallRequest, submission_of
 from ingress.operations.follow import Follower, Watch
+from ingress.operations.headroom import FULL, RETRY_AFTER, Headroom
 from ingress.operations.repeat import Repeat
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Submit:
         self._attach = Attach(runtime, follower)
         self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
+        self._headroom = Headroom(runtime)
         self._publishing: set[asyncio.Task[None]] = set()
 
     def tool(self, name: str) -> CatalogueTool:
@@ -146,7 +148,7 @@ class Submit:
             watcher = "" if watch is None else self._follower.bind(watch, accepted.job)
             submission = submission_of(request, accepted, holder=holder, watcher=watcher)
             only = _only(request, submission.spec.attach, passed_over)
-            guards = (*only, *self._admission(accepted.policy.queue))
+            guards = (*only, *await self._admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
             change = submit(submission, now, guards)
             answer = await self._runtime.store.commit(accepted.job, change, version=0)
@@ -158,15 +160,14 @@ class Submit:
                 joined = await self._attach.join(answer.holder_of_key, watch)
                 passed_over = answer.holder_of_key
             else:
-                raise RefusedError(
-                    f"queue {accepted.policy.queue} is full; nothing was stored",
-                    retry_after=FULL_RETRY_AFTER,
-                )
+                raise self._full(accepted.policy.queue)
             if joined is not None:
                 return joined
         raise ContendedError(f"identical calls to {request.tool} kept coming and going")
 
-    def _admission(self, queue: str) -> tuple[Guard, ...]:
+    async def _admission(self, queue: str) -> tuple[Guard, ...]:
+        if await self._headroom.lacking():
+            return (Room(ALL, 0),)  # after the guards that find the job which is there already
         guards: list[Guard] = []
         settings = self._runtime.settings
         limits = settings.queues.get(queue)
@@ -175,6 +176,15 @@ class Submit:
         if self._runtime.broker.unreachable_since is not None:
             guards.append(Room(state_index(JobState.QUEUED), settings.max_unpublished))
         return tuple(guards)
+
+    def _full(self, queue: str) -> RefusedError:
+        used = self._headroom.used
+        if used > FULL:
+            text = f"the store's memory is {used:.0%} full; nothing was stored"
+            return RefusedError(text, retry_after=RETRY_AFTER)
+        return RefusedError(
+            f"queue {queue} is full; nothing was stored", retry_after=FULL_RETRY_AFTER
+        )
 
     def _publish_soon(self, accepted: Accepted, token: Token | None) -> None:
         if token is not None:

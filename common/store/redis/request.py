@@ -108,6 +108,12 @@ def fields_of(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> dict[str, str | 
     return {key.decode(): value.decode() for key, value in pairs.items()}
 
 
+def read_info(text: bytes) -> dict[str, str]:
+    """The lines of INFO, `name:value`."""
+    pairs = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, separator, value in pairs if separator}
+
+
 def _fields(fields: Mapping[str, Value]) -> list[list[str | int]]:
     return [[name, *_value(value)] for name, value in fields.items()]
 

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
-NAMES = ("commit", "note", "due", "remove", "leases", "catalogue", "sessions", "api_keys")
+# A full Redis still lets these take memory: what is there must be able to end.
+SETTLING = ("commit", "note", "due", "remove", "leases")
+FLAGS = "#!lua flags=allow-oom\n"
+# Name: file. A record's creation is a commit that may be refused for want of memory.
+FILES = {"create": "commit"} | {
+    name: name for name in (*SETTLING, "catalogue", "sessions", "api_keys")
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +23,10 @@ def load_scripts() -> dict[str, Script]:
     folder = files("common.store.redis") / "lua"
     prelude = (folder / "prelude.lua").read_text()
     scripts = {}
-    for name in NAMES:
-        text = prelude + (folder / f"{name}.lua").read_text()
+    for name, file in FILES.items():
+        text = prelude + (folder / f"{file}.lua").read_text()
+        if name in SETTLING:
+            text = FLAGS + text
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
         scripts[name] = Script(text=text, sha=digest)
     return scripts

@@ -35,6 +35,7 @@ from common.store.redis.request import (
     note_request,
     read_answer,
     read_head,
+    read_info,
     timings_request,
 )
 from common.store.redis.scripts import load_scripts
@@ -67,7 +68,7 @@ class RedisStore:
         )
         parts = [item for pair in change.parts.items() for item in pair]
         reply = await self._run(
-            "commit",
+            "commit" if version else "create",
             self._keys.of_job(job_id),
             request,
             self._keys.channels,
@@ -77,14 +78,9 @@ class RedisStore:
         return read_answer(reply, change.returning)
 
     async def note(self, job_id: str, note: Note) -> bool:
-        reply = await self._run(
-            "note",
-            self._keys.of_job(job_id),
-            note_request(job_id, note),
-            self._keys.channels,
-            note.relay or b"",
-        )
-        return bool(reply)
+        request = note_request(job_id, note)
+        prefix, channels = self._keys.of_job(job_id), self._keys.channels
+        return bool(await self._run("note", prefix, request, channels, note.relay or b""))
 
     async def get(self, job_id: str) -> Head | None:
         key = self._keys.head(self._keys.of_job(job_id), job_id)
@@ -236,6 +232,11 @@ class RedisStore:
     async def now(self) -> int:
         seconds, micros = await self._send("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
+
+    async def fullness(self) -> float:
+        said = read_info(await self._send("INFO", "memory"))
+        limit = int(said.get("maxmemory", 0))
+        return int(said.get("used_memory", 0)) / limit if limit else 0.0
 
     async def aclose(self) -> None:
         """Nothing is kept back: what was sent is with Redis."""

@@ -151,6 +151,10 @@ class SqliteStore:
         await self._read(lambda database: database.execute("SELECT 1 FROM grace").close())
         return self._now()
 
+    async def fullness(self) -> float:
+        """The disk is its limit, and its users' to watch."""
+        return 0.0
+
     async def aclose(self) -> None:
         """Carry out what was asked, then close the file."""
         await self._writer.aclose()
