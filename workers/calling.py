@@ -14,6 +14,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.errors import StoreUnreachableError
+from common.jobs.answers import answer_foregone
 from common.jobs.questions import (
     Answer,
     Round,
@@ -41,7 +42,7 @@ from workers.settlement import ours
 log = structlog.get_logger(__name__)
 
 CANCEL_LIMIT = 5.0  # seconds for a backend to hear that its task is wanted no longer
-FIRST_PAUSE = 0.05  # seconds before a call goes on that asked nothing
+FIRST_PAUSE = 0.05  # seconds before a call goes on that asked nobody anything
 LONGEST_PAUSE = 0.25  # seconds
 
 
@@ -88,8 +89,7 @@ class Calling:
                 asked = self._hear(said)
                 if not asked.complete:
                     return Asked(asked)
-                if not said.requests:
-                    await self._runtime.clock.sleep(backoff.next())
+                await self._runtime.clock.sleep(backoff.next())
                 leg = _resumed(asked)
 
     async def cancel_task(self) -> None:
@@ -115,6 +115,7 @@ class Calling:
             task=self._run.task,
         )
         asked = answered_before(asked, self._spare)
+        asked = answer_foregone(asked, self._run.head.spec.default_answer)
         # Each only once, or a tool that asks for ever would be answered for ever.
         used = responses(asked)
         self._spare = {key: each for key, each in self._spare.items() if key not in used}

@@ -12,7 +12,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.errors import UNANSWERED, StoreUnreachableError
-from common.jobs.answers import refusal_of
+from common.jobs.answers import answer_foregone, refusal_of
 from common.jobs.asking import ask_owned
 from common.jobs.change import Change, Done
 from common.jobs.entrusting import entrust
@@ -60,16 +60,21 @@ class Interview:
                 now=round(self._runtime.clock.now() * 1000),
                 held=True,
             )
+            asked = answer_foregone(asked, self._run.head.spec.default_answer)
             self._run.asked = asked
-            with self._run.pause():
-                await self._store(asked)
-                await self._run.park()
-                answered = await self._answered(asked)
+            answered = asked if asked.complete else await self._put(asked)
         (answer,) = answered.answers.values()
         refusal = refusal_of(answer)
         if refusal is not None:
             raise ProtocolFailure(answer["error"].get("code", UNANSWERED), refusal)
         return answer
+
+    async def _put(self, asked: Round) -> Round:
+        """The round with its answer; until then the job is parked, and its clocks stand still."""
+        with self._run.pause():
+            await self._store(asked)
+            await self._run.park()
+            return await self._answered(asked)
 
     async def entrusted(self, task: str) -> None:
         """See `Listener.entrusted`. Once the record says so the job survives this worker."""

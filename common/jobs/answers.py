@@ -62,6 +62,18 @@ def answer_instead(asked: Round, default: Answer | None) -> Round:
     return replace(asked, answers={**asked.answers, **given})
 
 
+def answer_foregone(asked: Round, default: Answer | None) -> Round:
+    """The round with the default, where it fits, to what the caller cannot be asked at all."""
+    if default is None:
+        return asked
+    fitting = {
+        key: default
+        for key, each in open_requests(asked, operator=True).items()
+        if key in asked.operator and problem_of(each, default) is None
+    }
+    return replace(asked, answers={**asked.answers, **fitting}) if fitting else asked
+
+
 def _instead(request: Request, default: Answer | None) -> Answer:
     if default is not None and problem_of(request, default) is None:
         return default

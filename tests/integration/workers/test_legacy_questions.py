@@ -86,6 +86,18 @@ async def test_a_question_in_mid_call_is_answered_where_it_was_asked(
     assert lines(log) == ["asks 1"]
 
 
+async def test_what_the_caller_cannot_be_asked_gets_the_default_at_once(
+    system_on: OpenSystem, http: Backend, tmp_path: Path
+) -> None:
+    tools = {"q__*": ToolRule(questions=Questions(default=ADA))}
+    async with system_on(http, tools=tools) as system, system.worker():
+        log = {"log": str(tmp_path / "log"), "times": 2}
+        job = await system.submit_with("q__greet", log, client_capabilities={})
+        await system.ended(job)
+        assert text(await system.result(job)) == "hello Ada and Ada"
+        assert await system.events(job) == ["submitted", "claimed", "completed"]
+
+
 async def test_one_call_may_ask_twice(system_on: OpenSystem, http: Backend, tmp_path: Path) -> None:
     async with system_on(http) as system, system.worker():
         head, first = await asked(system, "q__greet", log=str(tmp_path / "log"), times=2)

@@ -193,6 +193,22 @@ async def test_what_the_caller_has_not_declared_is_asked_of_an_operator(
         assert "'ok': True" in text(await system.result(head.id))
 
 
+async def test_what_the_caller_cannot_be_asked_gets_the_default_at_once(
+    system_on: OpenSystem, backend: Backend, tmp_path: Path
+) -> None:
+    yes = {"action": "accept", "content": {"ok": True}}
+    async with system_on(backend, tools=rule(default=yes)) as system, system.worker():
+        log = {"log": str(tmp_path / "log")}
+        job = await system.submit_with("q__blunt", log, client_capabilities={})
+        await system.ended(job)
+        assert "'ok': True" in text(await system.result(job))
+        assert await system.events(job) == ["submitted", "claimed", "completed"]
+        # Who can be asked is asked.
+        head, _ = await asked(system, "q__blunt", log=str(tmp_path / "log"))
+        assert head.state is JobState.INPUT_REQUIRED
+        await system.cancel(head.id)
+
+
 # --- time, and other ends
 
 

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from common.jobs.answers import answer_instead, declined, is_answer, problem_of, refused_round
+from common.jobs.answers import (
+    answer_foregone,
+    answer_instead,
+    declined,
+    is_answer,
+    problem_of,
+    refused_round,
+)
 from common.jobs.questions import (
     ELICITATION,
     ROOTS,
@@ -159,6 +166,13 @@ def test_the_default_counts_only_where_it_fits() -> None:
     assert refused_round(asked) is not None
     wrong = answer_instead(a_round(age=FORM), {"action": "accept", "content": {"age": "x"}})
     assert wrong.answers == {"1.age": {"action": "decline"}}
+
+
+def test_the_default_is_at_once_the_answer_of_whoever_cannot_be_asked() -> None:
+    asked = a_round(FORM_ONLY, age=FORM, name=LINK, where=FOLDERS)
+    assert answer_foregone(asked, SEVEN).answers == {"1.name": SEVEN}
+    assert answer_foregone(asked, None) == asked
+    assert answer_foregone(a_round({}, age=FORM), {"action": "perhaps"}).answers == {}
 
 
 @pytest.mark.parametrize("request_", [FORM, LINK, MODEL, FOLDERS])
