@@ -82,7 +82,8 @@ class Calling:
             except ConnectionLost as error:
                 if not self._run.task:
                     raise
-                return CutOff(error.message, self._asked if self._news else None)
+                why = f"its backend was lost and may go on with it: {error.message}"
+                return CutOff(why, self._asked if self._news else None)
             except StateRefused as error:
                 leg = self._anew(error)
             except InputRequired as said:

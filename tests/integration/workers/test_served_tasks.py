@@ -196,24 +196,27 @@ async def test_it_asks_and_is_answered(backend: TaskingBackend, embedded_place: 
     assert len(backend.tasks) == 1
 
 
-async def test_answers_to_one_round_are_not_sent_with_the_next(embedded_place: Place) -> None:
-    backend = ModernTasks()
+async def test_what_was_answered_is_neither_asked_nor_answered_again(
+    embedded_place: Place,
+) -> None:
+    """Not even where the backend is slow to take an answer in."""
+    backend = ModernTasks(stale=2)
     async with in_front_of(backend, embedded_place) as system:
         job = await system.submit_with("t__work", {}, client_capabilities=ALL)
         task = await backend.begun()
         task.asks(first=QUESTION)
         _, questions = await open_round(system, job)
         await answer(system, job, {only_key(questions): ADA})
-        await until(lambda: task.answers)
-        task.asks(second=QUESTION)
+        await until(lambda: task.status == "working")
+        task.asks(first=QUESTION, second=QUESTION)
         _, questions = await open_round(system, job, 2)
         assert only_key(questions) == "2.second"
         await answer(system, job, {only_key(questions): ADA})
-        await until(lambda: len(task.answers) == 2)
+        await until(lambda: task.status == "working")
         task.ends()
-        await system.ended(job)
-    sent = [list(params["inputResponses"]) for params in backend.said("tasks/update")]
-    assert sent == [["first"], ["second"]]
+        assert (await system.ended(job)).claims == 3
+    sent = [set(params["inputResponses"]) for params in backend.said("tasks/update")]
+    assert sent == [{"first"}, {"first", "second"}]
 
 
 # --- which calls
@@ -231,6 +234,18 @@ async def test_other_tools_of_such_a_backend_are_called_as_ever(
         assert await system.events(job) == ["submitted", "claimed", "completed"]
     assert "task" not in got
     assert EXTENSION not in str(got)
+
+
+async def test_two_first_calls_of_a_tool_at_once_are_two_tasks(
+    backend: TaskingBackend, embedded_place: Place
+) -> None:
+    async with in_front_of(backend, embedded_place) as system:
+        jobs = [await system.submit("t__work") for _ in range(2)]
+        for task in (await backend.begun(), await backend.begun(2)):
+            task.ends()
+        for job in jobs:
+            assert (await system.ended(job)).state is JobState.COMPLETED
+    assert len(backend.tasks) == 2
 
 
 async def test_requests_about_a_modern_task_are_routed_by_its_name(embedded_place: Place) -> None:

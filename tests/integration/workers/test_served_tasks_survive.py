@@ -114,6 +114,26 @@ async def test_an_answer_reaches_the_task_through_another_worker(system_on: Open
     assert len(backend.tasks) == 1
 
 
+async def test_a_question_whose_connection_is_lost_is_asked_again(system_on: OpenSystem) -> None:
+    """Before 2026-07-28 it waits for its reply on a connection; the task itself does not."""
+    backend = LegacyTasks()
+    async with backend.serve() as url, system_on(at(url)) as system:
+        async with system.worker() as lease:
+            job = await system.submit_with("t__work", {}, client_capabilities=ALL)
+            task = await backend.begun()
+            task.asks()
+            await open_round(system, job)
+        await system.store.release(lease)
+        await system.in_state(job, JobState.QUEUED)
+        async with system.worker():
+            _, questions = await open_round(system, job, 2)
+            await answer(system, job, {only_key(questions): ADA})
+            await until(partial(bool, task.answers))
+            task.ends()
+            head = await system.ended(job)
+            assert (head.state, head.tries) == (JobState.COMPLETED, 1)
+
+
 async def test_the_replica_that_has_the_task_is_found(system_on: OpenSystem) -> None:
     """Replicas need not share their tasks; who follows one again may be given any of them."""
     one, two = ModernTasks(), ModernTasks()
@@ -132,7 +152,8 @@ async def test_the_replica_that_has_the_task_is_found(system_on: OpenSystem) -> 
         for backend in (one, two):
             backend.tasks[0].asks()
         keys = {job: only_key((await open_round(system, job))[1]) for job in homes}
-        for job, key in keys.items():
+        # The last first: in the other order each would be given its own by chance.
+        for job, key in reversed(keys.items()):
             task = homes[job].tasks[0]
             await answer(system, job, {key: ADA})
             await until(partial(bool, task.answers))

@@ -44,6 +44,7 @@ class Task:
     error: Body | None = None
     questions: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
+    stale: int = 0  # more looks that show what was answered
     token: Any = None  # of its call's progress
     steps: list[float] = field(default_factory=list)  # progress that goes out before the result
     looks: list[float] = field(default_factory=list)  # when it was looked at, seconds
@@ -67,6 +68,7 @@ class Task:
 class TaskingBackend:
     interval_ms: int = 1  # between two looks
     away: bool = False  # every request breaks off
+    stale: int = 0  # looks that still show what was answered before
     tasks: list[Task] = field(default_factory=list)  # in the order of calls
     known: dict[str, Task] = field(default_factory=dict)
     asked: list[tuple[str, Body, Mapping[str, str]]] = field(default_factory=list)
@@ -146,7 +148,12 @@ class ModernTasks(TaskingBackend):
             case "tools/call":
                 return self._call(params)
             case "tasks/get":
-                return self._shown(self._look(params), "complete")
+                task = self._look(params)
+                shown = self._shown(task, "complete")
+                if task.stale == 1:
+                    task.moves("working", questions={})
+                task.stale = max(0, task.stale - 1)
+                return shown
             case "tasks/update":
                 return self._update(params)
             case "tasks/cancel":
@@ -166,10 +173,11 @@ class ModernTasks(TaskingBackend):
     def _update(self, params: Body) -> Body:
         task = self._find(params)
         for key, answer in params["inputResponses"].items():
-            if task.questions.pop(key, None) is not None:
+            if key in task.questions:
                 task.answers[key] = answer
-        if not task.questions:
-            task.moves("working")
+        task.stale = self.stale
+        if task.questions.keys() <= task.answers.keys() and not task.stale:
+            task.moves("working", questions={})
         return _complete()
 
     def _shown(self, task: Task, kind: str) -> Body:
