@@ -80,6 +80,12 @@ class Client:
     def revoke_key(self, name: str) -> None:
         self._send("DELETE", f"/v1/keys/{quote(name, safe='')}", {})
 
+    def order_backend(self, backend: str, order: str, **query: str | float | None) -> Json:
+        return self._json("POST", f"{_backend(backend)}/{order}", query)
+
+    def backend_logs(self, backend: str, lines: int) -> Json:
+        return self.get(f"{_backend(backend)}/logs", lines=lines)
+
     def events(self, job: str) -> list[Json]:
         return list(self.get(f"{_path(job)}/events")["events"])
 
@@ -174,6 +180,10 @@ class Client:
 
 def _path(job: str) -> str:
     return f"/v1/jobs/{quote(job, safe='')}"
+
+
+def _backend(name: str) -> str:
+    return f"/v1/backends/{quote(name, safe='')}"
 
 
 def _said(response: httpx2.Response) -> str:

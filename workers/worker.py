@@ -13,6 +13,7 @@ from common.heartbeat import Heartbeat
 from common.reconciler import Reconciler
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from workers.backend_orders import BackendOrdersHeard
 from workers.backends.pool import BackendPool
 from workers.claims import Claims
 from workers.discovery import Discovery
@@ -52,6 +53,7 @@ class Worker:
             for queue, slots in queues.items()
         }
         self._orders = Orders(runtime, lease, self._executor.running)
+        self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools)
         self._reconciler = Reconciler(runtime)
 
     async def run(self) -> None:
@@ -59,12 +61,14 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat.run())
             group.create_task(self._orders.run())
+            group.create_task(self._backend_orders.run())
             group.create_task(self._reconciler.run())
             for pool in self._pools.values():
                 group.create_task(pool.run())
             group.create_task(self._serve())
 
     async def _serve(self) -> None:
+        await self._backend_orders.known.wait()
         async with asyncio.TaskGroup() as queues:
             for serving in self._serving.values():
                 queues.create_task(serving.run())

@@ -20,6 +20,11 @@ def ingress_channel(lease: str) -> str:
     return f"in:{lease}"
 
 
+def asking_channel(lease: str) -> str:
+    """What operators want to know of a worker; answered on the channel that they name."""
+    return f"ask:{lease}"
+
+
 def reply_channel(request: str) -> str:
     """Where whoever asked listens for as long as it waits."""
     return f"re:{request}"

@@ -85,6 +85,15 @@ class Metrics:
         self.replicas = self._gauge(
             "backend_replicas", "Replicas on live workers, by state.", "backend", "state"
         )
+        self.breakers = self._gauge(
+            "backend_breakers", "Replicas by the state of their breaker.", "backend", "state"
+        )
+        self.unhealthy = self._gauge(
+            "backend_replicas_failing_looks", "Replicas whose newest look failed.", "backend"
+        )
+        self.disabled = self._gauge(
+            "backend_disabled", "1 while an operator has disabled it.", "backend"
+        )
         self.store_up = self._gauge("store_up", "1 while the store answers this process.")
         self.broker_up = self._gauge("broker_up", "1 while the broker takes tokens from it.")
 

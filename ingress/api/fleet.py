@@ -70,37 +70,46 @@ async def list_workers(ingress: TheIngress) -> shapes.Workers:
 async def list_backends(ingress: TheIngress) -> shapes.Backends:
     """Every MCP server that is configured, known to the catalogue, or run by a worker."""
     fleet, catalogue = await ingress.fleet.now(), ingress.feed.current
-    configured = {each.name: each for each in ingress.runtime.settings.backends}
-    carried = {each.name: each.transport for worker in fleet.workers for each in worker.backends}
+    configured = {each.name for each in ingress.runtime.settings.backends}
+    carried = {each.name for worker in fleet.workers for each in worker.backends}
     names = sorted({*configured, *carried, *(entry.backend for entry in catalogue.entries)})
-    backends = []
-    for name in names:
-        config = configured.get(name)
-        replicas = _replicas(fleet, name)
-        backends.append(
-            shapes.Backend(
-                name=name,
-                state=backend_state(replicas, disabled=config is not None and config.disabled),
-                transport=carried.get(name) or (config.transport if config else None),
-                tools=sum(1 for tool in catalogue.tools.values() if tool.backend == name),
-                replicas=replicas,
-            )
-        )
+    backends = [show_backend(ingress, fleet, name) for name in names]
     return shapes.Backends(backends=backends, collisions=_collisions(ingress))
+
+
+def show_backend(ingress: Ingress, fleet: Fleet, name: str) -> shapes.Backend:
+    config = next((each for each in ingress.runtime.settings.backends if each.name == name), None)
+    carried = [b.transport for worker in fleet.workers for b in worker.backends if b.name == name]
+    replicas, order = _replicas(fleet, name), fleet.disabled(name)
+    disabled = order is not None or (config is not None and config.disabled)
+    return shapes.Backend(
+        name=name,
+        state=backend_state(replicas, disabled=disabled),
+        disabled_by=None if order is None else order.by,
+        disabled_since=None if order is None else rfc3339(order.at),
+        transport=carried[0] if carried else (config.transport if config else None),
+        tools=sum(1 for tool in ingress.feed.current.tools.values() if tool.backend == name),
+        replicas=replicas,
+    )
 
 
 def backend_state(replicas: list[shapes.ReplicaOnWorker], *, disabled: bool) -> str:
     """One word for all replicas together. Pure."""
-    states = {replica.state for replica in replicas}
+    states = {_usable(replica) for replica in replicas}
     if disabled:
         return "disabled"
     if not replicas:
         return "no worker"
-    if states == {"ready"}:
-        return "ready"
+    if len(states) == 1 and states <= {"ready", "breaker open"}:
+        return next(iter(states))
     if "ready" in states:
         return "degraded"
     return "starting" if states == {"starting"} else "down"
+
+
+def _usable(replica: shapes.ReplicaOnWorker) -> str:
+    open_ = replica.state == "ready" and replica.breaker == "open"
+    return "breaker open" if open_ else replica.state
 
 
 def _tool(ingress: Ingress, tool: CatalogueTool) -> shapes.Tool:
@@ -163,6 +172,12 @@ def _replica(worker: Process, replica: Replica) -> shapes.ReplicaOnWorker:
         url=None if replica.url is None else mask_url(replica.url),
         last_error=replica.last_error,
         last_stderr=replica.last_stderr,
+        breaker=replica.breaker,
+        breaker_until=rfc3339_or_none((replica.breaker_until or 0) * 1000),
+        breaker_why=replica.breaker_why or None,
+        failed_looks=replica.failed_looks,
+        look_error=replica.look_error,
+        retiring=replica.retiring,
     )
 
 

@@ -30,6 +30,10 @@ NEEDED = {
     # Hosts, processes, and what backends wrote to stderr.
     ("GET", "/v1/workers"): Role.OPERATOR,
     ("GET", "/v1/backends"): Role.OPERATOR,
+    ("POST", "/v1/backends/{name}/disable"): Role.OPERATOR,
+    ("POST", "/v1/backends/{name}/enable"): Role.OPERATOR,
+    ("POST", "/v1/backends/{name}/restart"): Role.OPERATOR,
+    ("GET", "/v1/backends/{name}/logs"): Role.OPERATOR,
     ("GET", "/v1/keys"): Role.ADMIN,
     ("POST", "/v1/keys"): Role.ADMIN,
     ("DELETE", "/v1/keys/{name}"): Role.ADMIN,

@@ -188,11 +188,21 @@ class ReplicaOnWorker(Shape):
     url: str | None
     last_error: str | None
     last_stderr: str | None
+    breaker: str = Field(description="closed | open | half-open")
+    breaker_until: str | None = Field(description="when it lets a call through, while it is open")
+    breaker_why: str | None = Field(description="the newest failure, unless it is closed")
+    failed_looks: int = Field(description="in a row; see `health` of the configuration")
+    look_error: str | None
+    retiring: str | None = Field(description="takes no calls and is started again, and why")
 
 
 class Backend(Shape):
     name: str
-    state: str = Field(description="ready | degraded | down | starting | no worker | disabled")
+    state: str = Field(
+        description="ready | degraded | breaker open | down | starting | no worker | disabled"
+    )
+    disabled_by: str | None = Field(description="the operator who disabled it")
+    disabled_since: str | None
     transport: str | None
     tools: int = Field(description="in the catalogue; they stay while no worker is up")
     replicas: list[ReplicaOnWorker]
@@ -201,6 +211,19 @@ class Backend(Shape):
 class Backends(Shape):
     backends: list[Backend]
     collisions: list[str] = Field(description="tools that are not shown, and why")
+
+
+class BackendLog(Shape):
+    worker: str
+    host: str
+    lines: list[str] | None = Field(
+        description="what its processes wrote to stderr, each line after a pid, the newest last; "
+        "null: the worker did not answer"
+    )
+
+
+class BackendLogs(Shape):
+    logs: list[BackendLog]
 
 
 class Readiness(Shape):

@@ -78,27 +78,44 @@ def _between_tries(head: Head, situation: Situation) -> str:
 def _broker(situation: Situation) -> str:
     if situation.broker_down_since is None:
         return ""
-    since = datetime.fromtimestamp(situation.broker_down_since, UTC)
-    return f"the broker is unreachable since {since:%H:%M:%S} UTC; the job is stored"
+    since = _time(situation.broker_down_since)
+    return f"the broker is unreachable since {since}; the job is stored"
 
 
 def _nobody(head: Head, situation: Situation) -> str:
     """Why no worker could take it, however long it waited."""
     if not any(situation.fleet.workers):
         return "no worker is running"
+    backend = head.spec.backend
+    order = situation.fleet.disabled(backend)
+    if order is not None:
+        return f"backend {backend} is disabled by {order.by} since {_time(order.at / 1000)}"
     serving = situation.fleet.serving(head.queue)
     if not serving:
+        if any(head.queue in worker.queues for worker in situation.fleet.workers):
+            return f"every worker that carries queue {head.queue} is stopping"
         return f"no worker carries queue {head.queue}"
-    backend = head.spec.backend
     replicas = situation.fleet.replicas(backend, serving)
     if not replicas:
         return f"no worker that carries queue {head.queue} runs backend {backend}"
-    if any(replica.state == "ready" for replica in replicas):
+    if any(replica.takes_calls for replica in replicas):
         return ""
+    times = [each.breaker_until for each in replicas if each.breaker_until is not None]
+    if times:
+        until = _time(min(times))
+        why_open = next(each.breaker_why for each in replicas if each.breaker_until == min(times))
+        return f"backend {backend} gets no calls until {until}: {why_open}"
+    if any(replica.state == "ready" for replica in replicas):
+        return f"backend {backend} is about to be restarted"
     newest = max(replicas, key=lambda replica: replica.since)
     if newest.last_error:
         return f"backend {backend} is not up on any worker: {newest.last_error}"
     return f"backend {backend} is not up on any worker: {newest.state}"
+
+
+def _time(seconds: float) -> str:
+    """Of the day, of a moment since the epoch."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"
 
 
 def _in_line(head: Head, situation: Situation) -> str:

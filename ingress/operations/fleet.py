@@ -6,6 +6,7 @@ from typing import Any
 
 from common.runtime import Runtime
 from common.store.base import Lease
+from common.store.standing import BackendOrders, Order
 
 FRESH = 1.0  # seconds that one reading serves everybody
 
@@ -27,6 +28,16 @@ class Replica:
     url: str | None = None
     last_error: str | None = None
     last_stderr: str | None = None
+    breaker: str = "closed"  # closed | open | half-open
+    breaker_until: float | None = None  # seconds since the epoch, while it is open
+    breaker_why: str = ""
+    failed_looks: int = 0
+    look_error: str | None = None
+    retiring: str | None = None
+
+    @property
+    def takes_calls(self) -> bool:
+        return self.state == "ready" and self.breaker != "open" and self.retiring is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +63,27 @@ class Process:
     address: str = ""
     queues: Mapping[str, Slots] = field(default_factory=dict)
     backends: tuple[Carried, ...] = ()
+    draining: bool = False  # it was asked to stop, and takes no more
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
     processes: tuple[Process, ...] = ()
+    orders: Mapping[str, BackendOrders] = field(default_factory=dict)  # of operators, by backend
 
     @property
     def workers(self) -> Iterator[Process]:
         return (each for each in self.processes if each.role == "worker")
 
     def serving(self, queue: str) -> list[Process]:
-        return [worker for worker in self.workers if queue in worker.queues]
+        return [worker for worker in self.workers if queue in worker.queues and not worker.draining]
+
+    def disabled(self, backend: str) -> Order | None:
+        return self.orders.get(backend, BackendOrders()).disabled
 
     def slots(self, queue: str) -> Slots:
         """Of all live workers together."""
-        found = [worker.queues[queue] for worker in self.serving(queue)]
+        found = [worker.queues[queue] for worker in self.workers if queue in worker.queues]
         return Slots(slots=sum(each.slots for each in found), busy=sum(each.busy for each in found))
 
     def replicas(self, backend: str, workers: Iterable[Process] | None = None) -> list[Replica]:
@@ -80,9 +96,9 @@ class Fleet:
         ]
 
 
-def fleet_of(leases: Sequence[Lease]) -> Fleet:
+def fleet_of(leases: Sequence[Lease], orders: Mapping[str, BackendOrders] | None = None) -> Fleet:
     """Only the living count. A process of another version may say more, or less, of itself."""
-    return Fleet(tuple(_process(lease) for lease in leases if lease.alive))
+    return Fleet(tuple(_process(lease) for lease in leases if lease.alive), orders or {})
 
 
 def _process(lease: Lease) -> Process:
@@ -97,6 +113,7 @@ def _process(lease: Lease) -> Process:
         started_at=int(info.get("started_at") or 0),
         version=str(info.get("version", "")),
         address=str(info.get("address") or ""),
+        draining=bool(info.get("draining")),
         queues={name: Slots(**_known(Slots, each)) for name, each in queues.items()},
         backends=tuple(
             Carried(
@@ -123,9 +140,14 @@ class FleetFeed:
         self._fleet = Fleet()
         self._read_at = -FRESH
 
+    def forget(self) -> None:
+        """What was read is out of date."""
+        self._read_at = -FRESH
+
     async def now(self) -> Fleet:
         """Raises: StoreUnreachableError: Nobody can tell."""
         if self._runtime.clock.monotonic() - self._read_at >= FRESH:
-            self._fleet = fleet_of(await self._runtime.store.leases())
+            store = self._runtime.store
+            self._fleet = fleet_of(await store.leases(), await store.orders.all())
             self._read_at = self._runtime.clock.monotonic()
         return self._fleet

@@ -6,6 +6,7 @@ from common.telemetry.metrics import Metrics
 from ingress.ingress import Ingress
 from ingress.operations.fleet import Fleet
 from ingress.operations.survey import (
+    BREAKER_STATES,
     REPLICA_STATES,
     QueueState,
     jobs_by_tool,
@@ -39,6 +40,7 @@ def _forget(metrics: Metrics) -> None:
     for gauge in (
         *(metrics.jobs, metrics.queue_waiting, metrics.queue_oldest, metrics.queue_ready),
         *(metrics.slots, metrics.slots_busy, metrics.replicas),
+        *(metrics.breakers, metrics.unhealthy, metrics.disabled),
     ):
         gauge.clear()
 
@@ -67,3 +69,9 @@ def _fleet(metrics: Metrics, fleet: Fleet, backends: set[str]) -> None:
         for state in REPLICA_STATES:
             count = sum(1 for replica in replicas if replica.state == state)
             metrics.replicas.labels(backend=backend, state=state).set(count)
+        for state in BREAKER_STATES:
+            count = sum(1 for replica in replicas if replica.breaker == state)
+            metrics.breakers.labels(backend=backend, state=state).set(count)
+        failing = sum(1 for replica in replicas if replica.failed_looks)
+        metrics.unhealthy.labels(backend=backend).set(failing)
+        metrics.disabled.labels(backend=backend).set(fleet.disabled(backend) is not None)

@@ -12,6 +12,7 @@ from common.runtime import Runtime
 from common.store.base import JobStore
 from ingress.operations.fleet import Fleet
 
+BREAKER_STATES = ("closed", "open", "half-open")
 REPLICA_STATES = ("starting", "ready", "backoff", "stopped")
 
 

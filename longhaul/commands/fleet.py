@@ -1,12 +1,22 @@
 """`queues`, `workers`, `backends`: how it stands."""
 
+from typing import Annotated
+
 import typer
 
 from longhaul.commands.options import AsJson
 from longhaul.commands.speaking import connect
-from longhaul.screen.fleet import backend_list, queue_list, worker_list
+from longhaul.screen.fleet import backend_list, backend_logs, queue_list, worker_list
 from longhaul.screen.output import print_json, say, show, warn
 from longhaul.screen.words import now
+
+BackendName = Annotated[str, typer.Argument(metavar="BACKEND", help="As `longhaul backends`.")]
+Now = Annotated[
+    bool, typer.Option("--now", help="Wait for no call that runs on it: it is cut off.")
+]
+Lines = Annotated[
+    int, typer.Option("--lines", "-n", min=1, max=1_000, help="How many of the newest.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -15,6 +25,10 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The MCP servers behind the router.", invoke_without_command=True)
     group.callback()(backends)
     group.command("ls")(list_backends)
+    group.command("disable")(disable)
+    group.command("enable")(enable)
+    group.command("restart")(restart)
+    group.command("logs")(logs)
     app.add_typer(group, name="backends")
 
 
@@ -64,3 +78,42 @@ def list_backends(as_json: AsJson = False) -> None:
         say("No backends are configured; add one under mcpServers in longhaul.yaml.")
     for collision in listed["collisions"]:
         warn(collision)
+
+
+def disable(backend: BackendName, as_json: AsJson = False) -> None:
+    """Send a backend no more calls: its jobs wait, those that run go on."""
+    _order(backend, "disable", "gets no more calls; `longhaul backends enable` ends that", as_json)
+
+
+def enable(backend: BackendName, as_json: AsJson = False) -> None:
+    """Send a backend calls again."""
+    _order(backend, "enable", "gets calls again", as_json)
+
+
+def restart(backend: BackendName, now: Now = False, as_json: AsJson = False) -> None:
+    """Start a backend's replicas afresh, one after the other, each once its calls have ended."""
+    words = "is started again now" if now else "is started again, replica by replica"
+    _order(backend, "restart", words, as_json, now="true" if now else None)
+
+
+def logs(backend: BackendName, lines: Lines = 100, as_json: AsJson = False) -> None:
+    """Show what a backend wrote to stderr last, as its workers keep it."""
+    with connect() as router:
+        found = router.backend_logs(backend, lines)
+    if as_json:
+        print_json(found)
+    elif any(each["lines"] is None or each["lines"] for each in found["logs"]):
+        show(backend_logs(found["logs"]))
+    elif found["logs"]:
+        say(f"{backend} has written nothing to stderr, or is a URL: then it keeps its own log.")
+    else:
+        say(f"No worker runs {backend}.")
+
+
+def _order(backend: str, order: str, words: str, as_json: bool, **query: str | None) -> None:
+    with connect() as router:
+        shown = router.order_backend(backend, order, **query)
+    if as_json:
+        print_json(shown)
+    else:
+        say(f"{backend} {words}.")

@@ -1,6 +1,6 @@
 """Tools, queues, workers and backends on the screen. Pure: JSON in, renderables out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -100,13 +100,42 @@ def backend_list(backends: Sequence[Json]) -> RenderableType:
 
 
 def _complaints(backend: Json) -> list[RenderableType]:
-    """What replicas that are not up said last."""
+    """Why replicas take no calls, and what those that are not up said last."""
     said: list[RenderableType] = []
+    if backend.get("disabled_by"):
+        since = backend["disabled_since"]
+        words = f"{backend['name']} is disabled by {backend['disabled_by']} since {since}"
+        said.append(Text(f"\n{words}; `longhaul backends enable` sends it calls again"))
     for replica in backend["replicas"]:
-        if replica["state"] == "ready":
+        lines = list(dict.fromkeys(_ails(replica)))
+        if replica["state"] == "ready" and not lines:
             continue
         name = f"{backend['name']} on {replica['host']}: {replica['state']}"
-        lines = [line for line in (replica["last_error"], replica["last_stderr"]) if line]
-        body = Text("\n".join(dict.fromkeys(lines)) or "nothing said yet", style="dim")
+        body = Text("\n".join(lines) or "nothing said yet", style="dim")
         said += [Text(f"\n{name}", style="yellow"), Padding(body, (0, 0, 0, 2), expand=False)]
     return said
+
+
+def _ails(replica: Json) -> Iterator[str]:
+    if replica["state"] != "ready":
+        yield from (line for line in (replica["last_error"], replica["last_stderr"]) if line)
+    if replica.get("breaker", "closed") != "closed":
+        until = f" until {replica['breaker_until']}" if replica["breaker_until"] else ""
+        yield f"breaker {replica['breaker']}{until}: {replica['breaker_why']}"
+    if replica.get("look_error"):
+        yield f"{replica['failed_looks']} failed looks in a row: {replica['look_error']}"
+    if replica.get("retiring"):
+        yield f"takes no more calls and is started again: {replica['retiring']}"
+
+
+def backend_logs(logs: Sequence[Json]) -> RenderableType:
+    """What each worker keeps; its name stands above where there are several."""
+    shown: list[RenderableType] = []
+    for each in logs:
+        if len(logs) > 1 or each["lines"] is None:
+            shown.append(Text(f"{each['worker']} on {each['host']}", style="yellow"))
+        if each["lines"] is None:
+            shown.append(Text("  did not answer", style="dim"))
+        else:
+            shown += [Text(line) for line in each["lines"]]
+    return Group(*shown)

@@ -20,6 +20,7 @@ BACKEND_STYLE = {
     "ready": "green",
     "degraded": "yellow",
     "starting": "cyan",
+    "breaker open": "bold red",
     "down": "bold red",
     "backoff": "yellow",
     "stopped": "dim",

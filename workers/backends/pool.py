@@ -170,7 +170,7 @@ class BackendPool:
     def why_not(self) -> str:
         """Why a call has no place here now, in words that follow the backend's name."""
         if self._disabled is not None:
-            return f"is disabled{self._disabled}"
+            return f"is disabled {self._disabled}"
         states = [each.fitness for each in self._replicas]
         if open_ := [each for each in states if each.breaker == "open"]:
             first = min(open_, key=lambda each: each.breaker_until or 0.0)
@@ -201,7 +201,8 @@ class BackendPool:
         """No more calls, with the words that tell who said so; None: calls again."""
         if self._disabled != words:
             self._disabled = words
-            log.info("backend.disabled" if words is not None else "backend.enabled")
+            event = "backend.disabled" if words is not None else "backend.enabled"
+            log.info(event, backend=self._config.name)
             self.changed()
 
     def restart(self, why: str, *, at_once: bool) -> None:
