@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from typing_extensions import override
 
 GRACE = 10  # seconds for open requests once a stop was asked for
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SAME_MOMENT = 0.5  # seconds
 
 
 class PortTakenError(Exception):
@@ -80,16 +82,23 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[Serve
 
 
 async def stop_asked() -> signal.Signals:
-    """The first SIGTERM or SIGINT; the second is left to the default, which ends the process."""
+    """The first signal that asks for the end; the next is left to the default: an end at once.
+
+    What comes in the same moment is the same request: a service manager tells every process of a
+    worker, and so does its parent.
+    """
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[signal.Signals] = loop.create_future()
 
     def hear(number: signal.Signals) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
         if not asked.done():
             asked.set_result(number)
+            loop.call_later(SAME_MOMENT, give_back)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    def give_back() -> None:
+        for each in ENDS:
+            loop.remove_signal_handler(each)
+
+    for number in ENDS:
         loop.add_signal_handler(number, hear, number)
     return await asked

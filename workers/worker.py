@@ -14,6 +14,7 @@ from common.reconciler import Reconciler
 from common.routing.rules import Rules
 from common.runtime import Runtime
 from workers.backend_orders import BackendOrdersHeard
+from workers.backends.groups import owner_lives
 from workers.backends.pool import BackendPool
 from workers.claims import Claims
 from workers.discovery import Discovery
@@ -32,6 +33,7 @@ class Worker:
         self, runtime: Runtime, lease: str, rules: Rules, queues: Mapping[str, int]
     ) -> None:
         self._runtime = runtime
+        self._lease = lease
         self._started_at = round(runtime.clock.now() * 1000)
         self._pools = _pools(runtime, lease, rules, queues)
         self._heartbeat = Heartbeat(runtime, lease, self.info)
@@ -58,6 +60,11 @@ class Worker:
 
     async def run(self) -> None:
         """Until cancelled; every task it started has ended then."""
+        data = Path(self._runtime.settings.data)
+        with owner_lives(data, self._lease):
+            await self._run()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat.run())
             group.create_task(self._orders.run())

@@ -1,6 +1,6 @@
 """`up`, `ingress`, `worker`: the processes."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
@@ -8,8 +8,10 @@ import uvloop
 
 from common.config.model import Settings
 from common.errors import LonghaulError
+from common.routing.rules import Rules
 from common.telemetry.logging import configure_logging
 from longhaul import configured
+from longhaul.assignment import Assignment, RoleError, needs_shared_servers, slots_of
 from longhaul.commands.options import (
     AnyPort,
     AsJson,
@@ -21,7 +23,8 @@ from longhaul.commands.options import (
     seconds,
 )
 from longhaul.exits import UsageError
-from longhaul.screen.output import out, print_json, warn
+from longhaul.screen.output import warn
+from longhaul.screen.ready import announcing
 
 Queues = Annotated[
     list[str] | None,
@@ -42,7 +45,6 @@ WorkerPort = Annotated[
         show_default=False,
     ),
 ]
-OnReady = Callable[[str], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +69,7 @@ def up(
         warn("no backends are configured: write longhaul.yaml or mcp.json with mcpServers")
     from longhaul.compose import serve_up  # noqa: PLC0415 - see `_run`
 
-    ready = _announce(as_json=as_json)
+    ready = announcing(as_json=as_json)
     _run(serve_up(settings, ready, any_port=any_port, idle_exit=idle))
 
 
@@ -82,7 +84,7 @@ def ingress(
     settings = _settings(config, host=host, port=port, no_auth=no_auth)
     from longhaul.compose import serve_ingress  # noqa: PLC0415 - see `_run`
 
-    _run(serve_ingress(settings, _announce(as_json=as_json)))
+    _run(serve_ingress(settings, announcing(as_json=as_json)))
 
 
 def worker(
@@ -93,16 +95,22 @@ def worker(
     no_auth: NoAuth = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a worker for some queues, with the backends behind them."""
+    """Run a worker for some queues, with the backends behind them; it is restarted when it dies."""
     wanted = queues_of(queues or ())
     loaded = configured.load(config, host=host, no_auth=no_auth)
     if port is not None:
         configured.ready_to_listen(loaded)
     configured.remark(loaded)
     configure_logging(loaded.settings)
-    from longhaul.compose import serve_worker  # noqa: PLC0415 - see `_run`
+    try:
+        needs_shared_servers(loaded.settings, "worker")
+        slots = slots_of(Rules(loaded.settings), wanted)
+    except RoleError as error:
+        raise UsageError(str(error)) from error
+    from longhaul.supervisor import supervise  # noqa: PLC0415 - see `_run`
 
-    _run(serve_worker(loaded.settings, wanted, port, _announce(as_json=as_json, mcp=False)))
+    given = Assignment(lease="", settings=loaded.settings, slots=slots, port=port, as_json=as_json)
+    raise typer.Exit(supervise(given))
 
 
 def queues_of(words: list[str] | tuple[str, ...]) -> dict[str, int | None]:
@@ -124,28 +132,12 @@ def _settings(config: Any, **listen: Any) -> Settings:
     return loaded.settings
 
 
-def _announce(*, as_json: bool, mcp: bool = True) -> OnReady:
-    def ready(address: str) -> None:
-        if as_json:
-            print_json({"address": address} | ({"mcp": f"{address}/mcp"} if mcp else {}))
-        elif mcp:
-            out.print(f"Longhaul is up at [bold]{address}[/]; agents connect to {address}/mcp")
-        else:
-            out.print(
-                "The worker is up" + (f"; health and metrics at {address}" if address else "")
-            )
-        out.file.flush()
-
-    return ready
-
-
 def _run(role: Coroutine[Any, Any, None]) -> None:
     """To its end. What cannot be started is said in a sentence.
 
     The roles' own libraries take a second to import, and the other commands do without: that is
     why each command imports its role when its options are known to be good.
     """
-    from longhaul.compose import RoleError  # noqa: PLC0415 - as said
     from longhaul.serving import PortTakenError  # noqa: PLC0415 - as said
 
     try:

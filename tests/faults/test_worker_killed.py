@@ -25,20 +25,20 @@ def settings(distributed_place: Place) -> Settings:
     )
 
 
-@pytest.mark.parametrize("released", [True, False], ids=["lease released", "lease lapsed"])
-async def test_a_killed_workers_jobs(settings: Settings, tmp_path: Path, *, released: bool) -> None:
+@pytest.mark.parametrize("cleared", [True, False], ids=["parent lives", "machine gone"])
+async def test_a_killed_workers_jobs(settings: Settings, tmp_path: Path, *, cleared: bool) -> None:
     """What may run again does, on another worker; what may not is lost, and never started again.
 
-    A parent that sees its worker die releases the lease; without one it lapses.
+    The parent that sees its worker die releases the lease; without one it lapses.
     """
     logs, gate = [tmp_path / "unsafe", tmp_path / "safe"], tmp_path / "gate"
     async with open_system(settings) as system:
         with worker_process(settings, tmp_path / "worker") as process:
             jobs = await both_running(system, logs, gate)
-            process.kill()
+            if cleared:
+                process.kill()
+            process.kill_all()
         async with system.worker():
-            if released:
-                await system.store.release((await system.head(jobs[0])).owner)
             unsafe, safe = [
                 await system.until_head(
                     job, lambda head: head.state is JobState.LOST or head.claims == 2, seconds=30

@@ -1,4 +1,4 @@
-"""A worker as its own process, to be killed or held still, with all that it started."""
+"""`longhaul worker`, a parent and its worker, to be killed or held still with what they started."""
 
 import json
 import os
@@ -6,30 +6,54 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common.config.model import Settings
+from tests.support.processes import children_of
+from tests.support.waiting import wait_for
 
 LONGHAUL = (sys.executable, "-c", "from longhaul.main import main; main()")
 
 
 class WorkerProcess:
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        self._process = process
+    def __init__(self, parent: "subprocess.Popen[bytes]", log: Path) -> None:
+        self.parent = parent
+        self.log = log
 
-    def kill(self) -> None:
-        """The end that nobody can prepare for."""
-        self.signal(signal.SIGKILL)
-        self._process.wait()
+    def worker(self, *, but: int = 0) -> int:
+        """The pid of the worker that the parent has running; of the next one after `but`."""
+
+        def found() -> int | None:
+            children = [child for child in children_of(self.parent.pid) if child != but]
+            return children[0] if children else None
+
+        pid = wait_for(found, seconds=60)
+        assert pid is not None
+        return pid
+
+    def kill(self) -> int:
+        """The end that no worker can prepare for; its pid. The parent lives."""
+        worker = self.worker()
+        os.kill(worker, signal.SIGKILL)
+        return worker
+
+    def kill_all(self) -> None:
+        """The parent and its worker at once: nobody is left that could clear up."""
+        self.parent.send_signal(signal.SIGSTOP)  # or it would begin to
+        with suppress(ProcessLookupError):
+            for child in children_of(self.parent.pid):
+                os.kill(child, signal.SIGKILL)
+        self.parent.kill()
+        self.parent.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """To the worker and to what is in its process group; its backends have their own."""
-        os.killpg(self._process.pid, number)
+        """To the worker; its backends have process groups of their own."""
+        os.kill(self.worker(), number)
 
 
 @contextmanager
-def worker_process(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
+def worker_process(settings: Settings, folder: Path, *words: str) -> Iterator[WorkerProcess]:
     """`longhaul worker` for every queue of these settings; killed when the block ends."""
     folder.mkdir()
     configured = settings.model_dump(
@@ -46,16 +70,16 @@ def worker_process(settings: Settings, folder: Path) -> Iterator[WorkerProcess]:
     kept = {name: text for name, text in os.environ.items() if "LONGHAUL" not in name}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*LONGHAUL, "worker", "--config", str(file)],
+            [*LONGHAUL, "worker", "--config", str(file), *words],
             cwd=folder,
             env=kept,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    worker = WorkerProcess(process)
+    worker = WorkerProcess(process, folder / "log")
     try:
         yield worker
     finally:
         if process.poll() is None:
-            worker.kill()
+            worker.kill_all()

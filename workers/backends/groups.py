@@ -2,26 +2,36 @@
 
 A record is trusted only as far as it can be checked: process ids are used again. The leader is
 known by its start time; what it left behind when it is gone, by the token in its environment.
+
+Each worker keeps a lock in its folder of records, which the kernel takes from it when it dies: who
+gets the lock knows that the owner is gone, in whatever container it ran.
 """
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import structlog
+
 from workers.backends.launcher import MARKER, start_time
 
+log = structlog.get_logger(__name__)
+
 _PROC = Path("/proc")
+_LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     pid: int  # of the leader, and the group's own number
-    started: str | None  # see launcher.start_time; None where the system does not tell
+    started: str | None  # see launcher.start_time; None where it could not be told
     token: str
 
     @classmethod
@@ -36,23 +46,14 @@ class Group:
     @property
     def led(self) -> bool:
         """Whether the leader itself still lives."""
-        if self.started is not None:
-            return start_time(self.pid) == self.started
-        # No start time on this system (macOS): the best that can be checked.
-        try:
-            return os.getpgid(self.pid) == self.pid
-        except ProcessLookupError:
-            return False
+        return self.started is not None and start_time(self.pid) == self.started
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to every process of the group that is certainly this replica's."""
-        if self.led:
+        """Send a signal to every process of the group, if it is certainly this replica's."""
+        # The number is not given to another group while a single member lives: one proves it.
+        if self.led or any(True for _ in self.left_behind()):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
-            return
-        for pid in self.left_behind():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
 
     def left_behind(self) -> Iterator[int]:
         """Processes of the group that carry this replica's token, whether or not it is led."""
@@ -77,6 +78,65 @@ def records_folder(data: Path, owner: str) -> Path:
     return data / "replicas" / owner
 
 
+@contextmanager
+def owner_lives(data: Path, owner: str) -> Iterator[None]:
+    """While the block runs nobody takes this owner for dead; if it dies, `dead_owners` has it.
+
+    A folder that cannot be written costs only that: backends behind URLs need none.
+    """
+    try:
+        descriptor = _locked(records_folder(data, owner))
+    except OSError as error:
+        log.warning("replicas.unrecorded", data=str(data), error=str(error))
+        yield
+        return
+    try:
+        yield
+        # What could not be ended is left to whoever comes after us.
+        if not any(records_folder(data, owner).glob("*.json")):
+            forget(data, owner)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    # Under another name until it is locked: nobody may come between the two.
+    draft = folder.with_name(f".{folder.name}")
+    draft.mkdir(parents=True, mode=0o700)
+    descriptor = os.open(draft / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        draft.rename(folder)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def dead_owners(data: Path) -> tuple[str, ...]:
+    """Every owner that has left records and is certainly gone."""
+    with suppress(FileNotFoundError):
+        folders = sorted((data / "replicas").iterdir())
+        return tuple(each.name for each in folders if each.name[0] != "." and _is_dead(each))
+    return ()
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return True  # the lock is there before the folder is
+    except OSError:
+        return False  # another user's
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def kill_groups(data: Path, owner: str) -> int:
     """Kill every recorded group of an owner that is gone, and forget the records; how many."""
     folder = records_folder(data, owner)
@@ -87,15 +147,9 @@ def kill_groups(data: Path, owner: str) -> int:
             group.signal(signal.SIGKILL)
             killed += 1
         record.unlink(missing_ok=True)
-    with suppress(OSError):
-        for draft in folder.glob("*.draft"):
-            draft.unlink(missing_ok=True)
-        folder.rmdir()
     return killed
 
 
-def owners(data: Path) -> tuple[str, ...]:
-    """Every owner that has a folder of records, living or dead."""
-    with suppress(FileNotFoundError):
-        return tuple(sorted(entry.name for entry in (data / "replicas").iterdir()))
-    return ()
+def forget(data: Path, owner: str) -> None:
+    """Nothing of this owner is left to look after."""
+    shutil.rmtree(records_folder(data, owner), ignore_errors=True)

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,15 +19,40 @@ CANNOT_START = 127  # as a shell says it
 _PR_SET_PDEATHSIG = 1
 
 
+PROC = Path("/proc")
+
+
 def start_time(pid: int) -> str | None:
-    """When a process started, in ticks of the running kernel; None when that cannot be known."""
+    """When a process started: a text that no later process of this number has; None without one.
+
+    By the kernel's own count where there is /proc, else to the second, as `ps` says it.
+    """
+    if not (PROC / "self").exists():
+        return _start_by_ps(pid)
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        boot = (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return None
     # The command's name stands in brackets and may hold blanks; field 22 counts from before it.
     return f"{boot} {stat.rpartition(')')[2].split()[19]}"
+
+
+def _start_by_ps(pid: int) -> str | None:
+    command = ("/bin/ps", "-o", "lstart=", "-p", str(pid))
+    try:
+        # In one language and one zone: the texts are compared.
+        said = subprocess.run(  # noqa: S603 -- fixed words and a number
+            command,
+            env={"LC_ALL": "C", "TZ": "UTC"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    return said.stdout.strip() or None
 
 
 def main(arguments: list[str]) -> None:
@@ -34,21 +60,19 @@ def main(arguments: list[str]) -> None:
     try:
         if folder:
             os.chdir(folder)
-        _die_with(int(parent))
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _write(Path(record))
+        if os.getppid() != int(parent):
+            # The worker died before the kernel was asked, or before the record could be found:
+            # nobody would ever stop us. One that dies from here on leaves a record to its heir.
+            Path(record).unlink(missing_ok=True)
+            sys.exit(CANNOT_START)
         # The command is the operator's own, from the configuration.
         os.execvp(command[0], command)  # noqa: S606 -- no shell, as it should be
     except OSError as error:
         what = folder if error.filename == folder and folder else command[0]
         sys.stderr.write(f"longhaul: cannot start {what!r}: {error.strerror}\n")
-        sys.exit(CANNOT_START)
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        # The worker died before the kernel was asked: nobody would ever stop us.
         sys.exit(CANNOT_START)
 
 

@@ -12,7 +12,15 @@ import pytest
 
 from tests.support.backends.pools import OWNER
 from tests.support.waiting import wait_for
-from workers.backends.groups import Group, kill_groups, owners, records_folder
+from workers.backends import launcher
+from workers.backends.groups import (
+    Group,
+    dead_owners,
+    forget,
+    kill_groups,
+    owner_lives,
+    records_folder,
+)
 from workers.backends.launcher import MARKER, start_time
 
 ROOT = Path(__file__).parents[3]
@@ -48,10 +56,11 @@ def test_a_replica_dies_with_its_worker_and_its_group_is_killed(
     if sys.platform == "linux":
         wait_for(lambda: not alive(replica))
     assert alive(child)
-    assert owners(tmp_path) == (OWNER,)
+    assert dead_owners(tmp_path) == (OWNER,)
     assert kill_groups(tmp_path, OWNER) == 1
     wait_for(lambda: not alive(child))
-    assert owners(tmp_path) == ()
+    forget(tmp_path, OWNER)
+    assert dead_owners(tmp_path) == ()
 
 
 @pytest.fixture
@@ -85,6 +94,57 @@ def test_the_leader_is_known_by_its_start(
     recorded(tmp_path, stranger.pid, start_time(stranger.pid))
     kill_groups(tmp_path, OWNER)
     assert stranger.wait(5) == -signal.SIGKILL
+
+
+def test_without_proc_the_leader_is_known_by_what_ps_says(
+    tmp_path: Path, stranger: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "PROC", tmp_path / "none")
+    started = start_time(stranger.pid)
+    assert started is not None
+    assert Group(pid=stranger.pid, started="Thu Jan  1 00:00:00 1970", token="").led is False
+    recorded(tmp_path, stranger.pid, started)
+    kill_groups(tmp_path, OWNER)
+    assert stranger.wait(5) == -signal.SIGKILL
+    assert start_time(stranger.pid) is None
+
+
+def test_a_living_owner_is_nobodys_to_bury(tmp_path: Path) -> None:
+    with owner_lives(tmp_path, OWNER):
+        assert dead_owners(tmp_path) == ()
+    assert not records_folder(tmp_path, OWNER).exists()
+
+
+def test_an_owner_that_was_killed_is_dead_and_one_that_lives_beside_it_is_not(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from workers.backends.groups import *\n"
+        "with owner_lives(Path(sys.argv[1]), 'killed'): print('up', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with (
+        owner_lives(tmp_path, OWNER),
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert dead_owners(tmp_path) == ()
+        process.kill()
+        process.wait()
+        assert dead_owners(tmp_path) == ("killed",)
+
+
+def test_a_record_that_outlived_its_worker_in_order_is_left_to_its_heir(tmp_path: Path) -> None:
+    with owner_lives(tmp_path, OWNER):
+        (records_folder(tmp_path, OWNER) / "one.json").write_text("{}")
+    assert dead_owners(tmp_path) == (OWNER,)
+
+
+def test_a_data_folder_that_cannot_be_written_keeps_no_worker_from_running(tmp_path: Path) -> None:
+    (tmp_path / "replicas").write_text("in the way")
+    with owner_lives(tmp_path, OWNER):
+        pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no other system shows environments")

@@ -6,6 +6,7 @@ choice: a count that no router keeps for it. A gate is a file; a tool waits unti
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -18,7 +19,10 @@ WORK = {
         "log": {"type": "string"},  # the file to write down what happened
         "label": {"type": "string"},  # begins each of this call's lines
         "gate": {"type": "string"},
-        "then": {"enum": ["answer", "crash", "crash once", "refuse", "tool error"]},
+        "then": {
+            "enum": ["answer", "crash", "crash once", "refuse", "tool error", "kill the worker"]
+        },
+        "seconds": {"type": "number"},  # of work, after the gate
         "steps": {"type": "integer"},  # progress and a log line each, before the gate
         "big": {"type": "integer"},  # characters of the answer
         "deaf": {"type": "boolean"},  # goes on when it is cancelled
@@ -78,7 +82,11 @@ def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
         say({"method": "notifications/message", "params": line})
     if "gate" in arguments and not passed(request, arguments):
         return
+    time.sleep(arguments.get("seconds", 0))
     then = arguments.get("then", "answer")
+    if then == "kill the worker":
+        os.kill(os.getppid(), signal.SIGKILL)
+        return
     if then == "crash" or (then == "crash once" and runs == 1):
         os._exit(3)
     if then == "refuse":
