@@ -88,12 +88,7 @@ async def router(
         ingress = _ingress(runtime, rules)
         endpoint = McpEndpoint(ingress)
         worker = Worker(runtime, new_lease("worker"), rules, {"fixture": slots} if slots else {})
-        app = Door(
-            Starlette(routes=[Route("/mcp", endpoint)]),
-            admission=Admission(configured.listen),
-            max_body=configured.listen.max_body,
-            metrics=runtime.metrics,
-        )
+        app = door_to(endpoint, runtime)
         async with _running(worker), _running(ingress), AsyncExitStack() as front:
             await front.enter_async_context(endpoint.run())
             base = await front.enter_async_context(served(app))
@@ -106,6 +101,17 @@ async def router(
                 endpoint=endpoint,
                 cut_off=front.aclose,
             )
+
+
+def door_to(endpoint: McpEndpoint, runtime: Runtime) -> Door:
+    """In front of the endpoint alone, at `/mcp`."""
+    listen = runtime.settings.listen
+    return Door(
+        Starlette(routes=[Route("/mcp", endpoint)]),
+        admission=Admission(listen),
+        max_body=listen.max_body,
+        metrics=runtime.metrics,
+    )
 
 
 def _ingress(runtime: Runtime, rules: Rules) -> Ingress:

@@ -8,16 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from common.config.model import Answering, ApiKey, Listen
 from common.jobs.state import JobState
-from ingress.auth import Admission, Door
 from ingress.mcp.endpoint import McpEndpoint
 from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.backends.serving import served
-from tests.support.routers import MODERN, Router, modern_call, router
+from tests.support.routers import MODERN, Router, door_to, modern_call, router
 from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
@@ -154,13 +151,7 @@ async def another_endpoint(longhaul: Router) -> AsyncIterator[str]:
     """As a second ingress has it, on the same runtime."""
     ingress, runtime = longhaul.ingress, longhaul.runtime
     endpoint = McpEndpoint(ingress)
-    door = Door(
-        Starlette(routes=[Route("/mcp", endpoint)]),
-        admission=Admission(runtime.settings.listen),
-        max_body=runtime.settings.listen.max_body,
-        metrics=runtime.metrics,
-    )
-    async with endpoint.run(), served(door) as base:
+    async with endpoint.run(), served(door_to(endpoint, runtime)) as base:
         yield f"{base}/mcp"
 
 
