@@ -6,6 +6,7 @@ answered with the job's id, and the job goes on by itself.
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import mcp_types as types
@@ -14,14 +15,16 @@ from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.message import ServerMessageMetadata
 from pydantic import RootModel, ValidationError
 
-from common.errors import InvalidAnswerError, LonghaulError
+from common.backoff import Backoff
+from common.errors import InvalidAnswerError, NotFoundError, StoreUnreachableError
 from common.jobs.head import Head
 from common.jobs.questions import ELICITATION, SAMPLING, Answer, Request, Round, open_requests
 from common.jobs.state import JobState
+from common.ledger import ContendedError
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.declared import Context
-from ingress.mcp.exchange import exchange_of
+from ingress.mcp.exchange import Exchange, exchange_of
 
 log = structlog.get_logger(__name__)
 
@@ -47,22 +50,35 @@ class Asking:
         self._store = ingress.runtime.store
         self._follower = ingress.follower
         self._respond = ingress.respond
-        self._under_way: dict[Place, asyncio.Task[None]] = {}
+        self._under_way: dict[Place, tuple[Exchange, asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(self, ctx: Context, head: Head, asked: Round, *, as_task: bool = False) -> None:
-        """Ask what is open for the caller, unless that is under way in this session."""
+        """Ask what is open for the caller, unless that is under way in this session.
+
+        Who has lost the connection that the question went out on is asked anew.
+        """
         exchange = exchange_of(ctx)
         place = (exchange.session_id or "", head.id, asked.number)
         if place in self._under_way:
-            return
+            earlier, task = self._under_way[place]
+            if not earlier.gone:
+                return
+            task.cancel()
         related = head.id if as_task else None
         task = asyncio.create_task(self._round(ctx, head, asked, exchange.caller, related))
-        self._under_way[place] = task
-        task.add_done_callback(lambda _: self._under_way.pop(place, None))
+        self._under_way[place] = (exchange, task)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._over, place))
+
+    def _over(self, place: Place, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._under_way.get(place, (None, None))[1] is task:
+            del self._under_way[place]
 
     async def aclose(self) -> None:
         """What was asked stays open: the client is asked again when it comes again."""
-        tasks = list(self._under_way.values())
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -89,10 +105,20 @@ class Asking:
                 task.cancel()
             for error in await asyncio.gather(*asks, moved_on, return_exceptions=True):
                 if isinstance(error, Exception):
-                    log.warning("question.unanswered", job_id=head.id, error=str(error))
+                    log.error("question.failed", job_id=head.id, exc_info=error)
 
     async def _moved_on(self, job: str) -> None:
-        """Until the job does not wait for answers any more."""
+        """Until the job does not wait for answers any more, whatever the store does."""
+        backoff = _patiently()
+        while True:
+            try:
+                await self._heard_to_move(job)
+            except StoreUnreachableError:
+                await self._clock.sleep(backoff.next())
+            else:
+                return
+
+    async def _heard_to_move(self, job: str) -> None:
         async with self._follower.follow(job, everything=True) as watch:
             head = await self._store.get(job)
             while head is not None and head.state is JobState.INPUT_REQUIRED:
@@ -124,21 +150,36 @@ class Asking:
                 return
             answer = _refusal(request, error.error)
         except ValidationError:
-            answer = _refusal(request, types.ErrorData(code=types.INVALID_PARAMS, message="odd"))
+            answer = _refusal(request, _invalid("the reply is not an object"))
         await self._store_answer(job, key, request, answer, caller)
 
     async def _store_answer(
         self, job: str, key: str, request: Request, answer: Answer, caller: Caller
     ) -> None:
+        """A user who took the trouble to answer is not asked again because the store is away."""
         log.info("question.answered", job_id=job, kind=request["method"])
-        try:
-            await self._respond.answer(job, {key: answer}, caller)
-        except InvalidAnswerError as error:
-            log.info("question.answer_unfit", job_id=job, error=str(error))
-            unfit = types.ErrorData(code=types.INVALID_PARAMS, message="the answer does not fit")
-            await self._respond.answer(job, {key: _refusal(request, unfit)}, caller)
-        except LonghaulError as error:
-            log.warning("question.answer_lost", job_id=job, error=str(error))
+        backoff = _patiently()
+        while True:
+            try:
+                await self._respond.answer(job, {key: answer}, caller)
+            except InvalidAnswerError:  # what it says is the user's own
+                log.info("question.answer_unfit", job_id=job)
+                answer = _refusal(request, _invalid("the answer does not fit"))
+            except (StoreUnreachableError, ContendedError) as error:
+                log.warning("question.answer_delayed", job_id=job, error=str(error))
+                await self._clock.sleep(backoff.next())
+            except NotFoundError:
+                return  # the job is gone
+            else:
+                return
+
+
+def _patiently() -> Backoff:
+    return Backoff(first=0.2, limit=5.0)
+
+
+def _invalid(message: str) -> types.ErrorData:
+    return types.ErrorData(code=types.INVALID_PARAMS, message=message)
 
 
 def _refusal(request: Request, error: types.ErrorData) -> Mapping[str, Any]:

@@ -169,15 +169,16 @@ class HeldCalls:
             return None
         if turn.manner != "held":
             return await self.as_task(turn)
-        return await self._send_back(turn, asked, head.answer_by - self._standing.now())
+        left = head.answer_by - self._standing.now()
+        return await self._send_back(turn, asked, left) if left > 0 else None
 
     async def respond(self, turn: Turn, number: int, given: Mapping[str, Any]) -> Head | None:
         """Store answers by the backend's own keys; None: one does not fit, and is asked again."""
         answers = {shown_key(number, key): answer for key, answer in given.items()}
         try:
             return await self._respond.answer(turn.job, answers, turn.exchange.caller)
-        except InvalidAnswerError as error:
-            log.info("question.answer_unfit", job_id=turn.job, error=str(error))
+        except InvalidAnswerError:  # what it says is the user's own
+            log.info("question.answer_unfit", job_id=turn.job)
             return None
 
     async def _held_long(self, turn: Turn, began: float) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ import structlog
 
 from common.errors import InvalidCallError, NotFoundError
 from common.jobs.head import Head
+from common.jobs.questions import open_requests
 from common.jobs.state import TERMINAL, JobState
 from common.jobs.transitions import LEASE_MS
 from common.wire import load_json
@@ -129,7 +130,8 @@ class OwnCalls:
                 if head.terminal:
                     break
                 asked = await self._respond.open_round(head)
-                if asked is not None and exchange.session is None:
+                for_caller = asked is not None and open_requests(asked)  # else an operator's
+                if for_caller and exchange.session is None:
                     break
                 if asked is not None:
                     self._asking.ask(ctx, head, asked)

@@ -1,5 +1,6 @@
 """Questions of tools reach their callers, in each era's own way, and nobody else's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from common.jobs.state import JobState
 from ingress.caller import Caller
 from tests.support.routers import Router, router
 from tests.support.tasks import EXTENSION, TaskClient
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -148,6 +150,22 @@ async def test_what_a_caller_has_not_declared_is_an_operators_question(
     answers = {key: {"action": "accept", "content": {"ok": True}} for key in asked.requests}
     await longhaul.ingress.respond.answer(head.id, answers, Caller(name="local"), operator=True)
     assert "accept" in text_of((await task.until(head.id))["result"])
+
+
+async def test_who_waits_for_a_job_that_an_operator_must_answer_is_held(
+    longhaul: Router, http: httpx2.AsyncClient, arguments: dict[str, Any]
+) -> None:
+    client = client_of(longhaul, http, declared={})
+    handed = await client.call("blunt", arguments, meta={"longhaul/wait": 0})
+    job = handed["_meta"]["longhaul/job"]["id"]
+    head = await longhaul.until_state(JobState.INPUT_REQUIRED)
+    waits = asyncio.create_task(client.call("longhaul_wait", {"ids": [job]}))
+    await until(lambda: longhaul.ingress.follower.following)
+    asked = await longhaul.ingress.respond.open_round(head)
+    assert asked is not None
+    answers = {key: {"action": "accept", "content": {"ok": True}} for key in asked.requests}
+    await longhaul.ingress.respond.answer(job, answers, Caller(name="local"), operator=True)
+    assert "accept" in text_of(await waits)
 
 
 async def test_a_task_shows_its_questions_and_takes_answers_in_parts(

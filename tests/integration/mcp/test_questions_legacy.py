@@ -13,7 +13,7 @@ from ingress.caller import Caller
 from tests.support.routers import LEGACY, LegacyClient, Router, router
 from tests.support.streams import Stream
 from tests.support.tasks import legacy_request
-from tests.support.waiting import until
+from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -90,6 +90,26 @@ async def test_an_answer_that_comes_after_the_hand_off_still_counts(
         assert "still running" in text_of(answer["result"]).lower()
         await reply(client, http, longhaul, question, result=ANN)
         await longhaul.until_state(JobState.COMPLETED)
+
+
+async def test_who_lost_the_connection_is_asked_again_by_the_same_call(
+    longhaul: Router, http: httpx2.AsyncClient, arguments: dict[str, Any]
+) -> None:
+    client = await opened(http, longhaul)
+    async with client.call("greet", request_id=7, arguments=arguments) as response:
+        first = await Stream(response).until("elicitation/create")
+    await until_answered(lambda: orphaned(longhaul))
+    async with client.call("greet", request_id=8, arguments=arguments) as response:
+        stream = Stream(response)
+        question = await stream.until("elicitation/create")
+        assert question["id"] != first["id"]
+        await reply(client, http, longhaul, question, result=ANN)
+        assert text_of((await stream.answer())["result"]) == "hello Ann"
+    await longhaul.only_job()
+
+
+async def orphaned(longhaul: Router) -> bool:
+    return (await longhaul.only_job()).cancel_at > 0
 
 
 async def test_a_client_that_cannot_answer_cancels_the_question(
