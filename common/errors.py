@@ -6,6 +6,8 @@ LonghaulError
 ├── InvalidCallError       arguments against the tool's schema
 │   └── InvalidAnswerError an answer against what was asked
 ├── KeyConflictError       the idempotency key of another call
+├── MayHaveRunError        a lost job is replayed only by somebody who says so
+├── NotReplayableError     a dead letter that is no job
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
 ├── ContendedError         in common.ledger: the record kept moving
@@ -49,6 +51,20 @@ class InvalidAnswerError(InvalidCallError):
 
 class KeyConflictError(LonghaulError):
     """The caller gave this idempotency key with another call; nothing was stored."""
+
+
+class MayHaveRunError(LonghaulError):
+    """The tool may have done it: a replay needs the word of somebody who looked."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(
+            f"job {job} is lost: its tool may have run. Look whether it did; `lost: true` "
+            "(`--lost`) replays it all the same"
+        )
+
+
+class NotReplayableError(LonghaulError):
+    """There is nothing to run."""
 
 
 class RefusedError(LonghaulError):

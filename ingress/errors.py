@@ -16,7 +16,9 @@ from common.errors import (
     InvalidCallError,
     KeyConflictError,
     LonghaulError,
+    MayHaveRunError,
     NotFoundError,
+    NotReplayableError,
     RefusedError,
     StoreUnreachableError,
 )
@@ -93,6 +95,12 @@ KEY_CONFLICT = Problem(
     name="idempotency-conflict", status=409, title="The idempotency key is another call's"
 )
 KEY_TAKEN = Problem(name="key-taken", status=409, title="There is a key of that name")
+MAY_HAVE_RUN = Problem(
+    name="may-have-run", status=409, title="A lost job is replayed only with `lost: true`"
+)
+NOT_REPLAYABLE = Problem(
+    name="not-replayable", status=409, title="This dead letter can only be dropped"
+)
 NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
 NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
 REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
@@ -115,25 +123,31 @@ INTERNAL = Problem(
 PROBLEMS = (
     *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
     *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
-    *(NOT_FINISHED, NO_RESULT, REFUSED, FULL, STORE_UNREACHABLE, CONTENDED, INTERNAL),
+    *(NOT_FINISHED, NO_RESULT, MAY_HAVE_RUN, NOT_REPLAYABLE, REFUSED, FULL, STORE_UNREACHABLE),
+    *(CONTENDED, INTERNAL),
 )
+
+
+_IN_ITS_WORDS: dict[type[LonghaulError], Problem] = {
+    NotFoundError: NOT_FOUND,
+    InvalidAnswerError: INVALID_ANSWER,
+    InvalidCallError: INVALID_ARGUMENTS,
+    KeyConflictError: KEY_CONFLICT,
+    MayHaveRunError: MAY_HAVE_RUN,
+    NotReplayableError: NOT_REPLAYABLE,
+}
 
 
 def problem_of(error: LonghaulError) -> Problem:
     """What a caller is told about an error; never more than its own words."""
     text = str(error)
+    problem = _IN_ITS_WORDS.get(type(error))
+    if problem is not None:
+        return problem.saying(text)
     match error:
-        case NotFoundError():
-            return NOT_FOUND.saying(text)
         case ForbiddenError():
             more = {"needs": error.needs, "role": error.has}
             return replace(FORBIDDEN, detail=text, more=more)
-        case InvalidAnswerError():
-            return INVALID_ANSWER.saying(text)
-        case InvalidCallError():
-            return INVALID_ARGUMENTS.saying(text)
-        case KeyConflictError():
-            return KEY_CONFLICT.saying(text)
         case RefusedError(retry_after=None):
             return REFUSED.saying(text)
         case RefusedError(retry_after=seconds):

@@ -10,6 +10,7 @@ from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.key_ring import KeyRing
 from ingress.operations.cancel import Cancel
+from ingress.operations.dead_letters import DeadLetters
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.keys import ManageKeys
@@ -36,6 +37,7 @@ class Ingress:
     resume: Resume
     ring: KeyRing
     keys: ManageKeys
+    dead_letters: DeadLetters
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
 
@@ -60,6 +62,7 @@ def build_ingress(
     ring = KeyRing(runtime)
     follower = Follower(runtime, lease, feed, ring)
     read = Read(runtime)
+    submit = Submit(runtime, lease, feed, rules, follower)
     return Ingress(
         runtime=runtime,
         lease=lease,
@@ -67,7 +70,7 @@ def build_ingress(
         feed=feed,
         follower=follower,
         fleet=FleetFeed(runtime),
-        submit=Submit(runtime, lease, feed, rules, follower),
+        submit=submit,
         read=read,
         cancel=Cancel(runtime),
         wait=Wait(runtime, follower, read),
@@ -75,6 +78,7 @@ def build_ingress(
         resume=Resume(runtime, follower),
         ring=ring,
         keys=ManageKeys(runtime, ring),
+        dead_letters=DeadLetters(runtime, read, submit),
         local_key=local_key,
         secret_key=secret_key,
     )

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from common.config.problems import ConfigError
 from longhaul.arguments import split_json_option
-from longhaul.commands import calls, check, fleet, jobs, keys, roles, stdio
+from longhaul.commands import calls, check, dead, fleet, jobs, keys, roles, stdio
 from longhaul.exits import CommandError, Exit
 from longhaul.screen.output import fail, out
 
@@ -44,6 +44,7 @@ stdio.register(app)
 check.register(app)
 calls.register(app)
 jobs.register(app)
+dead.register(app)
 fleet.register(app)
 keys.register(app)
 

@@ -86,6 +86,21 @@ class Client:
     def backend_logs(self, backend: str, lines: int) -> Json:
         return self.get(f"{_backend(backend)}/logs", lines=lines)
 
+    def dead_letters(self, **query: str | float | None) -> Json:
+        return self._json("GET", "/v1/dead-letters", query)
+
+    def dead_letter(self, letter: str) -> Json:
+        return self.get(_letter(letter))
+
+    def replay(self, letter: str, body: Json) -> Json:
+        return self._json("POST", f"{_letter(letter)}/replay", {}, body)
+
+    def replay_many(self, body: Json) -> Json:
+        return self._json("POST", "/v1/dead-letters/replay", {}, body)
+
+    def drop(self, letter: str) -> Json:
+        return self._json("DELETE", _letter(letter), {})
+
     def events(self, job: str) -> list[Json]:
         return list(self.get(f"{_path(job)}/events")["events"])
 
@@ -184,6 +199,10 @@ def _path(job: str) -> str:
 
 def _backend(name: str) -> str:
     return f"/v1/backends/{quote(name, safe='')}"
+
+
+def _letter(letter: str) -> str:
+    return f"/v1/dead-letters/{quote(letter, safe='')}"
 
 
 def _said(response: httpx2.Response) -> str:

@@ -115,6 +115,7 @@ def _usable(replica: shapes.ReplicaOnWorker) -> str:
 def _tool(ingress: Ingress, tool: CatalogueTool) -> shapes.Tool:
     policy = ingress.rules.for_tool(tool.name, tool.backend, tool.backend_tool)
     definition = tool.definition
+    repeatable, repeatable_from = repeatable_of(tool, policy.repeatable)
     return shapes.Tool(
         name=tool.name,
         backend=tool.backend,
@@ -122,7 +123,8 @@ def _tool(ingress: Ingress, tool: CatalogueTool) -> shapes.Tool:
         description=definition.get("description"),
         queue=policy.queue,
         priority=policy.priority,
-        repeatable=repeatable_of(tool, policy.repeatable)[0],
+        repeatable=repeatable,
+        repeatable_from=repeatable_from,
         version=tool.version,
         input_schema=dict(tool.input_schema),
         output_schema=definition.get("outputSchema"),

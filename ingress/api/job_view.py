@@ -74,6 +74,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         tries=head.tries,
         attempts=spec.attempts,
         repeatable=spec.repeatable,
+        repeatable_from=spec.repeatable_from,
         created_at=rfc3339(head.created_at),
         started_at=rfc3339_or_none(head.started_at),
         finished_at=rfc3339_or_none(head.finished_at),
@@ -87,6 +88,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         input_requests=_questions(situation.asked),
         answer_by=rfc3339_or_none(head.answer_by),
         replay_of=spec.replay_of or None,
+        replayed_as=head.replayed_as or None,
     )
 
 

@@ -22,6 +22,11 @@ NEEDED = {
     ("POST", "/v1/jobs/{job_id}/answer"): Role.USER,
     ("GET", "/v1/jobs/{job_id}/result"): Role.USER,
     ("GET", "/v1/jobs/{job_id}/events"): Role.USER,
+    ("GET", "/v1/dead-letters"): Role.USER,
+    ("GET", "/v1/dead-letters/{letter_id}"): Role.USER,
+    ("POST", "/v1/dead-letters/{letter_id}/replay"): Role.OPERATOR,
+    ("POST", "/v1/dead-letters/replay"): Role.OPERATOR,
+    ("DELETE", "/v1/dead-letters/{letter_id}"): Role.OPERATOR,
     ("GET", "/v1/tools"): Role.USER,
     ("GET", "/v1/tools/{name}"): Role.USER,
     # Sums over everybody, without a caller in them.

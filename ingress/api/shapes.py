@@ -87,6 +87,10 @@ class Job(Shape):
     tries: int = Field(description="runs that count against the limit")
     attempts: int = Field(description="that limit")
     repeatable: bool = Field(description="whether it may run again when its worker dies")
+    repeatable_from: str = Field(
+        description="who says so: operator (the configuration) | annotations (of a trusted "
+        "backend's tool) | default"
+    )
     created_at: str = Field(description="RFC 3339")
     started_at: str | None = Field(description="start of the newest run")
     finished_at: str | None
@@ -103,7 +107,8 @@ class Job(Shape):
     answer_by: str | None = Field(
         default=None, description="until when an answer to that is of use; RFC 3339"
     )
-    replay_of: str | None = None
+    replay_of: str | None = Field(default=None, description="the dead letter that it runs again")
+    replayed_as: str | None = Field(default=None, description="the job that runs it again")
 
 
 class Jobs(Shape):
@@ -130,6 +135,7 @@ class Tool(Shape):
     queue: str
     priority: int
     repeatable: bool
+    repeatable_from: str = Field(description="operator | annotations | default")
     version: str = Field(description="digest of its definition")
     input_schema: dict[str, Any]
     output_schema: dict[str, Any] | None

@@ -24,6 +24,8 @@ class CallRequest:
     attachable: bool = False  # an identical call may come for its job later
     fresh: bool = False  # it wants a job of its own, whatever there is
     key: str = ""  # the caller's idempotency key; one that `is_key` accepts
+    replay_of: str = ""  # the dead letter that it runs again
+    replayed_by: str = ""  # who asked for that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ def submission_of(
         answer_ms=_ms(policy.questions.deadline),
         default_answer=policy.questions.default,
         attach=_attach_key(request, accepted),
+        replay_of=request.replay_of,
     )
     return Submission(
         tool=tool.name,

@@ -15,7 +15,7 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
-from common.jobs.change import AtLeast, Done, Free, Guard, Note, Room, Unique
+from common.jobs.change import AtLeast, Done, Free, Guard, Note, Replays, Room, Unique
 from common.jobs.idempotency import unique_key
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import ALL, queue_index, state_index
@@ -82,6 +82,22 @@ class Submit:
         if token is not None:
             await self._publish(accepted, token)
         return accepted
+
+    def check(self, request: CallRequest) -> None:
+        """Raises: NotFoundError, InvalidCallError: As `accept` would; nothing is stored here."""
+        self._check_arguments(self.tool(request.tool), request.arguments)
+
+    async def replay(self, request: CallRequest) -> tuple[str, bool]:
+        """The job that the letter `request.replay_of` runs again as, and whether this made it.
+
+        Raises:
+            NotFoundError: No such tool, or the letter is none (any more).
+            InvalidCallError, RefusedError, StoreUnreachableError: As `accept`.
+        """
+        accepted, token = await self._create(request, None, held=False)
+        if token is not None:
+            await self._publish(accepted, token)
+        return accepted.job, token is not None
 
     async def take(self, request: CallRequest, watch: Watch) -> Accepted:
         """As `accept`, but it does not wait for the broker: should this process die now, the
@@ -156,6 +172,8 @@ class Submit:
                 return answer.version
             if answer.guard == Unique.__name__:
                 joined = await self._repeat.join(answer.holder_of_key, request, watch)
+            elif answer.guard == Replays.__name__:
+                joined = _replayed(request.replay_of, answer.holder_of_key)
             elif answer.guard == Free.__name__:
                 joined = await self._attach.join(answer.holder_of_key, watch)
                 passed_over = answer.holder_of_key
@@ -205,8 +223,16 @@ class Submit:
 
 def _only(request: CallRequest, attach: str, passed_over: str) -> tuple[Guard, ...]:
     """That no job of this very call is there, and none that it attaches to."""
+    if request.replay_of:
+        return (Replays(request.replay_of, request.replayed_by),)
     if request.key:
         return (Unique(unique_key(request.caller, request.key)),)
     if attach and not request.fresh:
         return (Free(attach, besides=passed_over),)
     return ()
+
+
+def _replayed(letter: str, job: str) -> Joined:
+    if not job:
+        raise NotFoundError(f"no dead letter {letter}")
+    return Joined(job, given_out=True, by_key=True)

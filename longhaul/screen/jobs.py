@@ -14,6 +14,12 @@ from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_ti
 
 Json = Mapping[str, Any]
 
+_WHO_SAYS = {
+    "operator": "the configuration says so",
+    "annotations": "its trusted server says so",
+    "default": "nobody says that it may",
+}
+
 
 def state_text(state: str) -> Text:
     return Text(state, style=STATE_STYLE.get(state, ""))
@@ -62,18 +68,26 @@ def job_card(job: Json, events: Sequence[Json], now: datetime) -> RenderableType
     return Group(title, Padding(facts, (0, 0, 0, 2), expand=False), *_history(events))
 
 
+def repeatable_words(job: Json) -> str:
+    """Whether it may run again, and who says so."""
+    may = "may run again when its worker dies" if job["repeatable"] else "never runs twice"
+    return f"{may} ({_WHO_SAYS.get(job['repeatable_from'], job['repeatable_from'])})"
+
+
 def _facts(job: Json, now: datetime) -> list[tuple[str, RenderableType]]:
-    repeatable = "may run again when its worker dies" if job["repeatable"] else "never runs twice"
     facts: list[tuple[str, RenderableType]] = [
         ("why", Text(job["reason"])),
         ("queue", f"{job['queue']}, priority {job['priority']}"),
         ("caller", job["caller"]),
-        ("tries", f"{job['tries']} of {job['attempts']}; {repeatable}"),
+        ("tries", f"{job['tries']} of {job['attempts']}; {repeatable_words(job)}"),
         ("created", f"{local_time(job['created_at'])}  ({ago(job['created_at'], now)})"),
         ("started", local_time(job["started_at"])),
         ("finished", local_time(job["finished_at"])),
         ("ran for", lasted(job["started_at"], job["finished_at"], now)),
     ]
+    for name, key in (("replay of", "replay_of"), ("replayed as", "replayed_as")):
+        if job[key]:
+            facts.append((name, job[key]))
     if job["progress"]:
         facts.append(("progress", Text(progress_words(job["progress"]))))
     if job["error"]:

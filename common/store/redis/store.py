@@ -122,7 +122,8 @@ class RedisStore:
     ) -> Page:
         key = self._keys.index(self._keys.home, index)
         ids, following = await self._page_ids(key, limit, cursor, newest_first=newest_first)
-        heads = await asyncio.gather(*(self.get(job_id) for job_id in ids))  # travel together
+        # Not a task group: its failure would be a group of errors, and the port promises one.
+        heads = await asyncio.gather(*(self.get(job_id) for job_id in ids))
         return Page(heads=[head for head in heads if head is not None], cursor=following)
 
     async def _page_ids(
@@ -155,7 +156,6 @@ class RedisStore:
         return int(await self._send("ZCARD", self._keys.index(self._keys.home, index)))
 
     async def counts(self, indexes: Sequence[str]) -> Sequence[int]:
-        # Not a task group: its failure would be a group of errors, and the port promises one.
         return await asyncio.gather(*(self.count(index) for index in indexes))
 
     async def rank(self, index: str, job_id: str) -> int | None:
@@ -215,12 +215,8 @@ class RedisStore:
         stored = await self._send("HGETALL", self._keys.catalogue)
         entries = []
         for backend, raw in sorted(stored.items()):
-            digest, started_at, body = load_json(raw)
-            entries.append(
-                CatalogueEntry(
-                    backend=backend.decode(), digest=digest, started_at=started_at, body=body
-                )
-            )
+            name, (digest, at, body) = backend.decode(), load_json(raw)
+            entries.append(CatalogueEntry(backend=name, digest=digest, started_at=at, body=body))
         return entries
 
     async def forget(self, backend: str) -> bool:
