@@ -14,11 +14,13 @@ from common.runtime import Runtime
 from ingress.api import backends, dead_letters, fleet, health, jobs, keys, worker_health
 from ingress.api.access import guarded
 from ingress.auth import OPEN, Admission, Door
-from ingress.errors import handle_errors
+from ingress.errors import answering_errors, handle_errors
 from ingress.ingress import Ingress
 from ingress.key_ring import KeyRing, ReadFirst
 from ingress.mcp.endpoint import McpEndpoint
 from ingress.operations.wait import Wait
+
+MCP = "/mcp"
 
 _ABOUT = (
     "Longhaul makes any MCP server's slow tools durable: a call becomes a job, a queue carries it, "
@@ -50,10 +52,21 @@ class App:
 def create_app(ingress: Ingress) -> App:
     mcp = McpEndpoint(ingress)
     api = create_api(ingress)
-    # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`; first, as the hottest.
-    api.router.routes.insert(0, Route("/mcp", endpoint=mcp, include_in_schema=False))
-    door = _door(api, ingress.runtime, ingress.ring, ingress.local_key)
+    # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`.
+    api.router.routes.insert(0, Route(MCP, endpoint=mcp, include_in_schema=False))
+    app = _in_front(api, answering_errors(mcp))
+    door = _door(app, ingress.runtime, ingress.ring, ingress.local_key)
     return App(door=_for_pages(door, ingress.runtime.settings.listen), mcp=mcp, wait=ingress.wait)
+
+
+def _in_front(api: ASGIApp, mcp: ASGIApp) -> ASGIApp:
+    """MCP is nearly all of the traffic, and needs nothing of what FastAPI does to a request."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        to = mcp if scope["type"] == "http" and scope["path"] == MCP else api
+        await to(scope, receive, send)
+
+    return app
 
 
 def create_api(ingress: Ingress) -> FastAPI:
@@ -93,10 +106,10 @@ def _fastapi() -> FastAPI:
     return api
 
 
-def _door(api: FastAPI, runtime: Runtime, ring: KeyRing, local_key: str = "") -> Door:
+def _door(app: ASGIApp, runtime: Runtime, ring: KeyRing, local_key: str = "") -> Door:
     listen = runtime.settings.listen
     admission = Admission(listen, local_key, ring.find)
-    return Door(api, admission=admission, max_body=listen.max_body, metrics=runtime.metrics)
+    return Door(app, admission=admission, max_body=listen.max_body, metrics=runtime.metrics)
 
 
 def _for_pages(door: Door, listen: Listen) -> ASGIApp:

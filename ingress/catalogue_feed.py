@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 import structlog
 
-from common.catalogue import Catalogue, build_catalogue
+from common.catalogue import Catalogue, CatalogueTool, build_catalogue
 from common.errors import StoreUnreachableError
 from common.runtime import Runtime
 
@@ -25,6 +25,10 @@ class CatalogueFeed:
         self._listeners: set[Callable[[], None]] = set()
         self.current = Catalogue()
         self.loaded = asyncio.Event()
+
+    def tool(self, name: str) -> CatalogueTool | None:
+        """By its exposed name; None when nobody offers it."""
+        return self.current.tools.get(name)
 
     def refresh_soon(self) -> None:
         """A hint came: the catalogue in the store has changed."""

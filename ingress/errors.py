@@ -9,6 +9,8 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import (
     ForbiddenError,
@@ -186,11 +188,36 @@ def respond(problem: Problem, request_id: str = "") -> Response:
 
 
 def handle_errors(app: FastAPI) -> None:
-    """The only place where an exception becomes an HTTP answer."""
+    """Here and in `answering_errors` an exception becomes an HTTP answer, nowhere else."""
     app.add_exception_handler(LonghaulError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
+
+
+def answering_errors(app: ASGIApp) -> ASGIApp:
+    """The same for an application that is served without FastAPI."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        answering = False
+
+        async def noting(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noting)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - the boundary; _unforeseen logs it
+            request = Request(scope)
+            ours = isinstance(error, LonghaulError | ContendedError)
+            answer = _ours(request, error) if ours else _unforeseen(request, error)
+            if not answering:
+                await answer(scope, receive, send)
+
+    return guarded
 
 
 def request_id_of(request: Request) -> str:

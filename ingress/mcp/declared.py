@@ -35,7 +35,11 @@ def capabilities_of(ctx: Context, exchange: Exchange) -> Mapping[str, Any]:
 
 def client_name_of(ctx: Context) -> str | None:
     client = ctx.session.client_params
-    return None if client is None else client.client_info.name
+    if client is not None:
+        return client.client_info.name
+    said = meta_of(ctx).get(types.CLIENT_INFO_META_KEY)
+    name = said.get("name") if isinstance(said, Mapping) else None
+    return name if isinstance(name, str) else None
 
 
 def declares_tasks(capabilities: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.asking import Asking
 from ingress.mcp.bridges import BRIDGE_HEADER, CANCEL_METHOD, Bridges
 from ingress.mcp.call import Calls
+from ingress.mcp.direct import Direct
 from ingress.mcp.eras import is_handshake
 from ingress.mcp.exchange import KEY, Exchange
 from ingress.mcp.held_call import HeldCalls
@@ -35,9 +36,7 @@ _HEADERS = frozenset({_VERSION, _METHOD, _SESSION, WAIT_HEADER, BRIDGE_HEADER})
 
 # These never stream, so the SDK's cheaper JSON mode may answer them. It does not notice a lost
 # client, so a call never goes there.
-_PLAIN = frozenset(
-    {b"tools/list", b"server/discover", *(method.encode() for method in MODERN_TASKS)}
-)
+_PLAIN = (b"tools/list", b"server/discover")
 
 
 class McpEndpoint:
@@ -72,7 +71,13 @@ class McpEndpoint:
                 self._server, json_response=True, max_request_body_size=limit
             ),
         )
-        self._streaming, self._plain = (manager.asgi_app for manager in self._managers)
+        self._streaming, plain = (manager.asgi_app for manager in self._managers)
+        route, tool = self._server.route, ingress.feed.tool
+        self._by_method: Mapping[bytes, ASGIApp] = {
+            b"tools/call": Direct(route, tool, self._streaming),
+            **{method.encode(): Direct(route, tool, plain) for method in MODERN_TASKS},
+            **dict.fromkeys(_PLAIN, plain),
+        }
         self._legacy: ASGIApp = self._sessions.handle
 
     @asynccontextmanager
@@ -121,7 +126,7 @@ class McpEndpoint:
             return self._legacy
         if headers.get(_METHOD) == CANCEL_METHOD and BRIDGE_HEADER in headers:
             return self._bridges.hear
-        return self._plain if headers.get(_METHOD) in _PLAIN else self._streaming
+        return self._by_method.get(headers.get(_METHOD, b""), self._streaming)
 
 
 def _read_headers(scope: Scope) -> dict[bytes, bytes]:

@@ -15,7 +15,6 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.shared.exceptions import MCPError
-from mcp_types import methods
 from pydantic import ValidationError
 from typing_extensions import override
 
@@ -42,6 +41,7 @@ from ingress.mcp.legacy_tasks import LegacyTasks
 from ingress.mcp.listing import Listings
 from ingress.mcp.own_calls import OwnCalls
 from ingress.mcp.own_tools import TOOLS as OWN_TOOLS
+from ingress.mcp.shapes import Shapes
 from ingress.mcp.subscriptions import Subscriptions
 from ingress.mcp.tasks import METHODS as MODERN_TASKS
 from ingress.mcp.tasks import Tasks
@@ -84,9 +84,10 @@ class LonghaulServer(Server[Any]):
             get_tool_input_schema=self._input_schema,
             on_subscriptions_listen=handlers.subscriptions.listen,
         )
-        self.middleware[:] = [self._route]
+        self.middleware[:] = [self.route]
         self._feed = feed
         self._handlers = handlers
+        self._shapes = Shapes()
 
     @override
     def get_capabilities(
@@ -110,7 +111,7 @@ class LonghaulServer(Server[Any]):
         tool = self._feed.current.tools.get(name)
         return None if tool is None else tool.input_schema
 
-    async def _route(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+    async def route(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """The boundary to the wire: only the protocol's errors pass, nothing else is told."""
         try:
             if ctx.request_id is None:
@@ -133,7 +134,7 @@ class LonghaulServer(Server[Any]):
 
     async def _answer(self, ctx: Context) -> dict[str, Any]:
         try:
-            methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
+            self._shapes.check(ctx.method, ctx.protocol_version, ctx.params)
         except KeyError:
             raise MCPError(types.METHOD_NOT_FOUND, METHOD_NOT_FOUND, ctx.method) from None
         if not self._feed.loaded.is_set():
