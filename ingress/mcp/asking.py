@@ -135,9 +135,7 @@ class Asking:
         caller: Caller,
         related: str | None,
     ) -> None:
-        params = dict(request.get("params") or {})
-        if related is not None:
-            params["_meta"] = {**(params.get("_meta") or {}), RELATED_TASK: {"taskId": related}}
+        params = _params(request, f"{job}.{key}", related)
         question: Any = Question(method=request["method"], params=params)
         metadata = ServerMessageMetadata(related_request_id=ctx.request_id)
         try:
@@ -172,6 +170,16 @@ class Asking:
                 return  # the job is gone
             else:
                 return
+
+
+def _params(request: Request, name: str, related: str | None) -> dict[str, Any]:
+    """What is asked, verbatim, and what only the older protocols want said."""
+    params = dict(request.get("params") or {})
+    if request["method"] == ELICITATION and params.get("mode") == "url":
+        params.setdefault("elicitationId", name)  # 2026-07-28 has none, 2025-11-25 refuses that
+    if related is not None:
+        params["_meta"] = {**(params.get("_meta") or {}), RELATED_TASK: {"taskId": related}}
+    return params
 
 
 def _patiently() -> Backoff:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from mcp import Client
-from mcp_types import ElicitResult
+from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, TextContent
 
 from common.config.model import Answering
 from common.jobs.state import JobState
@@ -63,6 +63,38 @@ async def test_an_official_client_is_asked_and_answers(
     assert result.model_dump()["content"][0]["text"] == "Ann likes red"
     assert asked == ["What is your name?", "And your colour, Ann?"]
     assert (await longhaul.only_job()).state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_official_client_is_asked_for_whatever_it_can_do(
+    longhaul: Router, mode: Any
+) -> None:
+    async def user(context: Any, params: Any) -> ElicitResult:
+        del context
+        if params.mode == "url":
+            assert params.url == "https://sign.test/in"
+            return ElicitResult(action="accept")
+        return ElicitResult(action="accept", content={"name": "Ann"})
+
+    async def model(context: Any, params: Any) -> CreateMessageResult:
+        del context
+        assert params.max_tokens == 10
+        return CreateMessageResult(role="assistant", content=TextContent(text="once"), model="m")
+
+    async def folders(context: Any) -> ListRootsResult:
+        del context
+        return ListRootsResult.model_validate({"roots": [{"uri": "file:///data"}]})
+
+    async with Client(
+        longhaul.url,
+        mode=mode,
+        elicitation_callback=user,
+        sampling_callback=model,
+        list_roots_callback=folders,
+    ) as client:
+        surveyed = (await client.call_tool("survey", {})).model_dump()
+        assert text_of(surveyed) == "Ann: once in file:///data"
+        assert text_of((await client.call_tool("visit", {})).model_dump()) == "accepted"
 
 
 async def test_a_way_back_leads_its_own_caller_to_its_own_call_once(

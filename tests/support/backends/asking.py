@@ -19,6 +19,7 @@ from mcp_types import (
     CreateMessageResult,
     ElicitRequest,
     ElicitRequestFormParams,
+    ElicitRequestURLParams,
     InputRequiredResult,
     ListRootsResult,
     SamplingMessage,
@@ -96,6 +97,18 @@ async def blunt(log: str, ctx: Context) -> CallToolResult | InputRequiredResult:
         )
     said = {key: each.model_dump(exclude_none=True) for key, each in (answers or {}).items()}
     return CallToolResult(content=[TextContent(text=str(said))])
+
+
+@server.tool()
+async def visit(ctx: Context) -> CallToolResult | InputRequiredResult:
+    """Asks for a page to be looked at."""
+    if ctx.request_state is None:
+        params = ElicitRequestURLParams(message="Sign in", url="https://sign.test/in")
+        return InputRequiredResult(
+            input_requests={"page": ElicitRequest(params=params)}, request_state="at the page"
+        )
+    said = (ctx.input_responses or {})["page"].model_dump(exclude_none=True)
+    return CallToolResult(content=[TextContent(text=f"{said['action']}ed")])
 
 
 @server.tool()
