@@ -1,7 +1,11 @@
 """Processes of this machine, as a test may ask for them."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 
 def _listed(columns: str) -> Iterator[list[str]]:
@@ -24,3 +28,15 @@ def mentioning(word: str) -> list[int]:
 
 def alive(*pids: int) -> list[int]:
     return [int(pid) for (pid,) in _listed("stat=,pid=") if int(pid) in pids]
+
+
+def kill_all(process: "subprocess.Popen[Any]") -> None:
+    """A process and its children at once: nobody is left that could clear up after another."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGSTOP)  # or it would begin to, when the first child dies
+    for child in children_of(process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    process.kill()
+    process.wait()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support.processes import kill_all
 from tests.support.routers import modern_call
 
 LONGHAUL = Path(sys.executable).with_name("longhaul")
@@ -22,8 +23,7 @@ def role(*words: str, folder: Path, env: Mapping[str, str]) -> Iterator[subproce
     try:
         yield process
     finally:
-        process.kill()
-        process.wait()
+        kill_all(process)
 
 
 def environment(**settings: str) -> dict[str, str]:

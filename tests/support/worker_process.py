@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from common.config.model import Settings
-from tests.support.processes import children_of
+from tests.support.processes import children_of, kill_all
 from tests.support.waiting import wait_for
 
 LONGHAUL = (sys.executable, "-c", "from longhaul.main import main; main()")
@@ -39,13 +39,8 @@ class WorkerProcess:
         return worker
 
     def kill_all(self) -> None:
-        """The parent and its worker at once: nobody is left that could clear up."""
-        self.parent.send_signal(signal.SIGSTOP)  # or it would begin to
-        with suppress(ProcessLookupError):
-            for child in children_of(self.parent.pid):
-                os.kill(child, signal.SIGKILL)
-        self.parent.kill()
-        self.parent.wait()
+        """The parent and its worker at once, as when their machine goes."""
+        kill_all(self.parent)
 
     def signal(self, number: signal.Signals) -> None:
         """To the worker; its backends have process groups of their own."""
@@ -81,5 +76,4 @@ def worker_process(settings: Settings, folder: Path, *words: str) -> Iterator[Wo
     try:
         yield worker
     finally:
-        if process.poll() is None:
-            worker.kill_all()
+        worker.kill_all()

@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> None:
 def _write(record: Path) -> None:
     pid = os.getpid()
     content = {"pid": pid, "started": start_time(pid), "token": os.environ.get(MARKER, "")}
-    record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Its folder is the worker's: without it the worker is gone, and others cleared up after it.
     draft = record.with_suffix(".draft")
     draft.write_text(json.dumps(content), encoding="utf-8")
     draft.rename(record)

@@ -62,8 +62,9 @@ class Child(asyncio.SubprocessProtocol):
         """Start the backend's command; the process may still fail to become the backend.
 
         Raises:
-            OSError: Not even the launcher could be started.
+            OSError: Not even the launcher could be started, or its record has no place.
         """
+        records.mkdir(parents=True, exist_ok=True, mode=0o700)
         token = uuid4().hex
         child = cls(records / f"{token}.json", stderr, ears)
         await asyncio.get_running_loop().subprocess_exec(
