@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tests.support.servers import new_rabbit, new_redis
 
 BACKEND = Path(__file__).with_name("backend.py")
 LONGHAUL = (sys.executable, "-c", "from longhaul.main import main; main()")
+CHILD = "longhaul.supervised"  # in the command line of what does a worker's work
 SLOTS = (11, 11, 10)
 LAST_WORDS = 4000  # characters of a process's log that a report shows
 CONFIGURED = {
@@ -42,7 +43,7 @@ CONFIGURED = {
 
 
 class Role:
-    """One `longhaul` process and its children, in a process group of their own."""
+    """One `longhaul` process, and where it is a parent, the one that it started to do the work."""
 
     def __init__(
         self, name: str, argv: Sequence[str], folder: Path, environment: Mapping[str, str]
@@ -71,7 +72,7 @@ class Role:
         return None if self._process is None else self._process.poll()
 
     def kill(self) -> None:
-        """The end that nobody can prepare for, of the role's own processes; no backend's."""
+        """The end that nobody can prepare for, of all the role's own processes; no backend's."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
@@ -86,9 +87,30 @@ class Role:
                 self.kill()
         self.start()
 
+    def kill_the_child(self) -> None:
+        """Only what does the work; its parent, where there is one, sees to the rest."""
+        if child := self._child():
+            os.kill(child, signal.SIGKILL)
+        else:
+            self.kill()
+            self.start()
+
     def signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+        if self._process is None or self._process.poll() is not None:
+            return
+        child = self._child()
+        os.kill(self._process.pid, number)
+        if child:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+    def _child(self) -> int:
+        """Its pid; 0 when there is none."""
+        if self._process is None:
+            return 0
+        words = ["pgrep", "-P", str(self._process.pid), "-f", CHILD]
+        found = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+        return int(found[0]) if found else 0
 
     def last_words(self) -> str:
         return (self._folder / "log").read_text(errors="replace")[-LAST_WORDS:]

@@ -17,9 +17,10 @@ LONGEST_STILL = 18.0  # seconds; a process that stands still goes on or is kille
 GAP = 1.6  # seconds between two faults, on average
 # How often each is hit, as shares. A broker's start costs the machine more than anything else.
 TARGETS = {"worker": 6, "ingress": 3, "rabbitmq": 1, "redis": 1}
+PARENT_LIVES = 0.6  # of the workers that are killed
 COMES_BACK = {"worker": 4.0, "ingress": 4.0, "rabbitmq": 15.0, "redis": 8.0}  # seconds
 
-Deed = Literal["kill", "restart", "stand still, go on", "stand still, kill"]
+Deed = Literal["kill", "kill the child", "restart", "stand still, go on", "stand still, kill"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ def planned(seed: int, seconds: float, workers: int, ingresses: int) -> Sequence
 def _drawn(chance: random.Random, at: float, target: str, seconds: float) -> Fault:
     deeds: list[Deed] = ["kill", "restart", "stand still, go on", "stand still, kill"]
     (deed,) = chance.choices(deeds, [3, 2, 2, 1])
+    if deed == "kill" and target.startswith("worker") and chance.random() < PARENT_LIVES:
+        deed = "kill the child"
     longest = min(LONGEST_STILL, max(1.0, seconds / 4))
     lasts = chance.uniform(0.5, longest) if deed.startswith("stand") else chance.uniform(0, 2)
     return Fault(at=at, target=target, deed=deed, lasts=lasts)
@@ -86,8 +89,9 @@ async def broken(deployment: Deployment, faults: Sequence[Fault]) -> None:
 
 
 async def _to_a_role(role: Role, fault: Fault) -> None:
-    if fault.deed == "restart":
-        await anyio.to_thread.run_sync(role.restart)
+    if fault.deed in {"restart", "kill the child"}:
+        do = role.restart if fault.deed == "restart" else role.kill_the_child
+        await anyio.to_thread.run_sync(do)
         return
     if fault.deed.startswith("stand"):
         role.signal(signal.SIGSTOP)

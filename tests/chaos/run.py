@@ -22,7 +22,13 @@ AFTERWARDS = 60.0  # seconds after the last fault in which all must have ended
 
 
 async def chaos(
-    folder: Path, *, calls: int, seconds: float, seed: int, worker: Sequence[str] = LONGHAUL
+    folder: Path,
+    *,
+    calls: int,
+    seconds: float,
+    seed: int,
+    afterwards: float = AFTERWARDS,
+    worker: Sequence[str] = LONGHAUL,
 ) -> Verdict:
     load = Load(calls=calls, seconds=seconds * 0.9, seed=seed, starts=folder / "starts")
     faults = planned(seed, seconds, workers=len(SLOTS), ingresses=2)
@@ -33,7 +39,7 @@ async def chaos(
         )
         told = await _under_fire(deployment, load, faults)
         began = anyio.current_time()
-        states = await ended(told.jobs, deployment.addresses, AFTERWARDS)
+        states = await ended(told.jobs, deployment.addresses, afterwards)
         return judged(load, told, states, faults, anyio.current_time() - began)
 
 

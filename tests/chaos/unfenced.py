@@ -3,17 +3,24 @@
 A run that finds nothing wrong with these workers would find nothing wrong with any.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import uvloop
+
 from common import runtime
 from common.jobs.change import Change, Done, Refused
+from common.runtime import new_lease
 from common.store.base import JobStore
 from common.store.open import open_store
+from longhaul import supervisor
+from longhaul.assignment import Assignment
 from longhaul.main import main
+from longhaul.working import serve_worker
 
 
 class Unfenced:
@@ -39,7 +46,19 @@ async def unfenced(*given: Any) -> AsyncIterator[Any]:
         yield Unfenced(store)
 
 
+def alone(assignment: Assignment) -> int:
+    """The worker without its parent, whose child would be an ordinary one."""
+    own = assignment.model_copy(update={"lease": new_lease("worker")})
+    uvloop.run(serve_worker(own, lambda _: None, for_ever))
+    return 0
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
 if __name__ == "__main__":
     setattr(runtime, "open_store", unfenced)  # noqa: B010 - what mypy would rightly refuse
+    setattr(supervisor, "supervise", alone)  # noqa: B010 - the same
     sys.argv[0] = "longhaul"
     main()

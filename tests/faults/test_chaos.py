@@ -20,5 +20,5 @@ async def test_nothing_is_lost_and_nothing_runs_twice_that_must_not(tmp_path: Pa
 async def test_without_the_fence_tools_run_twice(tmp_path: Path) -> None:
     """The control. It fails when a run would not notice what it is made to notice."""
     worker = (sys.executable, "-m", "tests.chaos.unfenced")
-    verdict = await chaos(tmp_path, calls=120, seconds=25, seed=7, worker=worker)
+    verdict = await chaos(tmp_path, calls=120, seconds=20, seed=7, afterwards=0, worker=worker)
     assert verdict.twice, table(verdict)

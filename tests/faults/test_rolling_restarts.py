@@ -19,6 +19,7 @@ from tests.support.waiting import until_answered
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 HELD = 200
+JOBS = 500
 UNLIMITED = httpx2.Limits(max_connections=None)
 
 
@@ -53,6 +54,24 @@ async def test_ingresses_under_held_calls(deployment: Deployment, tmp_path: Path
     states = await ended(handles, deployment.addresses, 60)
     assert set(states.values()) == {"completed"}
     assert sorted(map(int, starts.read_text().split())) == list(range(HELD))
+
+
+async def test_workers_under_load(deployment: Deployment, tmp_path: Path) -> None:
+    """Nothing is lost, and no try is counted that a restart has cut short."""
+    await _serving(deployment, tmp_path)
+    load = Load(calls=JOBS, seconds=10, seed=1, starts=tmp_path / "starts", longest=1.5)
+    async with anyio.create_task_group() as group:
+
+        async def restart_all() -> None:
+            for worker in deployment.workers:
+                await anyio.to_thread.run_sync(worker.restart)
+
+        group.start_soon(restart_all)
+        told = await submitted(load, deployment.addresses)
+    assert told.asked_again == 0
+    states = await ended(told.jobs, deployment.addresses, 60)
+    assert set(states.values()) == {"completed"}
+    assert sorted(map(int, load.starts.read_text().split())) == list(range(JOBS))
 
 
 async def _serving(deployment: Deployment, folder: Path) -> None:
