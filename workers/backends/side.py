@@ -36,6 +36,7 @@ class Side:
         task = asyncio.create_task(self._contained(what))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: what.close())  # it may be over before it has begun
         return task
 
     async def _contained(self, what: Coroutine[Any, Any, None]) -> None:
