@@ -1,9 +1,11 @@
 """The HTTP surface: the door, then MCP at `/mcp`, REST under `/v1`, health, metrics and docs."""
 
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 
+import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
@@ -14,11 +16,14 @@ from common.runtime import Runtime
 from ingress.api import backends, dead_letters, fleet, health, jobs, keys, worker_health
 from ingress.api.access import guarded
 from ingress.auth import OPEN, Admission, Door
+from ingress.doorstep import Doorstep
 from ingress.errors import answering_errors, handle_errors
 from ingress.ingress import Ingress
 from ingress.key_ring import KeyRing, ReadFirst
 from ingress.mcp.endpoint import McpEndpoint
 from ingress.operations.wait import Wait
+
+log = structlog.get_logger(__name__)
 
 MCP = "/mcp"
 
@@ -32,21 +37,32 @@ _ABOUT = (
 class App:
     """The ASGI application, and what must run beside it."""
 
-    door: ASGIApp
+    doorstep: Doorstep
     mcp: McpEndpoint
     wait: Wait
+    stopping: asyncio.Event
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.door(scope, receive, send)
+        await self.doorstep(scope, receive, send)
 
     def running(self) -> AbstractAsyncContextManager[object]:
         """What the MCP sessions live in; open while requests are served."""
         return self.mcp.run()
 
-    def stop(self) -> None:
-        """Before the server waits for open requests: they get an answer, and end."""
-        self.mcp.stop()
+    async def drain(self, seconds: float) -> None:
+        """Let nobody in any more; returns once nobody is inside, or is soon.
+
+        Streams end at once, as the protocol ends them. Held calls have so many seconds; then they
+        are answered with the id of their job.
+        """
+        log.info("ingress.drains", seconds=seconds)
+        self.stopping.set()
+        self.mcp.end_streams()
         self.wait.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.doorstep.empty()
+        self.mcp.stop()
 
 
 def create_app(ingress: Ingress) -> App:
@@ -56,7 +72,9 @@ def create_app(ingress: Ingress) -> App:
     api.router.routes.insert(0, Route(MCP, endpoint=mcp, include_in_schema=False))
     app = _in_front(api, answering_errors(mcp))
     door = _door(app, ingress.runtime, ingress.ring, ingress.local_key)
-    return App(door=_for_pages(door, ingress.runtime.settings.listen), mcp=mcp, wait=ingress.wait)
+    stopping = ingress.stopping
+    doorstep = Doorstep(_for_pages(door, ingress.runtime.settings.listen), stopping)
+    return App(doorstep=doorstep, mcp=mcp, wait=ingress.wait, stopping=stopping)
 
 
 def _in_front(api: ASGIApp, mcp: ASGIApp) -> ASGIApp:

@@ -113,6 +113,15 @@ STORE_UNREACHABLE = Problem(
     title="The store does not answer",
     retry_after=STORE_RETRY_AFTER,
 )
+STOPPING = Problem(
+    name="stopping",
+    status=503,
+    title="This process was asked to stop",
+    detail="It takes nothing new; another one, or its successor, does.",
+    retry_after=1,
+    # Not on this connection: it ends with the process. The last is for bridges.
+    headers={"connection": "close", "longhaul-stopping": "1"},
+)
 CONTENDED = Problem(
     name="contended", status=503, title="The job kept changing; ask again", retry_after=1
 )
@@ -126,7 +135,7 @@ PROBLEMS = (
     *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
     *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
     *(NOT_FINISHED, NO_RESULT, MAY_HAVE_RUN, NOT_REPLAYABLE, REFUSED, FULL, STORE_UNREACHABLE),
-    *(CONTENDED, INTERNAL),
+    *(STOPPING, CONTENDED, INTERNAL),
 )
 
 

@@ -1,7 +1,7 @@
 """The ingress as one value: its operations, and the tasks behind them."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from common.heartbeat import Heartbeat
@@ -40,13 +40,18 @@ class Ingress:
     dead_letters: DeadLetters
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # the process was asked to stop
 
     async def run(self) -> None:
         """Hear of jobs and of the catalogue, and keep the lease, until cancelled."""
         started_at = round(self.runtime.clock.now() * 1000)
 
         def info() -> dict[str, Any]:
-            return {"role": "ingress", "started_at": started_at}
+            return {
+                "role": "ingress",
+                "started_at": started_at,
+                "draining": self.stopping.is_set(),
+            }
 
         async with asyncio.TaskGroup() as group:
             group.create_task(Heartbeat(self.runtime, self.lease, info).run())

@@ -1,10 +1,12 @@
 """The composition of roles: which parts run in this process, and in which order they stop."""
 
+import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -51,7 +53,9 @@ async def serve_up(
                 await _recover(runtime)
             worker = Worker(runtime, new_lease("worker"), rules, slots_of(rules, {}))
             async with background(clear_dead(runtime)), background(worker.run()):
-                await _serve_ingress(runtime, rules, listening, lock, on_ready, idle_exit)
+                await _serve_ingress(
+                    runtime, rules, listening, lock, on_ready, idle_exit, drained=worker.drain
+                )
 
 
 async def serve_ingress(settings: Settings, on_ready: OnReady) -> None:
@@ -73,7 +77,9 @@ async def _serve_ingress(
     lock: HeldLock | None,
     on_ready: OnReady,
     idle_exit: float | None = None,
+    drained: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
+    """Until the end is asked for; then who is inside is served, beside what else must end."""
     local_key = secrets.token_urlsafe(24) if lock is not None else ""
     ingress = build_ingress(
         runtime,
@@ -91,7 +97,10 @@ async def _serve_ingress(
         log.info("ingress.serving", address=address)
         on_ready(address)
         await _end_asked(runtime, visitors, idle_exit)
-        app.stop()
+        async with asyncio.TaskGroup() as ends:
+            ends.create_task(app.drain(runtime.settings.drain))
+            if drained is not None:
+                ends.create_task(drained())
     await ingress.submit.aclose()
 
 

@@ -40,6 +40,8 @@ async def readyz(ingress: TheIngress, request: Request, response: Response) -> R
         warnings += broker
     else:
         reasons += broker
+    if ingress.stopping.is_set():
+        reasons.append("it was asked to stop")
     if not ingress.feed.loaded.is_set():
         reasons.append("the catalogue has not been read yet")
     response.status_code = 503 if reasons else 200

@@ -101,11 +101,15 @@ class McpEndpoint:
             await self._asking.aclose()
             await self._afterwards.drain()
 
-    def stop(self) -> None:
-        """The process is about to stop: open streams end soon, held calls with their job's id."""
-        self._holding.stop()
+    def end_streams(self) -> None:
+        """The process was asked to stop: streams that last end now; clients open them elsewhere."""
         self._subscriptions.close()
         self._sessions.close_streams()
+
+    def stop(self) -> None:
+        """The process is about to stop: held calls end soon, too, with their job's id."""
+        self._holding.stop()
+        self.end_streams()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _read_headers(scope)

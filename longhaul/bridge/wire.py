@@ -27,6 +27,9 @@ class AwayError(Exception):
     """The router is not there, and it never had the request."""
 
 
+STOPPING_HEADER = "longhaul-stopping"  # on a refusal: nothing was taken
+
+
 class BrokenError(Exception):
     """The router went away with the request in its hands."""
 
@@ -69,6 +72,8 @@ class Wire:
             async with client.stream(
                 method, f"{target.url}/mcp", headers=whole, content=body
             ) as response:
+                if STOPPING_HEADER in response.headers:
+                    raise AwayError("the router was asked to stop")
                 yield response
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise AwayError(str(error)) from error

@@ -21,7 +21,7 @@ from common.runtime import Runtime, open_runtime
 from tests.support.namespaces import Namespace
 from tests.support.ports import free_port
 from tests.support.roles import environment, offers, role
-from tests.support.routers import modern_call
+from tests.support.routers import last_message, modern_call
 from tests.support.servers import Shared
 from tests.support.system import gated
 from tests.support.waiting import until, until_answered
@@ -60,7 +60,11 @@ class Roles:
 
 @pytest.fixture
 async def roles(
-    tmp_path: Path, rabbit: Shared, redis_server: Shared, namespace: Namespace
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    rabbit: Shared,
+    redis_server: Shared,
+    namespace: Namespace,
 ) -> AsyncIterator[Roles]:
     backend = gated()
     servers = {"b": {"command": backend.command, "args": list(backend.args)}}
@@ -70,6 +74,7 @@ async def roles(
         store_url=redis_server.url,
         namespace=namespace,
         data=str(tmp_path / "data"),
+        drain=getattr(request, "param", "1s"),
     )
     namespace.queues.add("b")
     port = free_port()
@@ -97,6 +102,42 @@ async def test_killed_its_call_goes_on_as_if_handed_off(roles: Roles) -> None:
     job = await roles.until_so(state=JobState.COMPLETED)
     assert not job.answered
     assert b"run 1" in (await roles.runtime.store.part(job.id, RESULT) or b"")
+
+
+@pytest.mark.parametrize("roles", ["60s"], indirect=True)
+async def test_asked_to_stop_it_lets_held_calls_finish(roles: Roles) -> None:
+    """Nobody else comes in meanwhile, and streams that would last end at once."""
+    base = roles.url.removesuffix("/mcp")
+    async with httpx2.AsyncClient(timeout=60) as http:
+        call = asyncio.create_task(http.post(roles.url, **roles.work()))
+        await roles.started()
+        job = await roles.until_so(state=JobState.RUNNING)
+        listen = modern_call("", method="subscriptions/listen", notifications={})
+        listening = asyncio.create_task(http.post(roles.url, **listen))
+        waiting = asyncio.create_task(http.get(f"{base}/v1/jobs/{job.id}?wait=60"))
+        headers = {"accept": "text/event-stream"}
+        streaming = asyncio.create_task(
+            http.get(f"{base}/v1/jobs/{job.id}/events", headers=headers)
+        )
+        await asyncio.wait([listening, waiting, streaming], timeout=1.0)
+        roles.ingress.send_signal(signal.SIGTERM)
+        await until_answered(lambda: refused(base), seconds=20)
+        assert last_message((await listening).text)["result"]["resultType"] == "complete"
+        assert (await waiting).json()["state"] == "running"
+        assert "event: change" in (await streaming).text
+        refusal = await http.post(roles.url, **roles.work())
+        assert (refusal.status_code, refusal.headers["retry-after"]) == (503, "1")
+        assert not call.done()
+        (roles.folder / "gate").touch()
+        answer = (await call).json()["result"]
+    assert answer["content"] == [{"type": "text", "text": "run 1"}]
+    assert await asyncio.to_thread(roles.ingress.wait, 15) == 0
+
+
+async def refused(base: str) -> bool:
+    async with httpx2.AsyncClient() as http:
+        response = await http.get(f"{base}/readyz")
+        return response.status_code == 503 and "asked to stop" in response.text
 
 
 async def test_asked_to_stop_it_gives_the_id_out(roles: Roles) -> None:

@@ -54,10 +54,10 @@ def worker_process(settings: Settings, folder: Path, *words: str) -> Iterator[Wo
     configured = settings.model_dump(
         mode="json",
         exclude_defaults=True,
-        include={"broker_url", "store_url", "namespace", "data", "tools", "queues"},
+        include={"broker_url", "store_url", "namespace", "data", "tools", "queues", "drain"},
     )
     servers = {
-        backend.name: {"command": backend.command, "args": backend.args}
+        backend.name: backend.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
         for backend in settings.backends
     }
     file = folder / "longhaul.yaml"
