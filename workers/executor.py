@@ -26,7 +26,7 @@ from workers.calling import Calling
 from workers.claims import Claimed, Claims
 from workers.holding import Held
 from workers.interview import Interview
-from workers.outcome import Outcome, Refused, Stopped, TimedOut, Vanished
+from workers.outcome import Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run
@@ -145,11 +145,21 @@ class Executor:
             self._served[token.tool.backend] = self._runtime.clock.monotonic()
             seconds = self._runtime.clock.monotonic() - started
             measure.count_end(self._runtime.metrics, run.head, outcome, seconds)
-            await self._settlement.settle(run.head, outcome)
+            await self._settle(run.head, outcome)
         finally:
             if self.running.get(token.job) is run:
                 del self.running[token.job]
         await run.delivery.ack()
+
+    async def _settle(self, head: Head, outcome: Outcome) -> None:
+        try:
+            await self._settlement.settle(head, outcome)
+        except (StoreUnreachableError, ContendedError, BrokerError):
+            raise
+        except Exception:
+            # Whatever it was, the job must not be left as running: its owner lives.
+            log.exception("job.not_settled")
+            await self._settlement.settle(head, unsettled(outcome))
 
     def _runs(self, head: Head) -> bool:
         """A claim is run once, also when its lost reply comes after another token's."""

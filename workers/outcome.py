@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from common.errors import NOT_KEPT
 from common.jobs.questions import Round
 
 Clock = Literal["idle", "run", "deadline"]
@@ -73,3 +74,14 @@ class Drained:
 
 
 Outcome = Answered | Refused | Asked | NotReached | CutOff | Vanished | TimedOut | Stopped | Drained
+
+
+def unsettled(outcome: Outcome) -> Outcome:
+    """What a run ended with that could not be settled, for a reason that nobody expected.
+
+    A tool that has finished is not run again: its answer would be as impossible to keep.
+    """
+    if isinstance(outcome, Answered | Refused):
+        message = "the tool has answered, but its answer could not be kept: see its worker's log"
+        return Refused({"code": NOT_KEPT, "message": message})
+    return Vanished("its end could not be recorded: see its worker's log")

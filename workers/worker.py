@@ -22,6 +22,7 @@ from workers.executor import Executor
 from workers.orders import Orders
 from workers.serving import Serving
 from workers.settlement import Settlement
+from workers.strays import Strays
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class Worker:
             for queue, slots in queues.items()
         }
         self._orders = Orders(runtime, lease, self._executor.running)
+        self._strays = Strays(runtime, lease, self._executor.running, settlement)
         self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools)
         self._reconciler = Reconciler(runtime)
 
@@ -68,6 +70,7 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat.run())
             group.create_task(self._orders.run())
+            group.create_task(self._strays.run())
             group.create_task(self._backend_orders.run())
             group.create_task(self._reconciler.run())
             for pool in self._pools.values():

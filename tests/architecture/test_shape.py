@@ -54,6 +54,7 @@ CATCHES_ALL = {
     "common/reconciler.py": "one odd record must not end the process that looks at it",
     "longhaul/bridge/relay.py": "one odd message must not end the others",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
+    "workers/strays.py": "one record that cannot be settled must not end the worker",
     "workers/executor.py": "the boundary of a run: one job's bug must not end the others",
     "workers/backends/link.py": "one odd notification must not end the connection it came on",
     "workers/backends/pool.py": "a backend's bug must not end the other backends",

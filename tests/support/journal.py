@@ -12,6 +12,8 @@ UNEXPECTED = frozenset(
     {
         "delivery.failed",
         "run.failed",
+        "job.not_settled",
+        "job.stray",
         "backend.replica_failed",
         "backend.side_task_failed",
         "backend.listing_not_taken",

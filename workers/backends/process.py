@@ -64,7 +64,7 @@ class Child(asyncio.SubprocessProtocol):
         Raises:
             OSError: Not even the launcher could be started, or its record has no place.
         """
-        records.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(records.mkdir, 0o700, parents=True, exist_ok=True)
         token = uuid4().hex
         child = cls(records / f"{token}.json", stderr, ears)
         await asyncio.get_running_loop().subprocess_exec(
