@@ -14,11 +14,13 @@ from tests.chaos.deployment import Deployment, Role
 from tests.support.private import PrivateServer
 
 LONGEST_STILL = 18.0  # seconds; a process that stands still goes on or is killed within 20
-GAP = 1.6  # seconds between two faults, on average
+GAP = 2.5  # seconds between two faults, on average
 # How often each is hit, as shares. A broker's start costs the machine more than anything else.
 TARGETS = {"worker": 6, "ingress": 3, "rabbitmq": 1, "redis": 1}
 PARENT_LIVES = 0.6  # of the workers that are killed
-COMES_BACK = {"worker": 4.0, "ingress": 4.0, "rabbitmq": 15.0, "redis": 8.0}  # seconds
+# Seconds until a target that has come back may be hit again. A run that lets nothing come back to
+# work shows little.
+COMES_BACK = {"worker": 10.0, "ingress": 8.0, "rabbitmq": 20.0, "redis": 15.0}
 
 Deed = Literal["kill", "kill the child", "restart", "stand still, go on", "stand still, kill"]
 
