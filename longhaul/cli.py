@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from common.config.problems import ConfigError
 from longhaul.arguments import split_json_option
-from longhaul.commands import calls, check, dead, fleet, jobs, keys, roles, stdio
+from longhaul.commands import calls, check, dead, drill, fleet, jobs, keys, roles, stdio
 from longhaul.exits import CommandError, Exit
 from longhaul.screen.output import fail, out
 
@@ -47,6 +47,7 @@ jobs.register(app)
 dead.register(app)
 fleet.register(app)
 keys.register(app)
+drill.register(app)
 
 
 def run(words: Sequence[str]) -> int:

@@ -1,0 +1,132 @@
+"""The parts of a drill: what counts as lost and as twice, what a plan may say, mending a fault."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from common.clock import SystemClock
+from longhaul.drill.faults import Harm
+from longhaul.drill.plan import Fault, read_plan
+from longhaul.drill.strike import Strike
+from longhaul.drill.verdict import Probed, judge
+from longhaul.exits import UsageError
+from tests.support.sources import ROOT
+
+
+def probed(label: str, state: str, *, repeatable: bool = False, job: str = "j") -> Probed:
+    return Probed(label=label, state=state, repeatable=repeatable, job=job)
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("state", "repeatable", "lost"),
+        [
+            ("completed", False, False),
+            ("lost", False, False),  # outcome unknown: what is promised
+            ("lost", True, True),  # the router gave up on what it could have run again
+            ("failed", True, False),
+            ("dead", True, False),
+            ("queued", False, True),
+            ("running", True, True),
+            ("", False, True),  # no such job any more
+        ],
+    )
+    def test_what_is_lost(self, state: str, repeatable: bool, lost: bool) -> None:
+        found = judge(
+            "s", [probed("a", state, repeatable=repeatable)], {"a": 1}, first=None, all_ended=None
+        )
+        assert bool(found.lost) == lost
+        assert found.passed != lost
+
+    @pytest.mark.parametrize(
+        ("starts", "repeatable", "twice"), [(1, False, False), (2, False, True), (9, True, False)]
+    )
+    def test_what_ran_twice(self, starts: int, repeatable: bool, twice: bool) -> None:
+        """Also where its end was good: that is the run which nobody would have seen."""
+        probe = probed("a", "completed", repeatable=repeatable)
+        found = judge("s", [probe], {"a": starts}, first=1.0, all_ended=1.0)
+        assert bool(found.twice) == twice
+        assert found.passed != twice
+
+    def test_what_was_never_accepted_is_not_lost(self) -> None:
+        found = judge("s", [probed("a", "", job="")], {}, first=None, all_ended=None)
+        assert (found.jobs, found.refused, found.passed) == (0, 1, True)
+
+    def test_what_completed_without_a_start_is_said(self) -> None:
+        found = judge("s", [probed("a", "completed")], {}, first=1.0, all_ended=1.0)
+        assert found.uncounted == ("j",)
+
+
+class TestPlan:
+    def test_an_ordinary_one(self, tmp_path: Path) -> None:
+        file = tmp_path / "plan.yaml"
+        file.write_text(
+            "starts: /tmp/starts\nseconds: 500ms\nscenarios:\n"
+            "- {name: a, fault: kill worker}\n"
+            "- {name: b, command: cut, hold: 20s, restore: mend}\n"
+        )
+        plan = read_plan(file)
+        assert plan.seconds == 0.5
+        assert [each.fault for each in plan.scenarios] == [Fault.KILL_WORKER, None]
+        assert plan.scenarios[1].hold == 20
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "the plan"),
+            ("starts: a\nscenarios: []", "scenarios"),
+            ("scenarios: [{name: a, fault: kill worker}]", "starts"),
+            ("starts: a\nscenarios: [{name: a}]", "either fault or command"),
+            ("starts: a\nscenarios: [{name: a, fault: burn, hold: 1s}]", "scenarios.0.fault"),
+            ("starts: a\nscenarios: [{name: a, command: x, hold: soon}]", "soon"),
+            ("starts: a\nscenaros: []", "scenaros"),
+            ("starts: [", "expected"),
+        ],
+    )
+    def test_what_is_none_is_said_with_its_place(
+        self, tmp_path: Path, text: str, said: str
+    ) -> None:
+        file = tmp_path / "plan.yaml"
+        file.write_text(text)
+        with pytest.raises(UsageError, match=r"plan\.yaml") as error:
+            read_plan(file)
+        assert said in str(error.value)
+
+    def test_the_example_is_one(self) -> None:
+        assert len(read_plan(ROOT / "examples" / "drill.yaml").scenarios) == 5
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_plan(tmp_path / "none.yaml")
+
+
+class TestStrike:
+    def test_it_is_mended_at_once_when_nobody_watches_any_more(self) -> None:
+        made, mended = threading.Event(), threading.Event()
+
+        def make() -> "threading.Event":
+            made.set()
+            return mended
+
+        harm = Harm(name="x", make=lambda: make().set, hold=3600.0)
+
+        def interrupted() -> None:
+            with Strike(harm, SystemClock()):
+                assert made.wait(10)
+                assert not mended.is_set()
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert mended.is_set()
+
+    def test_a_fault_that_cannot_be_made_is_said(self) -> None:
+        def make() -> None:
+            raise UsageError("no such process")
+
+        with (
+            pytest.raises(UsageError, match="no such process"),
+            Strike(Harm(name="x", make=make, hold=0.0), SystemClock()),
+        ):
+            pass
