@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,6 +105,7 @@ class BackendPool:
             async with self.side, asyncio.TaskGroup() as group:
                 group.create_task(self._publish())
                 group.create_task(self._turnover.run())
+                group.create_task(self._watch_breakers())
                 for replica in self._replicas:
                     group.create_task(replica.run())
         finally:
@@ -162,10 +162,7 @@ class BackendPool:
     async def until(self, *, takes_calls: bool) -> None:
         """Wait until it takes calls, or takes none."""
         while self.takes_calls is not takes_calls:
-            change = self._change
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._next_half_open()):
-                    await change.wait()
+            await self._next_change()
 
     def why_not(self) -> str:
         """Why a call has no place here now, in words that follow the backend's name."""
@@ -188,6 +185,15 @@ class BackendPool:
 
     async def _next_change(self) -> None:
         await self._change.wait()
+
+    async def _watch_breakers(self) -> None:
+        """Time alone lets a breaker admit a call: nobody else would say so."""
+        while True:
+            try:
+                async with asyncio.timeout(self._next_half_open()):
+                    await self._next_change()
+            except TimeoutError:
+                self.changed()
 
     def _next_half_open(self) -> float | None:
         """Seconds until a breaker lets a call through."""
