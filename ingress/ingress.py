@@ -13,6 +13,7 @@ from ingress.operations.cancel import Cancel
 from ingress.operations.dead_letters import DeadLetters
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
+from ingress.operations.jottings import Jottings
 from ingress.operations.keys import ManageKeys
 from ingress.operations.read import Read
 from ingress.operations.respond import Respond
@@ -30,6 +31,7 @@ class Ingress:
     follower: Follower
     fleet: FleetFeed
     submit: Submit
+    jottings: Jottings
     read: Read
     cancel: Cancel
     wait: Wait
@@ -67,7 +69,8 @@ def build_ingress(
     ring = KeyRing(runtime)
     follower = Follower(runtime, lease, feed, ring)
     read = Read(runtime)
-    submit = Submit(runtime, lease, feed, rules, follower)
+    jottings = Jottings(runtime)
+    submit = Submit(runtime, lease, feed, rules, follower, jottings)
     return Ingress(
         runtime=runtime,
         lease=lease,
@@ -76,6 +79,7 @@ def build_ingress(
         follower=follower,
         fleet=FleetFeed(runtime),
         submit=submit,
+        jottings=jottings,
         read=read,
         cancel=Cancel(runtime),
         wait=Wait(runtime, follower, read),

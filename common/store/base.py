@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from common.jobs.change import Change, Done, Note, Refused
+from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.store.api_keys import ApiKeyStore
 from common.store.sessions import SessionStore
@@ -99,6 +99,10 @@ class JobStore(Protocol):
 
     async def note(self, job_id: str, note: Note) -> bool:
         """Write what decides nothing; False when there was no such record or claim."""
+        ...
+
+    async def note_many(self, fields: Mapping[str, Mapping[str, Value]]) -> None:
+        """The fields of many jobs, as notes of theirs; those without a record are passed over."""
         ...
 
     async def get(self, job_id: str) -> Head | None: ...

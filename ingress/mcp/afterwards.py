@@ -17,24 +17,25 @@ from common.jobs.change import Note
 from common.ledger import ContendedError
 from common.runtime import Runtime
 from ingress.operations.cancel import Cancel
+from ingress.operations.jottings import Jottings
 
 log = structlog.get_logger(__name__)
 
 TRIES = 8  # of one write; each takes up to 5 s while the store is away
-NOTES = 1_000  # "answered" under way; past that they are left out: the record is only kept longer
+NOTES = 1_000  # "collected" under way; past that they are left out
 LAST_CHANCE = 5.0  # seconds for what is under way when the process stops
 
 
 class Afterwards:
-    def __init__(self, runtime: Runtime, cancel: Cancel) -> None:
+    def __init__(self, runtime: Runtime, cancel: Cancel, jottings: Jottings) -> None:
         self._runtime = runtime
+        self._jottings = jottings
         self._cancel = cancel
         self._tasks: set[asyncio.Task[None]] = set()
 
     def answered(self, job: str) -> None:
         """The result went out on its own response; nothing else knows the job."""
-        if len(self._tasks) < NOTES:
-            self._start(job, partial(self._note_answered, job))
+        self._jottings.jot(job, {"answered": 1})
 
     def collected(self, job: str) -> None:
         """The result of a job that was let go, or a task of it, went out: nobody attaches now."""
@@ -63,9 +64,6 @@ class Afterwards:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-
-    async def _note_answered(self, job: str) -> None:
-        await self._runtime.store.note(job, Note(fields={"answered": 1}))
 
     async def _note_collected(self, job: str) -> None:
         await self._runtime.store.note(job, Note(fields={"collected": 1}))

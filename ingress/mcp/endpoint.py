@@ -45,7 +45,7 @@ class McpEndpoint:
     def __init__(self, ingress: Ingress) -> None:
         runtime, follower = ingress.runtime, ingress.follower
         limit = runtime.settings.listen.max_body
-        self._afterwards = Afterwards(runtime, ingress.cancel)
+        self._afterwards = Afterwards(runtime, ingress.cancel, ingress.jottings)
         self._holding = Holding(runtime.clock)
         self._sessions = LegacySessions(runtime.store.sessions, runtime.notifier, runtime.clock)
         self._bridges = Bridges(runtime.notifier)

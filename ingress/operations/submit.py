@@ -15,7 +15,7 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
-from common.jobs.change import AtLeast, Done, Free, Guard, Note, Replays, Room, Unique
+from common.jobs.change import AtLeast, Done, Free, Guard, Replays, Room, Unique
 from common.jobs.idempotency import unique_key
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import ALL, queue_index, state_index
@@ -31,6 +31,7 @@ from ingress.operations.attach import Attach, Joined
 from ingress.operations.call_request import Accepted, CallRequest, submission_of
 from ingress.operations.follow import Follower, Watch
 from ingress.operations.headroom import FULL, RETRY_AFTER, Headroom
+from ingress.operations.jottings import Jottings
 from ingress.operations.repeat import Repeat
 
 log = structlog.get_logger(__name__)
@@ -48,13 +49,20 @@ _REFUSALS: dict[type[LonghaulError], str] = {
 
 class Submit:
     def __init__(
-        self, runtime: Runtime, lease: str, feed: CatalogueFeed, rules: Rules, follower: Follower
+        self,
+        runtime: Runtime,
+        lease: str,
+        feed: CatalogueFeed,
+        rules: Rules,
+        follower: Follower,
+        jottings: Jottings,
     ) -> None:
         self._runtime = runtime
         self._lease = lease
         self._feed = feed
         self._rules = rules
         self._follower = follower
+        self._jottings = jottings
         self._attach = Attach(runtime, follower)
         self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
@@ -116,6 +124,7 @@ class Submit:
     async def aclose(self) -> None:
         """Wait for publications under way; each is bounded."""
         await asyncio.gather(*self._publishing, return_exceptions=True)
+        await self._jottings.aclose()
 
     async def _create(
         self, request: CallRequest, watch: Watch | None, *, held: bool
@@ -215,9 +224,8 @@ class Submit:
         try:
             await self._runtime.broker.publish(accepted.policy.queue, token, accepted.priority)
             if not self._follower.ended(token.job):
-                confirmed = Note(fields={"confirmed": AtLeast(token.generation)})
-                await self._runtime.store.note(token.job, confirmed)
-        except (BrokerError, StoreUnreachableError) as error:
+                self._jottings.jot(token.job, {"confirmed": AtLeast(token.generation)})
+        except BrokerError as error:
             log.warning("job.unconfirmed", job_id=token.job, error=str(error))
 
 

@@ -30,6 +30,7 @@ async def test_no_transition_changes_it(ledger: Ledger) -> None:
 async def test_nothing_is_noted_in_it_and_it_is_not_removed(ledger: Ledger) -> None:
     head = await newer(ledger)
     assert not await ledger.store.note(head.id, Note(watch="i1", fields={"confirmed": 1}))
+    await ledger.store.note_many({head.id: {"confirmed": 1}})
     assert not await ledger.store.remove(head.id, version=head.version)
     assert await ledger.head(head.id) == head
 

@@ -39,6 +39,20 @@ async def test_a_note_makes_no_record(ledger: Ledger) -> None:
     assert await ledger.store.get(job_id) is None
 
 
+async def test_many_are_noted_together_and_those_without_a_record_passed_over(
+    ledger: Ledger,
+) -> None:
+    first, second, gone = await ledger.submitted(), await ledger.submitted(), a_job_id()
+    await ledger.store.note(second.id, Note(fields={"confirmed": 3}))
+    confirmed: dict[str, Value] = {"confirmed": AtLeast(2)}
+    fields = {first.id: {**confirmed, "answered": 1}, gone: confirmed, second.id: confirmed}
+    await ledger.store.note_many(fields)
+    noted = await ledger.head(first.id)
+    assert (noted.confirmed, noted.answered, noted.version) == (2, True, first.version)
+    assert (await ledger.head(second.id)).confirmed == 3
+    assert await ledger.store.get(gone) is None
+
+
 async def test_a_note_under_a_claim_needs_the_claim_and_a_job_that_runs(ledger: Ledger) -> None:
     queued = await ledger.submitted()
     assert not await ledger.store.note(queued.id, Note(fields={"checks": 1}, claim=0))

@@ -1,6 +1,6 @@
 """A change or a note as the JSON that the Lua scripts read, and their answers as values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -26,22 +26,14 @@ from common.jobs.change import (
     Unique,
     Value,
 )
-from common.jobs.head import RECORD_FORMAT, Head, decode_head
-from common.jobs.state import LETTERS, TERMINAL
-from common.notifier.hints import INLINE_RESULT
-from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
-
-_TERMINAL = {str(state): True for state in TERMINAL}
-_LETTERS = {str(state): True for state in LETTERS}
+from common.jobs.head import Head, decode_head
+from common.store.base import Timings
 
 
-def commit_request(
-    job_id: str, change: Change, version: int, commit_id: str, timings: Timings
-) -> bytes:
+def commit_request(job_id: str, change: Change, version: int, commit_id: str) -> bytes:
     return orjson.dumps(
         {
             "id": job_id,
-            "format": RECORD_FORMAT,
             "version": version,
             "commit": commit_id,
             "name": change.name,
@@ -53,12 +45,6 @@ def commit_request(
             "due_fields": change.due.fields,
             "wake_owner": change.wake_owner,
             "returning": change.returning,
-            "timings": timings_request(timings),
-            "terminal": _TERMINAL,
-            "letters": _LETTERS,
-            "inline": INLINE_RESULT,
-            "commits_kept": COMMITS_KEPT,
-            "events_kept": EVENTS_KEPT,
         }
     )
 
@@ -67,13 +53,16 @@ def note_request(job_id: str, note: Note) -> bytes:
     return orjson.dumps(
         {
             "id": job_id,
-            "format": RECORD_FORMAT,
             "fields": _fields(note.fields),
             "claim": note.claim,
             "watch": note.watch,
             "unwatch": note.unwatch,
         }
     )
+
+
+def notes_request(notes: Iterable[tuple[str, Mapping[str, Value]]]) -> bytes:
+    return orjson.dumps([[job_id, _fields(fields)] for job_id, fields in notes])
 
 
 def timings_request(timings: Timings) -> dict[str, int]:

@@ -1,11 +1,20 @@
-"""The Lua scripts, read from the files beside this one; each begins with the shared prelude."""
+"""The Lua scripts, read from the files beside this one; each begins with the shared prelude.
 
+What is the same in every call stands in the text as the table `C`: it is not sent each time.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
+from common.jobs.head import RECORD_FORMAT
+from common.jobs.state import LETTERS, TERMINAL, JobState
+from common.notifier.hints import INLINE_RESULT
+from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
+
 # A full Redis still lets these take memory: what is there must be able to end.
-SETTLING = ("commit", "note", "due", "remove", "leases")
+SETTLING = ("commit", "note", "notes", "due", "remove", "leases")
 FLAGS = "#!lua flags=allow-oom\n"
 # Name: file. A record's creation is a commit that may be refused for want of memory.
 FILES = {"create": "commit"} | {
@@ -19,9 +28,9 @@ class Script:
     sha: str  # as EVALSHA wants it
 
 
-def load_scripts() -> dict[str, Script]:
+def load_scripts(timings: Timings) -> dict[str, Script]:
     folder = files("common.store.redis") / "lua"
-    prelude = (folder / "prelude.lua").read_text()
+    prelude = _constants(timings) + (folder / "prelude.lua").read_text()
     scripts = {}
     for name, file in FILES.items():
         text = prelude + (folder / f"{file}.lua").read_text()
@@ -30,3 +39,16 @@ def load_scripts() -> dict[str, Script]:
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
         scripts[name] = Script(text=text, sha=digest)
     return scripts
+
+
+def _constants(timings: Timings) -> str:
+    judged = f"{{lease={timings.lease_ms},silence={timings.silence_ms},grace={timings.grace_ms}}}"
+    return (
+        f"local C = {{format={RECORD_FORMAT},inline={INLINE_RESULT},timings={judged},"
+        f"commits_kept={COMMITS_KEPT},events_kept={EVENTS_KEPT},"
+        f"terminal={_states(TERMINAL)},letters={_states(LETTERS)}}}\n"
+    )
+
+
+def _states(states: Iterable[JobState]) -> str:
+    return "{" + ",".join(f"{state}=true" for state in sorted(states)) + "}"

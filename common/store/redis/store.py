@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from common.clock import Clock
 from common.errors import StoreUnreachableError
-from common.jobs.change import Change, Done, Note, Refused
+from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.indexes import DUE, memberships
 from common.store.base import (
@@ -33,6 +33,7 @@ from common.store.redis.request import (
     commit_request,
     fields_of,
     note_request,
+    notes_request,
     read_answer,
     read_head,
     read_info,
@@ -52,7 +53,7 @@ class RedisStore:
         self._keys = keys
         self._clock = clock
         self._timings = timings
-        self._scripts = load_scripts()
+        self._scripts = load_scripts(timings)
         self._timings_json = orjson.dumps(timings_request(timings))
         self.sessions = RedisSessions(self._send, self._run, keys, timings)
         self.api_keys = RedisApiKeys(self._run, keys)
@@ -63,9 +64,7 @@ class RedisStore:
     async def commit(
         self, job_id: str, change: Change, *, version: int, commit_id: str | None = None
     ) -> Done | Refused:
-        request = commit_request(
-            job_id, change, version, commit_id or secrets.token_hex(6), self._timings
-        )
+        request = commit_request(job_id, change, version, commit_id or secrets.token_hex(6))
         parts = [item for pair in change.parts.items() for item in pair]
         reply = await self._run(
             "commit" if version else "create",
@@ -81,6 +80,13 @@ class RedisStore:
         request = note_request(job_id, note)
         prefix, channels = self._keys.of_job(job_id), self._keys.channels
         return bool(await self._run("note", prefix, request, channels, note.relay or b""))
+
+    async def note_many(self, fields: Mapping[str, Mapping[str, Value]]) -> None:
+        shards: dict[str, list[tuple[str, Mapping[str, Value]]]] = {}
+        for job_id, each in fields.items():
+            shards.setdefault(self._keys.of_job(job_id), []).append((job_id, each))
+        for prefix, notes in shards.items():
+            await self._run("notes", prefix, notes_request(notes))
 
     async def get(self, job_id: str) -> Head | None:
         key = self._keys.head(self._keys.of_job(job_id), job_id)
@@ -246,7 +252,7 @@ class RedisStore:
         """One command, repeated on a new connection until it is answered; all of ours may be."""
         reached = False
         try:
-            with anyio.fail_after(ANSWER_WITHIN):
+            async with asyncio.timeout(ANSWER_WITHIN):
                 while True:
                     reached = reached or self._link.down_since is None
                     try:
@@ -285,7 +291,8 @@ async def open_redis_store(
     url: str, namespace: str, clock: Clock, timings: Timings | None = None
 ) -> AsyncIterator[JobStore]:
     """A store that connects, and reconnects, by itself; the context ends with its connection."""
-    scripts = load_scripts()
+    timings = timings or Timings()
+    scripts = load_scripts(timings)
 
     def prepare() -> list[Command]:
         return [("SCRIPT", "LOAD", script.text) for script in scripts.values()]
@@ -293,5 +300,5 @@ async def open_redis_store(
     link = Link(url, clock, prepare)
     async with anyio.create_task_group() as group:
         group.start_soon(link.run)
-        yield RedisStore(link, Keys(namespace), clock, timings or Timings())
+        yield RedisStore(link, Keys(namespace), clock, timings)
         group.cancel_scope.cancel()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from common.jobs.change import Change, Done, Note, Refused, Room
+from common.jobs.change import Change, Done, Note, Refused, Room, Value
 from common.jobs.head import Head, decode_head, is_newer
 from common.jobs.indexes import DUE, REPLAYED, memberships
 from common.notifier.base import Hint
@@ -90,6 +90,13 @@ def note(
     if after != before:
         _write_fields(database, job_id, after)
     return True, hints
+
+
+def note_many(
+    database: sqlite3.Connection, fields: Mapping[str, Mapping[str, Value]], now: int
+) -> None:
+    for job_id, each in fields.items():
+        note(database, job_id, Note(fields=each), now)
 
 
 def take_due(database: sqlite3.Connection, limit: int, now: int) -> list[Head]:

@@ -11,7 +11,7 @@ import anyio
 
 from common.clock import Clock
 from common.errors import StoreUnreachableError
-from common.jobs.change import Change, Done, Note, Refused
+from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
@@ -70,6 +70,9 @@ class SqliteStore:
             lambda database: records.note(database, job_id, note, self._now()), then=self._tell
         )
         return noted
+
+    async def note_many(self, fields: Mapping[str, Mapping[str, Value]]) -> None:
+        await self._write(lambda database: records.note_many(database, fields, self._now()))
 
     async def get(self, job_id: str) -> Head | None:
         return await self._read(lambda database: records.read_head(database, job_id))

@@ -32,15 +32,15 @@ elseif not head then
 elseif number(head, 'version') ~= R.version then
   return refused('version')
 end
-if number(head, 'format') > R.format then return refused('format') end
+if number(head, 'format') > C.format then return refused('format') end
 
 for _, guard in ipairs(R.guards) do
   local kind, name = guard[1], guard[2]
   local holds
   if kind == 'LeaseAlive' then
-    holds = lease_alive(name, now, R.timings)
+    holds = lease_alive(name, now, C.timings)
   elseif kind == 'LeaseGone' then
-    holds = lease_gone(name, now, R.timings)
+    holds = lease_gone(name, now, C.timings)
   elseif kind == 'TimeReached' then
     holds = now >= number(head, name)
   elseif kind == 'TimeBefore' then
@@ -62,7 +62,7 @@ for _, guard in ipairs(R.guards) do
     local letter = read_head(name) or {}
     local replay = letter.replayed_as or ''
     if replay ~= '' and replay ~= R.id then return refused(kind, replay) end
-    holds = R.letters[letter.state or ''] and number(letter, 'format') <= R.format
+    holds = C.letters[letter.state or ''] and number(letter, 'format') <= C.format
   end
   if not holds then return refused(kind) end
 end
@@ -100,7 +100,7 @@ local function append_event(id, version, name, facts)
   local events = P .. ':j:' .. id .. ':ev'
   local event = '[' .. whole(version) .. ',' .. whole(now) .. ',"' .. name .. '",' .. facts .. ']'
   local length = redis.call('RPUSH', events, event)
-  if length > R.events_kept then redis.call('LTRIM', events, -R.events_kept, -1) end
+  if length > C.events_kept then redis.call('LTRIM', events, -C.events_kept, -1) end
 end
 
 for _, guard in ipairs(R.guards) do
@@ -116,7 +116,7 @@ end
 local owner = head.owner or ''
 local commits = split(head.commits)
 commits[#commits + 1] = R.commit
-while #commits > R.commits_kept do table.remove(commits, 1) end
+while #commits > C.commits_kept do table.remove(commits, 1) end
 local write = { 'id', R.id, 'version', R.version + 1, 'commits', table.concat(commits, ',') }
 for _, field in ipairs(R.fields) do
   local value = resolve(field[3], field[2], now, head[field[1]])
@@ -141,13 +141,13 @@ append_event(R.id, R.version + 1, R.name, ARGV[3])
 local result
 for i = 4, #ARGV, 2 do
   redis.call('SET', P .. ':j:' .. R.id .. ':' .. ARGV[i], ARGV[i + 1])
-  if ARGV[i] == 'result' and #ARGV[i + 1] <= R.inline then result = ARGV[i + 1] end
+  if ARGV[i] == 'result' and #ARGV[i + 1] <= C.inline then result = ARGV[i + 1] end
 end
 
 local state = head.state
 local watchers = split(head.watchers)
 if #watchers > 0 or (R.wake_owner and owner ~= '') then
-  local terminal = R.terminal[state]
+  local terminal = C.terminal[state]
   local hint = cjson.encode({ 'state', R.id, state, R.version + 1, R.name })
   if result and (state == 'completed' or state == 'failed') then hint = hint .. '\n' .. result end
   for _, watcher in ipairs(watchers) do

@@ -2,7 +2,7 @@
 local R = cjson.decode(ARGV[1])
 local now = now_ms()
 local head = read_head(R.id)
-if not head or number(head, 'format') > R.format then return 0 end
+if not head or number(head, 'format') > C.format then return 0 end
 if R.claim ~= cjson.null then
   local runs = head.state == 'running' or head.state == 'input_required'
   if not runs or number(head, 'claims') ~= R.claim then return 0 end
