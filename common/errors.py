@@ -21,8 +21,10 @@ TIMED_OUT = -31_001  # one of the job's clocks ran out
 BACKEND_GONE = -31_002  # the backend could not be reached, or went away, and tries are used up
 CANCELLED = -31_003
 OUTCOME_UNKNOWN = -31_004
-NOT_KEPT = -31_006  # the tool has answered, but the answer could not be stored
 UNANSWERED = -31_005  # a question of its tool was refused, and the tool cannot be told
+NOT_KEPT = -31_006  # the tool has answered, but the answer could not be stored
+OVERLOADED = -31_007  # the backend had too much to do, each time
+TOOL_FAILED = -31_008  # every try ended with the tool's own error; `data.result` is the last one
 
 
 class LonghaulError(Exception):

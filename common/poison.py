@@ -18,4 +18,5 @@ async def bury_raw(runtime: Runtime, queue: str, raw: bytes, why: str) -> None:
     job = new_job_id(round(runtime.clock.now() * 1000))
     change = bury_token(queue, raw, why, runtime.retention)
     await runtime.store.commit(job, change, version=0)
+    runtime.metrics.count_letter(change.name)
     log.error("token.buried", job_id=job, queue=queue, why=why)

@@ -119,6 +119,7 @@ class Reconciler:
         answer = await self._runtime.store.commit(head.id, change, version=head.version)
         if not isinstance(answer, Done):
             return None  # it moved on, and was given its next check when it did
+        self._runtime.metrics.count_letter(change.name)
         if change.name != "checked":
             log.info("job.reconciled", job_id=head.id, change=change.name)
         if isinstance(action, decisions.Publish):

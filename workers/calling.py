@@ -24,6 +24,7 @@ from common.jobs.questions import (
     responses,
 )
 from common.runtime import Runtime
+from workers import outcome as ended
 from workers.backends.base import (
     BackendError,
     Call,
@@ -31,6 +32,7 @@ from workers.backends.base import (
     InputRequired,
     Listener,
     NotStarted,
+    Overloaded,
     Place,
     ProtocolFailure,
     StateRefused,
@@ -65,7 +67,7 @@ class Calling:
         self._began_anew = False
         self._spare: Mapping[str, Mapping[str, Any]] = {}  # answers for a tool that began anew
 
-    async def __call__(self) -> Answered | Asked | NotReached | CutOff:
+    async def __call__(self) -> Answered | Asked | NotReached | ended.Overloaded | CutOff:
         """How the call ended; legs that need nobody follow each other.
 
         Raises:
@@ -79,11 +81,14 @@ class Calling:
                 return Answered(await self._place.call(self._call(leg), self._listener))
             except NotStarted as error:
                 return NotReached(error.message, self._asked if self._news else None)
+            except Overloaded as error:
+                reached = self._asked if self._news else None
+                return ended.Overloaded(error.message, error.retry_after, reached)
             except ConnectionLost as error:
                 if not self._run.task:
                     raise
                 why = f"its backend was lost and may go on with it: {error.message}"
-                return CutOff(why, self._asked if self._news else None)
+                return CutOff(why, self._asked if self._news else None, error.retry_after)
             except StateRefused as error:
                 leg = self._anew(error)
             except InputRequired as said:

@@ -136,6 +136,7 @@ class Executor:
         try:
             log.info("job.started", tool=claimed.head.tool, number=claimed.head.tries)
             measure.count_start(self._runtime.metrics, run.head)
+            self._settlement.called(run.head)
             started = self._runtime.clock.monotonic()
             outcome = await self._call(run, place, claimed.now)
             place.judge(measure.verdict_of(outcome))
@@ -174,10 +175,11 @@ class Executor:
             if isinstance(ended, Stopped | TimedOut):
                 await calling.cancel_task()
         except ConnectionLost as error:
-            return Vanished(error.message)
+            return Vanished(error.message, error.retry_after)
         except ProtocolFailure as error:
             data = {} if error.data is None else {"data": error.data}
-            return Refused({"code": error.code, "message": error.message, **data})
+            body = {"code": error.code, "message": error.message, **data}
+            return Refused(body, error.retry_after)
         except BackendError as error:
             return Vanished(error.message)
         except Exception:

@@ -1,11 +1,13 @@
 """What a worker counts of its runs, in the words of `common.telemetry.metrics`."""
 
+from common.jobs.change import Change
 from common.jobs.decisions import Adopt, BuryToken, Reaction, Release, Rescue
 from common.jobs.head import Head
 from common.telemetry.metrics import CallFault, DropReason, Metrics
 from workers import outcome as ended
 from workers.backends.base import Verdict
 from workers.outcome import Outcome
+from workers.retrying import RETRIES
 
 
 def count_start(metrics: Metrics, head: Head) -> None:
@@ -25,6 +27,19 @@ def count_end(metrics: Metrics, head: Head, outcome: Outcome, seconds: float) ->
         ).inc()
 
 
+def count_settled(
+    metrics: Metrics, head: Head, outcome: Outcome, change: Change, *, over: bool
+) -> None:
+    """What followed from a run; `over`: its retry waits longer than it would by itself."""
+    metrics.settled.labels(tool=head.tool, state=change.name).inc()
+    metrics.count_letter(change.name)
+    if change.name in RETRIES:
+        backend = head.spec.backend
+        metrics.retries.labels(backend=backend, error=str(fault_of(outcome))).inc()
+        if over:
+            metrics.retries_over_budget.labels(backend=backend).inc()
+
+
 def fault_of(outcome: Outcome) -> CallFault | None:
     match outcome:
         case ended.Answered(result=result):
@@ -33,6 +48,8 @@ def fault_of(outcome: Outcome) -> CallFault | None:
             return CallFault.PROTOCOL
         case ended.NotReached():
             return CallFault.NOT_STARTED
+        case ended.Overloaded():
+            return CallFault.OVERLOADED
         case ended.Vanished() | ended.CutOff():
             return CallFault.CONNECTION_LOST
         case ended.TimedOut():
@@ -46,7 +63,7 @@ def fault_of(outcome: Outcome) -> CallFault | None:
 def verdict_of(outcome: Outcome) -> Verdict | None:
     """What a run has shown about its replica; None: nothing. Whoever answers works."""
     match outcome:
-        case ended.Answered() | ended.Refused() | ended.Asked():
+        case ended.Answered() | ended.Refused() | ended.Asked() | ended.Overloaded():
             return Verdict(None)
         case ended.NotReached(why=why) | ended.Vanished(why=why) | ended.CutOff(why=why):
             return Verdict(why)

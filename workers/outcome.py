@@ -22,6 +22,7 @@ class Refused:
     """The backend answered with a JSON-RPC error."""
 
     error: Mapping[str, Any]
+    retry_after: float | None = None  # seconds: it asks to be called again after these
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,21 @@ class NotReached:
 
 
 @dataclass(frozen=True, slots=True)
+class Overloaded:
+    """Never ran either: the backend has too much to do. A try, or it would go on for ever."""
+
+    why: str
+    retry_after: float | None = None  # as in `Refused`
+    reached: Round | None = None  # as in `NotReached`
+
+
+@dataclass(frozen=True, slots=True)
 class CutOff:
     """The backend was lost, but has a task of its own for the call; that can be followed again."""
 
     why: str
     reached: Round | None = None  # as in `NotReached`
+    retry_after: float | None = None  # as in `Refused`
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,7 @@ class Vanished:
     """The request was written and no answer came: it may have run."""
 
     why: str
+    retry_after: float | None = None  # as in `Refused`
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,21 @@ class Drained:
     reached: Round | None = None
 
 
-Outcome = Answered | Refused | Asked | NotReached | CutOff | Vanished | TimedOut | Stopped | Drained
+Failed = Refused | Overloaded | CutOff | Vanished | TimedOut
+"""A try that another one may follow."""
+
+Outcome = (
+    Answered
+    | Refused
+    | Asked
+    | NotReached
+    | Overloaded
+    | CutOff
+    | Vanished
+    | TimedOut
+    | Stopped
+    | Drained
+)
 
 
 def unsettled(outcome: Outcome) -> Outcome:

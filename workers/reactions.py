@@ -116,6 +116,7 @@ class Reactions:
             return
         head, change = settled
         log.warning("job.owner_died", owner=head.owner, change=change.name)
+        self._runtime.metrics.count_letter(change.name)
         if change.name == "rescued":
             again = token_of(head, generation=head.generation + 1, version=answer.version)
             await publish_token(self._runtime, head, again)

@@ -12,59 +12,82 @@ from typing import Any, assert_never
 import structlog
 
 from common.backoff import Backoff
-from common.errors import BACKEND_GONE, TIMED_OUT, StoreUnreachableError
-from common.jobs.asking import ask, kept, start_over
+from common.errors import BACKEND_GONE, OVERLOADED, TIMED_OUT, StoreUnreachableError
+from common.jobs.asking import ask
 from common.jobs.change import Change, Done, Now, Refused
-from common.jobs.endings import RetentionMs, bury, complete, fail, let_go, lose
+from common.jobs.endings import RetentionMs, complete, fail, let_go, lose
 from common.jobs.head import Head
-from common.jobs.questions import Round
 from common.jobs.state import JobState
-from common.jobs.transitions import hand_back, retry
 from common.ledger import ContendedError, transact
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
 from common.wire import dump_json
+from workers import measure
 from workers import outcome as ended
-from workers.outcome import Outcome
+from workers.outcome import Failed, Outcome
+from workers.retry_budget import Budgets, Draw
+from workers.retrying import RETRIES, Terms, again, back, tool_failure
 
 log = structlog.get_logger(__name__)
 
-HAND_BACK_MS = 1_000
 _FINISHES = (ended.Answered, ended.Refused)  # what the tool itself said
 
 
-def decide(outcome: Outcome, head: Head, retention: RetentionMs, chance: float) -> Change:
-    """The transition that follows from an outcome. Pure; `chance` is in 0..1, for the jitter."""
+def decide(outcome: Outcome, head: Head, retention: RetentionMs, terms: Terms) -> Change:
+    """The transition that follows from an outcome. Pure."""
     match outcome:
         case ended.Answered(result=result):
             tool_error = result.get("isError") is True
+            if tool_error and head.spec.retry_tool_errors and head.spec.repeatable:
+                return again(head, tool_failure(result), retention, terms)
             return complete(head, dump_json(result), retention, tool_error=tool_error)
-        case ended.Refused(error=error):
-            return fail(head, error, retention)
         case ended.Asked(questions=questions):
             return ask(head, questions, head.spec.answer_ms)
         case ended.NotReached(why=why, reached=reached) | ended.Drained(why=why, reached=reached):
-            return _back(head, why, reached)
-        case ended.CutOff(why=why, reached=reached) if head.backend_task:
-            return _back(head, why, reached)
-        case ended.CutOff(why=why) | ended.Vanished(why=why):
-            if not head.spec.repeatable:
-                return lose(head, why, retention, seen_gone=False)
-            return _again(head, {"code": BACKEND_GONE, "message": why}, retention, chance)
-        case ended.TimedOut(clock=clock, seconds=seconds):
-            error = {"code": TIMED_OUT, "message": f"{_CLOCKS[clock]} ({seconds:g} s)"}
-            if clock == "deadline" or not head.spec.repeatable:
-                return fail(head, error, retention)
-            return _again(head, error, retention, chance)
+            return back(head, why, terms, reached)
+        case ended.CutOff() | ended.Overloaded() if head.backend_task:
+            # The tool was started, and goes on: only following it has to begin again.
+            hint = replace(terms, retry_after=outcome.retry_after)
+            return back(head, outcome.why, hint, outcome.reached)
         case ended.Stopped():
             return fail(head, {"code": TIMED_OUT, "message": "it was stopped"}, retention)
+        case (
+            ended.Refused()
+            | ended.Overloaded()
+            | ended.CutOff()
+            | ended.Vanished()
+            | ended.TimedOut()
+        ):
+            return _failed(outcome, head, retention, terms)
         case unreachable:
             assert_never(unreachable)
 
 
-def _back(head: Head, why: str, reached: Round | None) -> Change:
-    back = hand_back(head, why, HAND_BACK_MS)
-    return back if reached is None else replace(back, parts=kept(reached))
+def _failed(outcome: Failed, head: Head, retention: RetentionMs, terms: Terms) -> Change:
+    """Which faults count, and for which tools."""
+    safe = head.spec.repeatable
+    match outcome:
+        case ended.Refused(error=error, retry_after=after):
+            if not safe or after is None:
+                return fail(head, error, retention)
+            return again(head, error, retention, replace(terms, retry_after=after))
+        case ended.Overloaded(why=why, retry_after=after, reached=reached):
+            # It never ran: another try is no second run, whatever the tool is.
+            error, terms = _gone(why, OVERLOADED), replace(terms, retry_after=after)
+            return again(head, error, retention, terms, reached=reached)
+        case ended.CutOff(why=why, retry_after=after) | ended.Vanished(why=why, retry_after=after):
+            if not safe:
+                return lose(head, why, retention, seen_gone=False)
+            return again(head, _gone(why), retention, replace(terms, retry_after=after))
+        case ended.TimedOut(clock=clock, seconds=seconds):
+            error = {"code": TIMED_OUT, "message": f"{_CLOCKS[clock]} ({seconds:g} s)"}
+            if clock == "deadline" or not safe:
+                return fail(head, error, retention)
+            return again(head, error, retention, terms)
+
+
+def _gone(why: str, code: int = BACKEND_GONE) -> Mapping[str, Any]:
+    return {"code": code, "message": why}
 
 
 _CLOCKS = {
@@ -74,21 +97,16 @@ _CLOCKS = {
 }
 
 
-def _again(head: Head, error: Mapping[str, Any], retention: RetentionMs, chance: float) -> Change:
-    """The next try, after exponential backoff with full jitter; a dead letter past the limit."""
-    if head.tries >= head.spec.attempts:
-        return bury(head, error, retention)
-    ceiling = min(head.spec.retry_max_ms, head.spec.retry_first_ms << min(head.tries - 1, 20))
-    if head.state is JobState.INPUT_REQUIRED:
-        return start_over(head, str(error["message"]), round(ceiling * chance))
-    return retry(head, round(ceiling * chance), error)
-
-
 class Settlement:
-    def __init__(self, runtime: Runtime, lease: str) -> None:
+    def __init__(self, runtime: Runtime, lease: str, budgets: Budgets) -> None:
         self._runtime = runtime
         self._lease = lease
+        self._budgets = budgets
         self._random = random.Random()
+
+    def called(self, head: Head) -> None:
+        """A call of it was written to its backend."""
+        self._budgets.of(head.spec.backend).called()
 
     async def settle(self, head: Head, outcome: Outcome) -> None:
         """Store what follows, then publish what must run again.
@@ -96,8 +114,9 @@ class Settlement:
         Waits for as long as the store is away: the result is only here. A claim that is no longer
         ours settles nothing; the result is dropped then, and the log says so.
         """
-        chance = self._random.random()
+        terms = Terms(chance=self._random.random())
         chosen: tuple[Head, Change] | None = None
+        draw = Draw(self._budgets.of(head.spec.backend))
 
         def choose(current: Head) -> Change | None:
             nonlocal chosen
@@ -109,18 +128,22 @@ class Settlement:
             if current.state is JobState.CANCELLED:
                 change = let_go(current, self._runtime.retention)
             else:
-                change = decide(outcome, current, self._runtime.retention, chance)
+                change = decide(outcome, current, self._runtime.retention, terms)
+                if change.name in RETRIES and draw.take():
+                    over = replace(terms, over=draw.over)
+                    change = decide(outcome, current, self._runtime.retention, over)
             chosen = current, change
             return change
 
         answer = await self._commit(head, choose)
+        draw.close(used=chosen is not None and chosen[1].name in RETRIES)
         if chosen is None or not isinstance(answer, Done):
             log.warning("job.fenced", job_id=head.id, claim=head.claims)
             return
         log.info(
             "job.settled", job_id=head.id, outcome=type(outcome).__name__, change=chosen[1].name
         )
-        self._runtime.metrics.settled.labels(tool=head.tool, state=chosen[1].name).inc()
+        measure.count_settled(self._runtime.metrics, head, outcome, chosen[1], over=draw.over > 0)
         await self._publish_again(*chosen, answer)
 
     async def _commit(

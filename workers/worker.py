@@ -20,6 +20,7 @@ from workers.claims import Claims
 from workers.discovery import Discovery
 from workers.executor import Executor
 from workers.orders import Orders
+from workers.retry_budget import Budgets
 from workers.serving import Serving
 from workers.settlement import Settlement
 from workers.strays import Strays
@@ -41,7 +42,8 @@ class Worker:
         self._claims = Claims(runtime, lease, self._heartbeat)
         self._draining = asyncio.Event()
         self._drained = asyncio.Event()
-        settlement = Settlement(runtime, lease)
+        budgets = Budgets(runtime.settings.backends, runtime.clock)
+        settlement = Settlement(runtime, lease, budgets)
         self._executor = Executor(runtime, self._pools, self._claims, settlement, self._draining)
         carried = rules.queue_backends()
         self._serving = {

@@ -80,6 +80,13 @@ class Breaker(_Frozen):
     cooldown: Duration = 30.0
 
 
+class RetryBudget(_Frozen):
+    """Retries that one worker lets a backend have; over it they wait longer."""
+
+    share: float = Field(default=0.2, ge=0, le=1)  # of the calls it gets
+    floor: Count = Field(default=60, ge=1)  # besides, per minute
+
+
 class Recycle(_Frozen):
     """When a replica is replaced by a fresh one; None: not for this."""
 
@@ -98,6 +105,7 @@ class BackendDefaults(_Frozen):
     interactive: bool = False  # legacy backends: may its tools ask the caller questions
     health: Health = Health()
     breaker: Breaker = Breaker()
+    retry_budget: RetryBudget = RetryBudget()
     grace: Duration = 5.0  # for a cancelled tool to let go
     on_stuck: Literal["leave", "restart"] = "leave"  # its replica, when it does not
     recycle: Recycle = Recycle()
@@ -147,6 +155,7 @@ class Retry(_Frozen):
     attempts: Count = Field(default=3, ge=1, le=100)  # tries in all
     first: Duration = 2.0
     max: Duration = 300.0
+    on_tool_error: bool = False  # also when the tool itself reports an error
 
 
 class Questions(_Frozen):

@@ -26,6 +26,7 @@ from common.jobs.transitions import (
 )
 
 ASKS = "the tool asked a question"
+_OF_HAND_BACKS = {"tries", "hand_backs", "queue_left", "queued_at", "queue_deadline"}
 _WHILE_ASKED = ("answer_by", "deadline", "cancel_at")
 
 
@@ -40,6 +41,7 @@ def ask(head: Head, asked: Round, deadline_ms: int) -> Change:
             "owner": "",
             "tries": Add(-1),
             "checks": 0,
+            "hand_backs": 0,
         },
         moves=(
             *moves_between(head.tool, head.state, JobState.INPUT_REQUIRED),
@@ -104,8 +106,9 @@ def conclude(head: Head, asked: Round, retention: RetentionMs, *, too_late: bool
 def start_over(head: Head, why: str, delay_ms: int) -> Change:
     """Its call was lost while it waited for an answer, and the tool may run again: next try."""
     change = hand_back(head, why, delay_ms)
-    fields = {name: value for name, value in change.fields.items() if name != "tries"}
-    return replace(change, name="started_over", fields={**fields, "backend_task": ""})
+    fields = {name: value for name, value in change.fields.items() if name not in _OF_HAND_BACKS}
+    anew: dict[str, Value] = {"backend_task": "", "hand_backs": 0}
+    return replace(change, name="started_over", fields={**fields, **anew})
 
 
 def kept(asked: Round) -> Mapping[str, bytes]:

@@ -27,6 +27,8 @@ class Spec:
     attempts: int = 3  # tries in all
     retry_first_ms: int = 2_000
     retry_max_ms: int = 300_000
+    retry_tool_errors: bool = False  # a try that ends with the tool's own error counts as failed
+    queue_ms: int = 0  # waiting for a slot; 0: no such clock
     idle_ms: int = 0  # 0: no such clock
     run_ms: int = 0
     repeatable: bool = False
@@ -68,6 +70,9 @@ class Head:
     lost_at: int = 0
     not_before: int = 0
     queue_deadline: int = 0
+    queue_left: int = 0  # of the queue clock, when it was handed back last
+    queued_at: int = 0  # when that was
+    hand_backs: int = 0  # in a row: claims that never reached the tool
     deadline: int = 0
     cancel_at: int = 0  # nobody waits for it any more: cancelled then
     answer_by: int = 0  # until when the open question is

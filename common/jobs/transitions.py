@@ -7,7 +7,7 @@ Pure functions from what is known to a `Change`. Times are milliseconds. Where a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -157,7 +157,7 @@ def claim(worker: str) -> Change:
     )
 
 
-def retry(head: Head, delay_ms: int, error: Mapping[str, Any]) -> Change:
+def retry(head: Head, delay_ms: int, error: Mapping[str, Any], remark: str = "") -> Change:
     """Another try after a delay; the token of the next generation goes to a lane."""
     allow(head, JobState.WAITING)
     return Change(
@@ -169,7 +169,8 @@ def retry(head: Head, delay_ms: int, error: Mapping[str, Any]) -> Change:
             "published_at": Now(),
             "owner": "",
             "backend_task": "",
-            "reason": f"try {head.tries} failed: {error['message']}",
+            "hand_backs": 0,
+            "reason": f"try {head.tries} failed: {error['message']}{remark}",
         },
         moves=(
             *moves_between(head.tool, head.state, JobState.WAITING),
@@ -182,8 +183,16 @@ def retry(head: Head, delay_ms: int, error: Mapping[str, Any]) -> Change:
 
 
 def hand_back(head: Head, reason: str, delay_ms: int) -> Change:
-    """It provably never reached the tool: uncounted, back to the queue."""
-    return _requeue(head, "handed_back", reason, counted=False, delay_ms=delay_ms)
+    """It provably never reached the tool: uncounted, back to the queue, whose clock goes on."""
+    back = _requeue(head, "handed_back", reason, counted=False, delay_ms=delay_ms)
+    fields: dict[str, Value] = {"hand_backs": Add(1)}
+    if head.spec.queue_ms and head.claims - head.hand_backs == 1:
+        # No other claim before: it has waited for its first start all the time.
+        waited = head.started_at - (head.queued_at or head.created_at)
+        left = max(1, (head.queue_left or head.spec.queue_ms) - waited)
+        fields |= {"queue_left": left, "queued_at": Now(), "queue_deadline": Now(left)}
+    due = replace(back.due, fields=_DEADLINES[:-1])
+    return replace(back, fields={**back.fields, **fields}, due=due)
 
 
 def rescue(head: Head) -> Change:

@@ -30,6 +30,7 @@ class CallFault(StrEnum):
     """How a call to a backend ended when it brought no good result: the label `error`."""
 
     NOT_STARTED = "not_started"  # provably not run
+    OVERLOADED = "overloaded"  # nor this, because the backend has too much to do
     CONNECTION_LOST = "connection_lost"  # it may have run
     PROTOCOL = "protocol"  # the backend answered with a JSON-RPC error
     TOOL = "tool"  # a result that reports an error
@@ -50,6 +51,7 @@ DueLabel = Literal[
     "leave",
 ]
 AuthFailure = Literal["missing", "unknown", "expired", "unchecked", "role", "origin", "host"]
+LetterReason = Literal["dead", "lost", "buried"]  # tries used up, outcome unknown, no job
 DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
 
 
@@ -72,6 +74,9 @@ class Metrics:
     def _of_the_fleet(self) -> None:
         """Measured at the time of the scrape, by `ingress.operations.survey`."""
         self.jobs = self._gauge("jobs", "Jobs kept, by state and tool.", "tool", "state")
+        self.letters_waiting = self._gauge(
+            "dead_letters_waiting", "Dead letters that nobody has replayed or dropped."
+        )
         self.queue_waiting = self._gauge("queue_waiting", "Jobs that wait for a slot.", "queue")
         self.queue_oldest = self._gauge(
             "queue_oldest_seconds", "Age of the job that has waited longest.", "queue"
@@ -143,6 +148,17 @@ class Metrics:
             "backend",
             "error",
         )
+        self.retries = self._counter(
+            "retries",
+            "Runs that failed and are followed by another try; `error` is a CallFault.",
+            "backend",
+            "error",
+        )
+        self.retries_over_budget = self._counter(
+            "retries_over_budget",
+            "Retries that wait longer, because the backend's budget is used up.",
+            "backend",
+        )
         self.progress_relayed = self._counter(
             "progress_relayed", "Progress notes that were passed on."
         )
@@ -154,6 +170,11 @@ class Metrics:
         )
         for action in get_args(DueLabel):
             self.due_actions.labels(action=action)
+        self.dead_letters = self._counter(
+            "dead_letters", "Dead letters that came to be; `reason` is a LetterReason.", "reason"
+        )
+        for reason in get_args(LetterReason):
+            self.dead_letters.labels(reason=reason)
         self.tokens_dropped = self._counter(
             "tokens_dropped", "Tokens acked without a run; `reason` is a DropReason.", "reason"
         )
@@ -168,6 +189,11 @@ class Metrics:
         self.groups_killed = self._counter(
             "replica_groups_killed", "Process groups of backends that a dead worker had left."
         )
+
+    def count_letter(self, change: str) -> None:
+        """A change of this name was committed; it counts when it made a dead letter."""
+        if change in get_args(LetterReason):
+            self.dead_letters.labels(reason=change).inc()
 
     def describe(self, *, version: str, role: str) -> None:
         """Name the process: one `longhaul_build_info` with its version and role."""

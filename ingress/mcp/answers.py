@@ -7,7 +7,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from common.catalogue import CatalogueTool
-from common.errors import CANCELLED, OUTCOME_UNKNOWN
+from common.errors import CANCELLED, OUTCOME_UNKNOWN, TOOL_FAILED
 from common.jobs.head import Head
 from common.jobs.state import JobState
 from ingress.mcp.own_tools import CANCEL, JOBS, RESULT, WAIT
@@ -29,7 +29,19 @@ def answer_of(state: JobState, body: Any, job: str) -> Mapping[str, Any]:
         return _result(body, job)
     if state is JobState.LOST:
         raise MCPError(OUTCOME_UNKNOWN, str(body["message"]), {"job": job})
+    last = _last_result(state, body)
+    if last is not None:
+        return _result(last, job)
     raise MCPError(int(body["code"]), str(body["message"]), body.get("data"))
+
+
+def _last_result(state: JobState, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Of a job whose every try ended with the tool's own error: that is what its caller gets."""
+    data = body.get("data")
+    if state is not JobState.DEAD or body.get("code") != TOOL_FAILED:
+        return None
+    last = data.get("result") if isinstance(data, Mapping) else None
+    return last if isinstance(last, Mapping) else None
 
 
 def _result(body: Mapping[str, Any], job: str) -> Mapping[str, Any]:

@@ -57,6 +57,8 @@ def submission_of(
         attempts=policy.retry.attempts,
         retry_first_ms=_ms(policy.retry.first),
         retry_max_ms=_ms(policy.retry.max),
+        retry_tool_errors=policy.retry.on_tool_error,
+        queue_ms=_ms(policy.clocks.queue),
         idle_ms=_ms(policy.clocks.idle),
         run_ms=_ms(policy.clocks.run),
         repeatable=repeatable,

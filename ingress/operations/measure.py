@@ -10,6 +10,7 @@ from ingress.operations.survey import (
     REPLICA_STATES,
     QueueState,
     jobs_by_tool,
+    letters_waiting,
     queue_names,
     queue_states,
 )
@@ -24,6 +25,7 @@ async def measure(ingress: Ingress) -> None:
         fleet = await ingress.fleet.now()
         queues = await queue_states(runtime, queue_names(ingress.rules, catalogue, fleet))
         jobs = await jobs_by_tool(runtime.store, catalogue.tools)
+        letters = await letters_waiting(runtime.store)
     except StoreUnreachableError:
         metrics.store_up.set(0)
         _forget(metrics)
@@ -31,6 +33,7 @@ async def measure(ingress: Ingress) -> None:
     metrics.store_up.set(1)
     _forget(metrics)
     _jobs(metrics, jobs)
+    metrics.letters_waiting.set(letters)
     _queues(metrics, queues, fleet, runtime.clock.now())
     _fleet(metrics, fleet, {entry.backend for entry in catalogue.entries})
 

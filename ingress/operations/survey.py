@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from common.brokers.base import BrokerError
 from common.catalogue import Catalogue
-from common.jobs.indexes import PRIORITY_STEP, queue_index, tool_state_index
+from common.jobs.indexes import (
+    PRIORITY_STEP,
+    REPLAYED,
+    queue_index,
+    state_index,
+    tool_state_index,
+)
 from common.jobs.state import JobState
 from common.routing.rules import Rules
 from common.runtime import Runtime
@@ -78,3 +84,11 @@ async def jobs_by_tool(store: JobStore, tools: Iterable[str]) -> list[tuple[str,
     pairs = [(tool, state) for tool in tools for state in JobState]
     counts = await store.counts([tool_state_index(tool, state) for tool, state in pairs])
     return [(*pair, count) for pair, count in zip(pairs, counts, strict=True)]
+
+
+async def letters_waiting(store: JobStore) -> int:
+    """How many dead letters nobody has replayed or dropped. Raises: StoreUnreachableError."""
+    dead, lost, replayed = await store.counts(
+        [state_index(JobState.DEAD), state_index(JobState.LOST), REPLAYED]
+    )
+    return max(0, dead + lost - replayed)

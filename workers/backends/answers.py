@@ -2,17 +2,25 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from mcp_types import INTERNAL_ERROR, PARSE_ERROR
 
 from workers.backends import jsonrpc
-from workers.backends.base import BackendError, ConnectionLost, NotStarted, ProtocolFailure
+from workers.backends.base import (
+    BackendError,
+    ConnectionLost,
+    NotStarted,
+    Overloaded,
+    ProtocolFailure,
+)
 from workers.backends.exchange import Answer
 from workers.backends.sse import Event, EventParser, TooLong
 
 RESUME_DELAY = 1.0  # seconds, where the server asked for nothing else
+TOO_MANY, UNAVAILABLE = 429, 503
 
 
 class Cursor:
@@ -37,14 +45,34 @@ async def refusal(answer: Answer, *, had_session: bool) -> BackendError:
     ):
         # Servers that keep sessions by hand say 400 where the protocol says 404.
         return NotStarted("the backend has forgotten the session")
+    after = retry_after(answer.header("retry-after"), answer.header("date"))
+    if answer.status == TOO_MANY:
+        words = text or "too many requests"
+        return Overloaded(f"the backend refused: HTTP 429, {words}", retry_after=after)
     if error is not None:
-        return jsonrpc.failure(error)
-    if answer.status == 429:
-        return NotStarted("the backend refused: HTTP 429, too many requests")
+        failed = jsonrpc.failure(error)
+        failed.retry_after = after if answer.status == UNAVAILABLE else failed.retry_after
+        return failed
     if answer.status >= 500:
         # A gateway says 502 to 504 also when the request had already reached the server.
-        return ConnectionLost(f"no answer, but HTTP {answer.status}")
+        hint = after if answer.status == UNAVAILABLE else None
+        return ConnectionLost(f"no answer, but HTTP {answer.status}", retry_after=hint)
     return ProtocolFailure(INTERNAL_ERROR, f"the backend refused: HTTP {answer.status}")
+
+
+def retry_after(said: str, date: str) -> float | None:
+    """Seconds from now, of a Retry-After in either of its forms; None: it says nothing.
+
+    A point in time is by the clock of the server, which its Date tells.
+    """
+    text = said.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        wait = parsedate_to_datetime(text).timestamp() - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+    return max(0.0, wait)
 
 
 def _error_in(body: bytes) -> dict[str, Any] | None:

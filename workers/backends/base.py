@@ -55,13 +55,18 @@ class Listener(Protocol):
 class BackendError(Exception):
     """A call that ended without a tool result."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after = retry_after  # seconds that the backend asks to wait; None: it did not
 
 
 class NotStarted(BackendError):
     """Provably not run: nothing was written, or the backend refused before running anything."""
+
+
+class Overloaded(BackendError):
+    """The backend has too much to do and refused before it ran anything."""
 
 
 class ConnectionLost(BackendError):
@@ -71,8 +76,10 @@ class ConnectionLost(BackendError):
 class ProtocolFailure(BackendError):
     """The backend answered with a JSON-RPC error."""
 
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: int, message: str, data: Any = None, *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
         self.code = code
         self.data = data
 
@@ -193,6 +200,7 @@ class Place:
 
         Raises:
             NotStarted: the backend provably did not run it.
+            Overloaded: nor did it here; it has too much to do.
             ConnectionLost: it may have run; with a task, it can be followed again.
             ProtocolFailure: the backend answered with a JSON-RPC error.
             InputRequired: it asks before it goes on.

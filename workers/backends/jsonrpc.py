@@ -12,6 +12,7 @@ from common.wire import load_json
 from workers.backends.base import ProtocolFailure
 
 Message = dict[str, Any]
+LONGEST_HINT_MS = 1e12  # more is no time
 MAX_MESSAGE = 64 * 1024 * 1024  # bytes; one backend must not eat the worker's memory
 
 
@@ -105,12 +106,23 @@ def result_of(response: Message) -> dict[str, Any]:
 def failure(error: object) -> ProtocolFailure:
     if not isinstance(error, dict):
         return ProtocolFailure(INTERNAL_ERROR, "the backend's error is not an object")
-    code, message = error.get("code"), error.get("message")
+    code, message, data = error.get("code"), error.get("message"), error.get("data")
     return ProtocolFailure(
         code if isinstance(code, int) and not isinstance(code, bool) else INTERNAL_ERROR,
         message if isinstance(message, str) else "the backend gave no message",
-        error.get("data"),
+        data,
+        retry_after=_retry_after(data),
     )
+
+
+def _retry_after(data: object) -> float | None:
+    """Seconds; `retryAfterMs` says that the same call may do better later."""
+    if not isinstance(data, dict) or data.get("retryable") is False:
+        return None
+    after = data.get("retryAfterMs")
+    if not isinstance(after, int | float) or isinstance(after, bool) or not after >= 0:
+        return None
+    return min(float(after), LONGEST_HINT_MS) / 1000
 
 
 def request_id_of(message: Message) -> int | None:

@@ -23,6 +23,7 @@ from workers.backends.base import (
     InputRequired,
     Listener,
     NotStarted,
+    Overloaded,
     ProtocolFailure,
     TaskUnknown,
 )
@@ -178,8 +179,9 @@ class ServedTasks:
             headers = task_headers(method, call.task or "", version)
         try:
             return await self._link.request(method, params, headers=headers, listener=listener)
-        except NotStarted as error:
-            raise ConnectionLost(error.message) from error  # this was not, but the tool was
+        except (NotStarted, Overloaded) as error:
+            # This was not started, but the tool was.
+            raise ConnectionLost(error.message, retry_after=error.retry_after) from error
 
 
 class Told:

@@ -12,7 +12,13 @@ from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.backends.pools import Heard, Pooled, call, http, pooled
 from tests.support.backends.serving import RawServer, raw_server, served
 from tests.support.waiting import until
-from workers.backends.base import BackendError, ConnectionLost, NotStarted, ProtocolFailure
+from workers.backends.base import (
+    BackendError,
+    ConnectionLost,
+    NotStarted,
+    Overloaded,
+    ProtocolFailure,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -130,7 +136,7 @@ def reply(status: str, body: bytes = b"", *, kind: str = "application/json") -> 
     [
         (reply("503 Unavailable"), ConnectionLost, "no answer, but HTTP 503"),
         (reply("401 Unauthorized", b"no"), ProtocolFailure, "the backend refused: HTTP 401"),
-        (reply("429 Slow Down"), NotStarted, "the backend refused: HTTP 429, too many requests"),
+        (reply("429 Slow Down"), Overloaded, "the backend refused: HTTP 429, too many requests"),
         (reply("202 Accepted", kind="text/plain"), ConnectionLost, None),
         (reply("400 Bad", b'{"error":{"code":-7,"message":"no"}}'), ProtocolFailure, "no"),
         (reply("200 OK", b"<html"), ProtocolFailure, None),
@@ -151,6 +157,35 @@ async def test_what_an_odd_answer_means(
             failure = await failed(backend)
     assert type(failure) is outcome
     assert message is None or failure.message == message
+
+
+BUSY = b'{"error":{"code":-7,"message":"busy"}}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "outcome", "seconds"),
+    [
+        (reply("429 Slow Down\r\nRetry-After: 7", BUSY), Overloaded, 7.0),
+        (reply("503 Unavailable\r\nRetry-After: 7"), ConnectionLost, 7.0),
+        (reply("503 Unavailable\r\nRetry-After: 7", BUSY), ProtocolFailure, 7.0),
+        (reply("500 Broken\r\nRetry-After: 7"), ConnectionLost, None),
+    ],
+)
+async def test_when_a_server_asks_to_come_again(
+    tmp_path: Path, sent: bytes, outcome: type[BackendError], seconds: float | None
+) -> None:
+    """Too much to do proves that nothing ran for 429 alone; and that server is still up."""
+
+    def handle(server: RawServer, connection: socket.socket) -> None:
+        while (body := server.read(connection)) and b"tools/call" not in body:
+            connection.sendall(answer_to(body))
+        connection.sendall(sent)
+
+    with raw_server(handle) as server:
+        async with pooled(http(server.url), tmp_path) as backend:
+            failure = await failed(backend)
+            assert backend.pool.status().replicas[0].state == "ready"
+    assert (type(failure), failure.retry_after) == (outcome, seconds)
 
 
 async def test_a_refused_connection_starts_nothing(tmp_path: Path) -> None:

@@ -265,3 +265,15 @@ async def test_letters_are_their_callers_and_the_operators(anywhere: Surface) ->
     assert [head.id for head in (await letters.list(owner, wanted, limit=9)).heads] == [letter]
     groups, _ = await letters.groups(other, wanted)
     assert groups == []
+
+
+async def test_metrics_count_the_letters_that_wait(anywhere: Surface) -> None:
+    letter, _, _ = await died(anywhere), await lost(anywhere), await unread(anywhere)
+    assert "longhaul_dead_letters_waiting 3.0" in await metrics(anywhere)
+    assert 'longhaul_dead_letters_total{reason="buried"} 1.0' in await metrics(anywhere)
+    await replayed(anywhere, letter)
+    assert "longhaul_dead_letters_waiting 2.0" in await metrics(anywhere)
+
+
+async def metrics(rest: Surface) -> str:
+    return (await rest.http.get("/metrics")).text

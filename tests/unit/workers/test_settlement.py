@@ -14,8 +14,10 @@ from common.jobs.state import JobState
 from common.wire import load_json
 from workers import outcome as ended
 from workers.outcome import Outcome
+from workers.retrying import Terms
 from workers.settlement import decide, ours
 
+HALF = Terms(chance=0.5)
 RETENTION = RetentionMs(answered=1, completed=2, failed=3, dead=4)
 SPEC = Spec(
     backend="b",
@@ -43,6 +45,8 @@ GOOD = ended.Answered({"content": []})
 BAD = ended.Answered({"content": [], "isError": True})
 REFUSED = ended.Refused({"code": -1, "message": "no", "data": [1]})
 ASKED = ended.Asked(Round(number=1, requests={"1.name": {"method": "elicitation/create"}}))
+PLEASE_WAIT = ended.Refused({"code": -1, "message": "busy"}, retry_after=2.0)
+OVERLOADED = ended.Overloaded("HTTP 429")
 NOT_REACHED = ended.NotReached("nobody listens")
 CUT_OFF = ended.CutOff("it went away")
 VANISHED = ended.Vanished("it went away")
@@ -61,12 +65,15 @@ class Row:
     at_last: str  # for a repeatable one on its last try
 
 
+# What is overloaded has run nothing: any tool may try again.
 TABLE = [
     Row(outcome=GOOD, once="completed", again="completed", at_last="completed"),
     Row(outcome=BAD, once="completed", again="completed", at_last="completed"),
     Row(outcome=REFUSED, once="failed", again="failed", at_last="failed"),
+    Row(outcome=PLEASE_WAIT, once="failed", again="retried", at_last="dead"),
     Row(outcome=ASKED, once="asked", again="asked", at_last="asked"),
     Row(outcome=NOT_REACHED, once="handed_back", again="handed_back", at_last="handed_back"),
+    Row(outcome=OVERLOADED, once="retried", again="retried", at_last="dead"),
     Row(outcome=CUT_OFF, once="lost", again="retried", at_last="dead"),  # nothing to follow
     Row(outcome=VANISHED, once="lost", again="retried", at_last="dead"),
     Row(outcome=IDLE, once="failed", again="retried", at_last="dead"),
@@ -94,9 +101,12 @@ def test_the_table_has_every_outcome_and_every_clock() -> None:
 @pytest.mark.parametrize("row", TABLE, ids=name)
 @pytest.mark.parametrize("tries", [1, 2, 3])
 def test_what_follows(row: Row, tries: int) -> None:
-    once = decide(row.outcome, running(repeatable=False, tries=tries), RETENTION, 0.5)
-    assert once.name == row.once
-    again = decide(row.outcome, running(repeatable=True, tries=tries), RETENTION, 0.5)
+    once = decide(row.outcome, running(repeatable=False, tries=tries), RETENTION, HALF)
+    if row.outcome is OVERLOADED:
+        assert once.name == (row.at_last if tries == 3 else row.again)
+    else:
+        assert once.name == row.once
+    again = decide(row.outcome, running(repeatable=True, tries=tries), RETENTION, HALF)
     assert again.name == (row.at_last if tries == 3 else row.again)
 
 
@@ -104,16 +114,18 @@ def test_what_follows(row: Row, tries: int) -> None:
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_a_task_of_the_backend_is_followed_again(tries: int, *, repeatable: bool) -> None:
     head = replace(running(repeatable=repeatable, tries=tries), backend_task="its name")
-    change = decide(CUT_OFF, head, RETENTION, 0.5)
+    change = decide(CUT_OFF, head, RETENTION, HALF)
     assert (change.name, change.fields["tries"]) == ("handed_back", Add(-1))
     assert "backend_task" not in change.fields
+    busy = decide(OVERLOADED, head, RETENTION, HALF)
+    assert (busy.name, "backend_task" in busy.fields) == ("handed_back", False)
 
 
 @pytest.mark.parametrize("outcome", [RUN, VANISHED], ids=name)
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.INPUT_REQUIRED])
 def test_the_next_try_is_another_task(outcome: Outcome, state: JobState) -> None:
     head = replace(running(repeatable=True, tries=1), backend_task="its name", state=state)
-    assert decide(outcome, head, RETENTION, 0.5).fields["backend_task"] == ""
+    assert decide(outcome, head, RETENTION, HALF).fields["backend_task"] == ""
 
 
 @pytest.mark.parametrize(
@@ -129,55 +141,60 @@ def test_the_next_try_is_another_task(outcome: Outcome, state: JobState) -> None
     ids=name,
 )
 def test_the_error_that_is_stored(outcome: Outcome, code: int) -> None:
-    change = decide(outcome, HEAD, RETENTION, 0.5)
+    change = decide(outcome, HEAD, RETENTION, HALF)
     assert load_json(change.parts[RESULT])["code"] == code
 
 
 def test_a_dead_letter_says_what_the_last_try_died_of() -> None:
     last = running(repeatable=True, tries=3)
-    stored = decide(VANISHED, last, RETENTION, 0.5).parts[RESULT]
+    stored = decide(VANISHED, last, RETENTION, HALF).parts[RESULT]
     assert load_json(stored) == {"code": BACKEND_GONE, "message": "it went away"}
 
 
 def test_an_error_of_the_protocol_is_stored_as_it_came() -> None:
-    change = decide(REFUSED, HEAD, RETENTION, 0.5)
+    change = decide(REFUSED, HEAD, RETENTION, HALF)
     assert load_json(change.parts[RESULT]) == REFUSED.error
 
 
 @pytest.mark.parametrize(("outcome", "flag"), [(GOOD, 0), (BAD, 1)], ids=name)
 def test_a_tools_own_error_is_a_result_with_a_flag(outcome: ended.Answered, flag: int) -> None:
-    change = decide(outcome, HEAD, RETENTION, 0.5)
+    change = decide(outcome, HEAD, RETENTION, HALF)
     assert change.fields["tool_error"] == flag
     assert load_json(change.parts[RESULT]) == outcome.result
 
 
 @pytest.mark.parametrize("odd", [None, 1, "true", []])
 def test_only_true_is_an_error_of_the_tool(odd: Any) -> None:
-    change = decide(ended.Answered({"isError": odd}), HEAD, RETENTION, 0.5)
+    change = decide(ended.Answered({"isError": odd}), HEAD, RETENTION, HALF)
     assert change.fields["tool_error"] == 0
 
 
 def test_a_call_that_never_reached_the_tool_is_no_try() -> None:
-    change = decide(NOT_REACHED, HEAD, RETENTION, 0.5)
+    change = decide(NOT_REACHED, HEAD, RETENTION, HALF)
     assert change.fields["tries"] == Add(-1)
-    assert "tries" not in decide(VANISHED, running(repeatable=True, tries=1), RETENTION, 0).fields
+    assert (
+        "tries"
+        not in decide(
+            VANISHED, running(repeatable=True, tries=1), RETENTION, Terms(chance=0)
+        ).fields
+    )
 
 
 def test_a_call_that_ends_while_its_question_is_open_ends_the_question() -> None:
     """With its result, or, where the tool may run again and was lost, with the next try."""
     asked = replace(HEAD, state=JobState.INPUT_REQUIRED, answer_by=9, spec=SAFE)
-    assert decide(GOOD, asked, RETENTION, 0.5).fields["answer_by"] == 0
-    again = decide(VANISHED, asked, RETENTION, 0.5)
+    assert decide(GOOD, asked, RETENTION, HALF).fields["answer_by"] == 0
+    again = decide(VANISHED, asked, RETENTION, HALF)
     assert (again.name, again.fields["state"]) == ("started_over", JobState.QUEUED)
     assert (again.fields["answer_by"], again.fields["not_before"]) == (0, Now(500))
     assert "tries" not in again.fields
     once = replace(asked, spec=SPEC)
-    assert decide(VANISHED, once, RETENTION, 0.5).fields["state"] == JobState.LOST
+    assert decide(VANISHED, once, RETENTION, HALF).fields["state"] == JobState.LOST
 
 
 def test_how_far_a_call_had_come_is_kept_when_it_goes_back() -> None:
     reached = Round(number=3, requests={}, request_state="so far")
-    change = decide(ended.NotReached("gone", reached), HEAD, RETENTION, 0.5)
+    change = decide(ended.NotReached("gone", reached), HEAD, RETENTION, HALF)
     assert decode_round(change.parts[QUESTIONS]) == reached
 
 
@@ -189,7 +206,9 @@ def test_the_delay_doubles_up_to_its_limit_with_full_jitter(
     tries: int, chance: float, delay: int
 ) -> None:
     spec = replace(SPEC, repeatable=True, attempts=100)
-    change = decide(VANISHED, replace(HEAD, spec=spec, tries=tries), RETENTION, chance)
+    change = decide(
+        VANISHED, replace(HEAD, spec=spec, tries=tries), RETENTION, Terms(chance=chance)
+    )
     assert change.fields["not_before"] == Now(delay)
 
 
@@ -197,7 +216,7 @@ def test_the_delay_doubles_up_to_its_limit_with_full_jitter(
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_every_settlement_gives_the_claim_back(row: Row, *, repeatable: bool) -> None:
     """Whatever follows, the worker's index has the job no longer; no lease decides."""
-    change = decide(row.outcome, running(repeatable=repeatable, tries=1), RETENTION, 0.5)
+    change = decide(row.outcome, running(repeatable=repeatable, tries=1), RETENTION, HALF)
     assert change.fields["owner"] == ""
     assert ("owner:w", None) in {(move.index, move.score) for move in change.moves}
     assert not any(isinstance(guard, LeaseGone) for guard in change.guards)
