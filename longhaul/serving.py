@@ -81,6 +81,11 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[Serve
         listening.close()
 
 
+def signals_heeded() -> tuple[signal.Signals, ...]:
+    """Those that ask for the end, but what whoever started us had us ignore, as nohup does."""
+    return tuple(each for each in ENDS if signal.getsignal(each) is not signal.SIG_IGN)
+
+
 async def stop_asked() -> signal.Signals:
     """The first signal that asks for the end; the next is left to the default: an end at once.
 
@@ -89,6 +94,7 @@ async def stop_asked() -> signal.Signals:
     """
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[signal.Signals] = loop.create_future()
+    heeded = signals_heeded()
 
     def hear(number: signal.Signals) -> None:
         if not asked.done():
@@ -96,9 +102,9 @@ async def stop_asked() -> signal.Signals:
             loop.call_later(SAME_MOMENT, give_back)
 
     def give_back() -> None:
-        for each in ENDS:
+        for each in heeded:
             loop.remove_signal_handler(each)
 
-    for number in ENDS:
+    for number in heeded:
         loop.add_signal_handler(number, hear, number)
     return await asked

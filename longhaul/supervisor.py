@@ -24,7 +24,7 @@ from common.runtime import new_lease
 from common.store.open import open_store
 from longhaul.assignment import Assignment
 from longhaul.exits import Exit
-from longhaul.serving import ENDS
+from longhaul.serving import signals_heeded
 from workers.backends.groups import records_folder
 from workers.remains import kill_replicas, release_lease
 
@@ -148,7 +148,7 @@ def supervise(assignment: Assignment) -> int:
     async def run() -> int:
         supervisor = Supervisor(assignment, SystemClock(), start_worker)
         loop = asyncio.get_running_loop()
-        for number in ENDS:
+        for number in signals_heeded():
             loop.add_signal_handler(number, supervisor.stop, number)
         return await supervisor.run()
 
