@@ -52,7 +52,7 @@ SLEEPS_ANYWAY = {
 }
 CATCHES_ALL = {
     "common/reconciler.py": "one odd record must not end the process that looks at it",
-    "ingress/errors.py": "the boundary of the HTTP face where FastAPI is not: an answer, not a crash",
+    "ingress/errors.py": "the HTTP face where FastAPI is not: an answer, not a crash",
     "longhaul/bridge/relay.py": "one odd message must not end the others",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
     "workers/strays.py": "one record that cannot be settled must not end the worker",
