@@ -61,10 +61,12 @@ def fault_of(outcome: Outcome) -> CallFault | None:
 
 
 def verdict_of(outcome: Outcome) -> Verdict | None:
-    """What a run has shown about its replica; None: nothing. Whoever answers works."""
+    """What a run has shown about its replica; None: nothing. Who answers has room, and works."""
     match outcome:
-        case ended.Answered() | ended.Refused() | ended.Asked() | ended.Overloaded():
+        case ended.Answered() | ended.Refused() | ended.Asked():
             return Verdict(None)
+        case ended.Overloaded(why=why):
+            return Verdict(why)
         case ended.NotReached(why=why) | ended.Vanished(why=why) | ended.CutOff(why=why):
             return Verdict(why)
         case ended.TimedOut(clock="idle" | "run" as clock):

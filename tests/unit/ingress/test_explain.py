@@ -8,6 +8,7 @@ import pytest
 from common.jobs.questions import ELICITATION, ROOTS, SAMPLING, Round
 from common.jobs.state import TERMINAL, JobState
 from common.store.base import Lease
+from common.store.standing import BackendOrders, Order
 from ingress.operations.explain import Situation, waiting_because, why
 from ingress.operations.fleet import Fleet, fleet_of
 from tests.support.heads import SPEC, a_head
@@ -37,6 +38,9 @@ def situation(fleet: Fleet | None = None, **more: Any) -> Situation:
     return Situation(now=NOW, fleet=worker() if fleet is None else fleet, **more)
 
 
+OPEN = READY | {"breaker": "open", "breaker_until": 43_460.0, "breaker_why": "it went away"}
+RETIRING = READY | {"retiring": "restarted by ann"}
+DISABLED = {"exporter": BackendOrders(disabled=Order(id="1", by="ann", at=43_450_000))}
 NOBODY = fleet_of([])
 ONLY_AN_INGRESS = fleet_of([lease({"role": "ingress"}, "i1")])
 A_DEAD_WORKER = fleet_of([lease({"role": "worker", "queues": TWO_FREE}, alive=False)])
@@ -94,6 +98,26 @@ CONFIRMED = {"confirmed": 1}
             {},
             situation(worker(replica=STARTING), position=4),
             "backend exporter is not up on any worker: starting",
+        ),
+        (
+            {},
+            situation(worker(replica=OPEN), position=4),
+            "backend exporter gets no calls until 12:04:20 UTC: it went away",
+        ),
+        (
+            {},
+            situation(worker(replica=RETIRING), position=4),
+            "backend exporter is about to be restarted",
+        ),
+        (
+            {},
+            situation(worker(draining=True), position=4),
+            "every worker that carries queue exporter is stopping",
+        ),
+        (
+            {},
+            situation(replace(worker(), orders=DISABLED), position=4),
+            "backend exporter is disabled by ann since 12:04:10 UTC",
         ),
         # the broker
         (

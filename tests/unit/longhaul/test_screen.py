@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from longhaul.exits import Exit, exit_of
-from longhaul.screen.fleet import backend_list, queue_list, tool_list
+from longhaul.screen.fleet import backend_list, backend_logs, queue_list, tool_list
 from longhaul.screen.jobs import job_card, job_list
 from longhaul.screen.results import result_text
 from longhaul.screen.words import ago, first_line, lasted, size, span
@@ -143,6 +143,39 @@ def test_a_backend_that_is_down_says_its_last_words() -> None:
     shown = text_of(backend_list([{**backend, "replicas": [replica]}]))
     for words in ("down", "0/1", "b on box: backoff", "exit status 3", "no [licence]"):
         assert words in shown
+
+
+def test_a_backend_that_takes_no_calls_says_why() -> None:
+    replica = {
+        "host": "box",
+        "state": "ready",
+        "protocol_version": "2025-11-25",
+        "restarts": 0,
+        "breaker": "open",
+        "breaker_until": "2026-11-21T12:00:40Z",
+        "breaker_why": "it went [away]",
+        "failed_looks": 2,
+        "look_error": "no answer within 5 s",
+        "retiring": "unhealthy",
+    }
+    backend = {"name": "b", "state": "disabled", "tools": 1, "transport": "stdio"}
+    order = {"disabled_by": "ann", "disabled_since": "2026-11-21T11:00:00Z"}
+    shown = text_of(backend_list([{**backend, **order, "replicas": [replica]}]))
+    for words in (
+        "b is disabled by ann since 2026-11-21T11:00:00Z",
+        "breaker open until 2026-11-21T12:00:40Z: it went [away]",
+        "2 failed looks in a row: no answer within 5 s",
+        "is started again: unhealthy",
+    ):
+        assert words in shown
+
+
+def test_the_logs_of_several_workers_are_told_apart() -> None:
+    one = {"worker": "w1", "host": "box", "lines": ["7 [said]"]}
+    two = {"worker": "w2", "host": "sack", "lines": None}
+    shown = text_of(backend_logs([one, two])).splitlines()
+    assert shown == ["w1 on box", "7 [said]", "w2 on sack", "  did not answer"]
+    assert text_of(backend_logs([one])).splitlines() == ["7 [said]"]
 
 
 def test_optional_arguments_stand_in_brackets() -> None:
