@@ -8,6 +8,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -95,7 +96,7 @@ class Admission:
         if self._hosts and (name in self._hosts or host.lower() in self._hosts):
             return True
         # Another machine's page cannot make a browser send a loopback name of ours.
-        return not self._hosts if self._needs_key else is_loopback(name)
+        return not self._hosts if self._needs_key else _is_loopback(name)
 
     def _same_site(self, origin: str, host: str) -> bool:
         if origin.lower().rstrip("/") in self._origins:
@@ -185,6 +186,10 @@ def _misplaced(admitted: Caller | Problem) -> bool:
 def _request_id(given: str) -> str:
     """The caller's own, when it is fit for a log line; else a new one."""
     return given if _SANE_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+# Callers name the same few hosts again and again, and an address is slow to parse.
+_is_loopback = lru_cache(maxsize=256)(is_loopback)
 
 
 def _digest(key: str) -> bytes:

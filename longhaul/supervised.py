@@ -15,6 +15,7 @@ from common.errors import LonghaulError
 from common.telemetry.logging import configure_logging
 from longhaul.assignment import Assignment
 from longhaul.exits import Exit
+from longhaul.garbage import collect_seldom
 from longhaul.screen.output import fail
 from longhaul.screen.ready import announcing
 from longhaul.serving import PortTakenError
@@ -31,6 +32,7 @@ def main() -> int:
     configure_logging(assignment.settings)
     ready = announcing(as_json=assignment.as_json, mcp=False)
     try:
+        collect_seldom()
         uvloop.run(serve_worker(assignment, ready, parent_gone))
     except (PortTakenError, LonghaulError) as error:
         fail(str(error))

@@ -23,6 +23,7 @@ from longhaul.commands.options import (
     seconds,
 )
 from longhaul.exits import UsageError
+from longhaul.garbage import collect_seldom
 from longhaul.screen.output import warn
 from longhaul.screen.ready import announcing
 
@@ -140,6 +141,7 @@ def _run(role: Coroutine[Any, Any, None]) -> None:
     """
     from longhaul.serving import PortTakenError  # noqa: PLC0415 - as said
 
+    collect_seldom()
     try:
         uvloop.run(role)
     except (PortTakenError, RoleError, LonghaulError) as error:
