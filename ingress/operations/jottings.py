@@ -37,9 +37,10 @@ class Jottings:
 
     async def aclose(self) -> None:
         """Write what is left, if that goes quickly."""
-        if self._writing is not None:
-            await asyncio.wait({self._writing}, timeout=LAST_CHANCE)
-            self._writing.cancel()
+        writing = self._writing
+        if writing is not None:
+            await asyncio.wait({writing}, timeout=LAST_CHANCE)
+            writing.cancel()
 
     async def _write(self) -> None:
         backoff = Backoff(first=0.2, limit=5.0)
