@@ -153,7 +153,7 @@ def decode_head(encoded: Mapping[str, str | int]) -> Head:
 
 def is_newer(encoded: Mapping[str, str | int]) -> bool:
     """Whether a newer release wrote it, in a way that this one may not go on with."""
-    return int(encoded.get("format") or 1) > RECORD_FORMAT
+    return int(encoded.get("format", RECORD_FORMAT)) > RECORD_FORMAT
 
 
 def _decode_field(name: str, value: str | int) -> object:

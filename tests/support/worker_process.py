@@ -48,8 +48,13 @@ class WorkerProcess:
 
 
 @contextmanager
-def worker_process(settings: Settings, folder: Path, *words: str) -> Iterator[WorkerProcess]:
-    """`longhaul worker` for every queue of these settings; killed when the block ends."""
+def worker_process(
+    settings: Settings, folder: Path, *words: str, source: Path | None = None
+) -> Iterator[WorkerProcess]:
+    """`longhaul worker` for every queue of these settings; killed when the block ends.
+
+    Out of the tree at `source`, when that is another one than ours.
+    """
     folder.mkdir()
     configured = settings.model_dump(
         mode="json",
@@ -63,6 +68,8 @@ def worker_process(settings: Settings, folder: Path, *words: str) -> Iterator[Wo
     file = folder / "longhaul.yaml"
     file.write_text(json.dumps({**configured, "mcpServers": servers}))  # JSON is YAML
     kept = {name: text for name, text in os.environ.items() if "LONGHAUL" not in name}
+    if source is not None:
+        kept["PYTHONPATH"] = str(source)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*LONGHAUL, "worker", "--config", str(file), *words],
