@@ -202,7 +202,7 @@ def _message(head: Head, status: Status, position: int | None) -> str:
 
 def _too_late(head: Head) -> bool:
     """A finish later than one lease after the loss is kept for operators; clients saw a failure."""
-    return bool(head.lost_at) and head.finished_at - head.lost_at > LEASE_MS
+    return bool(head.lost_at) and head.finished_at - head.lost_at >= LEASE_MS
 
 
 def _is_lost(head: Head) -> bool:

@@ -18,6 +18,8 @@ UNEXPECTED = frozenset(
         "backend.side_task_failed",
         "backend.listing_not_taken",
         "broker.task_failed",
+        "record.broken",
+        "sweep.broken",
     }
 )
 

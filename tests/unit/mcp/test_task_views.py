@@ -80,7 +80,7 @@ def test_a_loss_is_told_when_its_grace_is_over_and_never_taken_back() -> None:
 
 
 def test_a_finish_within_the_grace_is_an_ordinary_end() -> None:
-    head = a_head(JobState.COMPLETED, lost_at=NOW, finished_at=NOW + LEASE_MS)
+    head = a_head(JobState.COMPLETED, lost_at=NOW, finished_at=NOW + LEASE_MS - 1)
     assert shown(head, now=NOW + LEASE_MS).status == "completed"
     assert detailed(shown(head), head, {"content": []})["result"] == {"content": []}
 
