@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 COMES_BACK = 3.0  # seconds in which a backend that went away is likely to be up again
 LOOK = 0.25  # seconds between two looks whether there may be a place at all
 LOOKS = 20  # a delivery is held for a free place no longer than 5 s, then it is parked
+NO_SLOT = "the worker that took it has no free slot"
 
 
 class Executor:
@@ -92,7 +93,9 @@ class Executor:
             # Before a place is asked for: the job has one already.
             if await self._adopt(delivery, token):
                 return
-            await delivery.take_room()
+            if not await delivery.take_room(LOOK * LOOKS):
+                await self._reactions.turn_away(delivery, token, NO_SLOT)
+                return
             place = await self._place(token)
             if self._draining.is_set():
                 if place is not None:

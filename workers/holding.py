@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from common.brokers.base import Delivery
 
@@ -23,11 +24,18 @@ class Held:
         self._room = room
         self._has_room = False
 
-    async def take_room(self) -> None:
-        """Wait for a slot. One is free, unless jobs of an earlier connection still have theirs."""
-        if self._room is not None and not self._has_room:
-            await self._room.acquire()
-            self._has_room = True
+    async def take_room(self, seconds: float) -> bool:
+        """A slot, within so many seconds.
+
+        One is free, unless jobs that were taken before a pause still have theirs.
+        """
+        if self._room is None or self._has_room:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+                self._has_room = True
+        return self._has_room
 
     @property
     def queue(self) -> str:

@@ -150,6 +150,7 @@ def _worker(worker: Process) -> shapes.Worker:
             for each in worker.backends
         },
         address=worker.address or None,
+        draining=worker.draining,
     )
 
 

@@ -176,6 +176,7 @@ class Worker(Shape):
     queues: dict[str, WorkerSlots]
     backends: dict[str, str] = Field(description="backend: how many of its replicas are ready")
     address: str | None
+    draining: bool = Field(description="it was asked to stop: it takes no more, and ends")
 
 
 class Workers(Shape):

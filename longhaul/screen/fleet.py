@@ -64,7 +64,8 @@ def worker_list(workers: Sequence[Json], now: datetime) -> Table:
             worker["id"],
             worker["host"],
             str(worker["pid"]),
-            ago(worker["started_at"], now).removesuffix(" ago"),
+            ago(worker["started_at"], now).removesuffix(" ago")
+            + (", stopping" if worker.get("draining") else ""),
             "\n".join(queues),
             "\n".join(backends),
             worker["version"],
