@@ -66,6 +66,9 @@ async def test_after_kill_9_of_a_worker_others_go_on_within_a_second(
                     head = await system.settled(job, seconds=60)
                     assert (head.state, head.claims, head.tries) == (JobState.COMPLETED, 1, 1)
             assert (await system.head(blocks)).state is JobState.LOST
+            # The parent did that, and not the next worker, which takes its time to start.
+            told = process.log.read_text()
+            assert 0 < told.find('"lease.released"') < told.rfind('"worker.started"')
     assert sorted(started(logs["waited"])) == list("01234")
     assert (started(logs["unsafe"]), len(started(logs["safe"]))) == (["started"], 2)
     sys.stdout.write(f"both were settled after {seconds:.2f} s\n")
