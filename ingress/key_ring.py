@@ -36,6 +36,11 @@ class KeyRing:
         self._revision: str | None = None
         self._read_at = float("-inf")
 
+    @property
+    def loaded(self) -> bool:
+        """It has been read once: from now on a key that is not there is not known."""
+        return self._revision is not None
+
     def find(self, key: str) -> Caller | Problem:
         """Who has this key, or why it opens nothing.
 

@@ -44,6 +44,8 @@ async def readyz(ingress: TheIngress, request: Request, response: Response) -> R
         reasons.append("it was asked to stop")
     if not ingress.feed.loaded.is_set():
         reasons.append("the catalogue has not been read yet")
+    if not ingress.ring.loaded:
+        reasons.append("the API keys have not been read yet")
     response.status_code = 503 if reasons else 200
     if not reasons:
         warnings += [*await _memory(ingress.runtime), *await _warnings(ingress)]

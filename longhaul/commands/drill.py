@@ -11,7 +11,7 @@ from longhaul.drill.faults import Harm, harm_of, output_of
 from longhaul.drill.plan import Plan, read_plan
 from longhaul.drill.private import private_router
 from longhaul.drill.probe import Probe
-from longhaul.drill.run import Drill, Load
+from longhaul.drill.run import Drill, Load, Report
 from longhaul.drill.verdict import Verdict
 from longhaul.exits import Exit, UsageError
 from longhaul.screen.drill import drill_json, drill_table
@@ -50,15 +50,18 @@ def drill(
     """Break a deployment on purpose; measure what is lost, what runs twice, how soon it is back."""
     if context.invoked_subcommand is not None:
         return
-    verdicts = _private(only or ()) if plan is None else _planned(read_plan(plan), only or ())
+    report = _private(only or ()) if plan is None else _planned(read_plan(plan), only or ())
+    verdicts = report.verdicts
     if as_json:
-        print_json(drill_json(verdicts))
+        print_json(drill_json(verdicts, complete=report.stopped is None))
     else:
         show(drill_table(verdicts))
     for verdict in verdicts:
         _complain(verdict)
     if not all(verdict.passed for verdict in verdicts):
         raise typer.Exit(Exit.TOOL_ERROR)
+    if report.stopped is not None:
+        raise report.stopped
 
 
 def probe(starts: Starts) -> None:
@@ -66,12 +69,12 @@ def probe(starts: Starts) -> None:
     Probe(starts).serve()
 
 
-def _planned(plan: Plan, only: list[str] | tuple[str, ...]) -> list[Verdict]:
+def _planned(plan: Plan, only: list[str] | tuple[str, ...]) -> Report:
     harms = _chosen([harm_of(each, plan, connect) for each in plan.scenarios], only)
     return Drill(connect, _load(plan), lambda: _starts(plan)).run(harms, say)
 
 
-def _private(only: list[str] | tuple[str, ...]) -> list[Verdict]:
+def _private(only: list[str] | tuple[str, ...]) -> Report:
     say("no --plan: drilling an embedded router that is made for it, and removed afterwards")
     with private_router() as router:
         run = Drill(router.connect, _load(router.plan), lambda: _starts(router.plan)).run

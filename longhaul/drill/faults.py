@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from longhaul.drill.plan import Fault, Plan, Scenario
 from longhaul.exits import UsageError
 
 PATIENCE = 300.0  # seconds for a command
+LOOKED_AT = 50  # running jobs
 STALLED_FOR = 20.0  # seconds, unless the plan says; longer than a lease
 Connect = Callable[[], Client]
 Act = Callable[[], None]
@@ -56,7 +58,7 @@ def _both(undo: Act, restore: Act | None) -> Act:
 def _strike(fault: Fault, router: Client, backend: str) -> Act | None:
     """Raises: UsageError: No such process is on this machine, or it is not ours to touch."""
     if fault in {Fault.KILL_WORKER, Fault.STALL_WORKER}:
-        pid = _busiest(_workers(router), "worker")
+        pid = _busiest(_workers(router, backend), "worker")
     else:
         pid = _busiest(_replicas(router, backend), f"process of backend {backend}")
     if fault in {Fault.KILL_WORKER, Fault.KILL_BACKEND}:
@@ -66,9 +68,20 @@ def _strike(fault: Fault, router: Client, backend: str) -> Act | None:
     return lambda: _signal(pid, signal.SIGCONT, missing_ok=True)
 
 
-def _workers(router: Client) -> Iterable[tuple[int, Mapping[str, Any]]]:
+def _workers(router: Client, backend: str) -> Iterable[tuple[int, Mapping[str, Any]]]:
+    """Each with the probes that run on it now; what it says of itself is seconds old."""
+    tools = {
+        tool["name"] for tool in router.get("/v1/tools")["tools"] if tool["backend"] == backend
+    }
+    running = router.get("/v1/jobs", state="running", limit=LOOKED_AT)["jobs"]
+    probes = Counter(_claimed_by(router, job["id"]) for job in running if job["tool"] in tools)
     for worker in router.get("/v1/workers")["workers"]:
-        yield sum(queue["busy"] for queue in worker["queues"].values()), worker
+        yield probes[worker["id"]], worker
+
+
+def _claimed_by(router: Client, job: str) -> str:
+    claims = [event for event in router.events(job) if event["name"] == "claimed"]
+    return str(claims[-1]["facts"].get("worker", "")) if claims else ""
 
 
 def _replicas(router: Client, backend: str) -> Iterable[tuple[int, Mapping[str, Any]]]:

@@ -18,9 +18,10 @@ from longhaul.drill.plan import Fault, Plan, Scenario
 from longhaul.exits import UnreachableError
 from longhaul.target import Target
 
-LISTED_WITHIN = 30.0  # seconds
+LISTED_WITHIN = 60.0  # seconds
 LOOK = 0.2
 ENDS_WITHIN = 15.0  # seconds
+FORGOTTEN = "5m"  # a router whose drill was killed ends by itself
 HARMLESS = Plan(
     starts=Path("starts"),
     seconds=0.5,
@@ -61,9 +62,10 @@ class PrivateRouter:
 
     def start(self) -> None:
         kept = {name: text for name, text in os.environ.items() if "LONGHAUL" not in name}
+        words = [sys.executable, "-m", "longhaul", "up"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - this program itself
-                [sys.executable, "-m", "longhaul", "up", "--port", str(self._port)],
+                [*words, "--port", str(self._port), "--idle-exit", FORGOTTEN],
                 cwd=self._folder,
                 env=kept | {"LONGHAUL_DATA": str(self._folder / "data")},
                 stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from longhaul.drill.faults import Connect, Harm
 from longhaul.drill.probe import AGAIN, ONCE
 from longhaul.drill.strike import Strike
 from longhaul.drill.verdict import Probed, Verdict, judge
-from longhaul.exits import BY_STATE, NotThereError, UnreachableError, UsageError
+from longhaul.exits import BY_STATE, CommandError, NotThereError, UnreachableError, UsageError
 
 LOOK = 0.1  # seconds between two looks at the probes; so fine are the times
 
@@ -48,6 +48,12 @@ class _Course:
     all_ended: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    verdicts: Sequence[Verdict]
+    stopped: CommandError | None  # why there are no more: the probes do not work, no such fault
+
+
 @dataclass(slots=True)
 class Drill:
     """`read_starts` answers every line that the probes have written."""
@@ -58,21 +64,26 @@ class Drill:
     clock: SystemClock = field(default_factory=SystemClock)
     _tools: Mapping[str, bool] = field(default_factory=dict)  # whether each may run again
 
-    def run(self, harms: Sequence[Harm], seen: Callable[[str], None]) -> list[Verdict]:
+    def run(self, harms: Sequence[Harm], seen: Callable[[str], None]) -> Report:
         """One scenario after the other. Double runs are looked for at the end of all.
 
         Raises:
-            UsageError: The deployment has no probes, they do not work, or a fault cannot be made.
+            UsageError: The deployment has no probes, or the starts cannot be read.
             UnreachableError: No router answers, before there is a fault.
         """
         self._tools = self._find_tools()
-        courses = []
+        courses: list[_Course] = []
+        stopped: CommandError | None = None
         for number, harm in enumerate(harms, 1):
             seen(f"{number}/{len(harms)} {harm.name}")
-            self._warm_up()
-            courses.append(self._course(harm))
+            try:
+                self._warm_up()
+                courses.append(self._course(harm))
+            except CommandError as error:
+                stopped = error
+                break
         starts = Counter(self.read_starts())
-        return [_verdict(course, starts) for course in courses]
+        return Report([_verdict(course, starts) for course in courses], stopped)
 
     def _find_tools(self) -> Mapping[str, bool]:
         with self.connect() as router:
@@ -91,27 +102,31 @@ class Drill:
         return found
 
     def _probes(self, count: int) -> list[_Probe]:
-        nonce, tools = secrets.token_hex(6), list(self._tools.items())
+        """As many of each kind, in an order that no broker's turns over workers coincide with."""
+        nonce, chance = secrets.token_hex(6), secrets.SystemRandom()
+        kinds: list[tuple[str, bool]] = []
+        while len(kinds) < count:
+            kinds += chance.sample(sorted(self._tools.items()), k=len(self._tools))
         return [
             _Probe(label=f"{nonce}.{number}", tool=name, repeatable=repeatable)
-            for number in range(count)
-            for name, repeatable in [tools[number % len(tools)]]
+            for number, (name, repeatable) in enumerate(kinds[:count])
         ]
 
     def _warm_up(self) -> None:
         """One probe of each kind, to its end: what is found later comes from the fault."""
         probes = self._probes(len(self._tools))
         with self.connect() as router:
-            self._send(router, probes, seconds=0)
             until = self.clock.monotonic() + self.load.within
             while any(probe.open for probe in probes) and self.clock.monotonic() < until:
-                self._look(router, probes)
+                with suppress(UnreachableError):  # what the last fault left behind
+                    self._send(router, [each for each in probes if not each.job], seconds=0)
+                    self._look(router, probes)
                 self.clock.pause(LOOK)
         bad = next((probe for probe in probes if probe.state != "completed"), None)
         if bad is not None:
             raise UsageError(
-                f"a probe does not complete without any fault: job {bad.job} is {bad.state}; "
-                f"see longhaul jobs show {bad.job}"
+                f"a probe does not complete without any fault: job {bad.job or '(not accepted)'} "
+                f"is {bad.state or 'unknown'}; see longhaul jobs show"
             )
         if not {probe.label for probe in probes} <= set(self.read_starts()):
             raise UsageError(

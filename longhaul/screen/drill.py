@@ -31,9 +31,9 @@ def drill_table(verdicts: Sequence[Verdict]) -> Table:
     return shown
 
 
-def drill_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def drill_json(verdicts: Sequence[Verdict], *, complete: bool) -> dict[str, Any]:
     return {
-        "passed": all(verdict.passed for verdict in verdicts),
+        "passed": complete and all(verdict.passed for verdict in verdicts),
         "scenarios": [asdict(verdict) for verdict in verdicts],
     }
 

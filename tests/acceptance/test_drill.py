@@ -147,8 +147,10 @@ def test_what_cannot_be_drilled_is_said(desk: Desk) -> None:
         assert (ran.code, "longhaul, args: [drill, probe, FILE]" in ran.err) == (2, True)
         ran = desk.run("drill", "--plan", plan(desk, nothing, starts=str(desk.folder / "none")))
         assert (ran.code, "is it the right file?" in ran.err) == (2, True)
-        ran = desk.run("drill", "--plan", plan(desk, {"name": "n", "command": "echo no; exit 3"}))
+        broken = {"name": "broken", "command": "echo no; exit 3"}
+        ran = desk.run("drill", "--plan", plan(desk, {"name": "whole", "command": "true"}, broken))
         assert (ran.code, "exit status 3: no" in ran.err) == (2, True)
+        assert "whole" in ran.out, "what was found before it is told"
         ran = desk.run("drill", "--plan", plan(desk, nothing), "--only", "m")
         assert (ran.code, "there are: n" in ran.err) == (2, True)
 

@@ -94,5 +94,5 @@ async def surface(
         http = await stack.enter_async_context(
             httpx2.AsyncClient(base_url=url, headers=headers, timeout=10)
         )
-        await until(lambda: "b__export" in ingress.feed.current.tools)
+        await until(lambda: "b__export" in ingress.feed.current.tools and ingress.ring.loaded)
         yield Surface(http=http, runtime=runtime, ingress=ingress)

@@ -18,6 +18,7 @@ from ingress.auth import KEYLESS, OPEN
 from ingress.caller import Caller
 from ingress.errors import EXPIRED_KEY, UNKNOWN_KEY
 from ingress.key_ring import TRUSTED_FOR, UNREAD, KeyRing
+from tests.support.private import PrivateServer
 from tests.support.surfaces import Surface, surface
 from tests.support.system import Place, running
 from tests.support.waiting import until, until_answered
@@ -274,3 +275,21 @@ async def test_where_no_key_is_needed_one_still_says_who_calls(tmp_path: Path) -
         await here.http.delete("/v1/keys/alice")
         assert (await here.http.get("/v1/jobs", headers=alice)).status_code == 401
         assert len((await here.http.get("/v1/jobs")).json()["jobs"]) == 2
+
+
+async def test_while_the_store_is_away_a_key_is_still_known(
+    tmp_path: Path, private_redis: PrivateServer
+) -> None:
+    settings: dict[str, Any] = {"store_url": private_redis.url, "listen": LISTEN}
+    async with surface(tmp_path, **settings) as here:
+        alice = await make(here, "alice", Role.USER)
+        private_redis.pause()
+        try:
+            assert (await here.http.get("/v1/tools", headers=alice)).status_code == 200
+            away = await here.http.get("/v1/jobs", headers=alice)
+            assert away.status_code == 503
+            assert away.json()["type"] == "urn:longhaul:error:store-unreachable"
+            stranger = {"x-api-key": "lh_nobody"}
+            assert (await here.http.get("/v1/tools", headers=stranger)).status_code == 401
+        finally:
+            private_redis.resume()
