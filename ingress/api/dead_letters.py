@@ -136,6 +136,7 @@ def _whole(letter: Letter) -> shapes.WholeLetter:
         arguments=arguments,
         job_error=None if error is None else JobError.model_validate(error),
         history=[_try(each) for each in letter.tries],
+        history_complete=letter.all_tries,
         raw=None if letter.raw is None else b64encode(letter.raw).decode(),
     )
 

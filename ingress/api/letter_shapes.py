@@ -70,7 +70,8 @@ class Try(Shape):
 class WholeLetter(DeadLetter):
     arguments: dict[str, Any] | None
     job_error: JobError | None = Field(description="as the job's caller got it")
-    history: list[Try] = Field(description="of the newest 256 events of its record")
+    history: list[Try] = Field(description="every try, as far as the newest 256 events tell")
+    history_complete: bool = Field(description="false: earlier tries are no longer kept")
     raw: str | None = Field(description="Base64 of the bytes of a token without a job")
 
 

@@ -54,6 +54,7 @@ class Letter:
     call: StoredCall | None  # None: a token, or of a job whose record says no more
     error: Mapping[str, Any] | None
     tries: Sequence[Try]
+    all_tries: bool  # False: its first events are no longer kept, and tries with them
     raw: bytes | None  # of a token that stands for no job
 
 
@@ -114,6 +115,7 @@ class DeadLetters:
             call=await self._call(head),
             error=error,
             tries=tries_of(events, error),
+            all_tries=bool(events) and events[0].number == 1,
             raw=await self._store.part(head.id, RAW) if is_token(head) else None,
         )
 

@@ -68,7 +68,8 @@ def letter_card(letter: Json, now: datetime) -> RenderableType:
     if letter["arguments"] is not None:
         parts += _section("Arguments", Text(json.dumps(letter["arguments"], indent=2)))
     if letter["history"]:
-        parts += _section("Tries", _history(letter["history"]))
+        title_of = "Tries" if letter["history_complete"] else "Tries (earlier ones are not kept)"
+        parts += _section(title_of, _history(letter["history"]))
     if letter["raw"] is not None:
         raw = b64decode(letter["raw"])
         more = f"\n… {len(raw)} bytes in all" if len(raw) > RAW_SHOWN else ""

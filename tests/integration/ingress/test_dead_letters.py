@@ -73,6 +73,7 @@ async def test_a_letter_tells_what_why_and_every_try(anywhere: Surface) -> None:
     assert (shown["kind"], shown["tool"], shown["error"]) == ("dead", "b__export", FULL["message"])
     assert (shown["arguments"], shown["job_error"]["code"]) == ({"rows": 9}, FULL["code"])
     assert (shown["tries"], shown["attempts"], shown["repeatable_from"]) == (2, 3, "default")
+    assert shown["history_complete"] is True
     first, second = shown["history"]
     assert (first["worker"], first["ended"], first["error"]["message"]) == (
         WORKER,
