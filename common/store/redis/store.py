@@ -39,6 +39,7 @@ from common.store.redis.request import (
     read_info,
     timings_request,
 )
+from common.store.redis.rows import pairs_of, was_seen
 from common.store.redis.scripts import load_scripts
 from common.store.redis.sessions import RedisSessions
 from common.store.redis.standing import RedisStandingOrders
@@ -142,7 +143,7 @@ class RedisStore:
         found: list[tuple[str, float]] = []
         offset = 0
         while len(found) <= limit:
-            rows = _pairs(
+            rows = pairs_of(
                 await self._send(
                     "ZRANGE",
                     *(key, score or begin, end, *order),
@@ -150,7 +151,7 @@ class RedisStore:
                 )
             )
             # Several jobs may share the cursor's millisecond: those up to the cursor are skipped.
-            found += [row for row in rows if not _seen(row, score, last, newest_first)]
+            found += [row for row in rows if not was_seen(row, score, last, newest_first)]
             offset += limit + 1
             if len(rows) <= limit:
                 break
@@ -175,7 +176,7 @@ class RedisStore:
 
     async def oldest(self, index: str) -> float | None:
         key = self._keys.index(self._keys.home, index)
-        rows = _pairs(await self._send("ZRANGE", key, 0, 0, "WITHSCORES"))
+        rows = pairs_of(await self._send("ZRANGE", key, 0, 0, "WITHSCORES"))
         return rows[0][1] if rows else None
 
     # --- leases
@@ -269,21 +270,6 @@ class RedisStore:
             ) from None
         except RedisError as error:
             raise StoreUnreachableError(f"the store refused: {error}") from error
-
-
-def _seen(row: tuple[str, float], score: str, last: str, newest_first: bool) -> bool:
-    member, at = row
-    if f"{at:.0f}" != score:
-        return False
-    return member >= last if newest_first else member <= last
-
-
-def _pairs(rows: Sequence[Any]) -> list[tuple[str, float]]:
-    """Members with scores, as RESP3 (pairs) or RESP2 (flat) gives them."""
-    if rows and isinstance(rows[0], list):
-        return [(member.decode(), float(score)) for member, score in rows]
-    flat = list(rows)
-    return [(flat[i].decode(), float(flat[i + 1])) for i in range(0, len(flat), 2)]
 
 
 @asynccontextmanager
