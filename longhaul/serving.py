@@ -107,4 +107,8 @@ async def stop_asked() -> signal.Signals:
 
     for number in heeded:
         loop.add_signal_handler(number, hear, number)
-    return await asked
+    try:
+        return await asked
+    except asyncio.CancelledError:  # the end has come by another way: the next signal means now
+        give_back()
+        raise

@@ -1,5 +1,6 @@
 """`longhaul worker` is a parent: what becomes of its jobs and processes when a worker dies."""
 
+import os
 import signal
 import socket
 import sys
@@ -120,6 +121,26 @@ async def test_a_worker_whose_parent_is_killed_ends_in_order(
             assert await no_lease(system)
             assert alive(*replicas) == []
     assert "Traceback" not in process.log.read_text()
+
+
+async def test_a_worker_without_a_parent_goes_on_with_its_call_until_it_is_told(
+    settings: Settings, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    async with open_system(settings) as system:
+        with worker_process(settings, tmp_path / "worker") as process:
+            await offered(system, "b__work")
+            job = await system.submit(log=str(log), gate=str(tmp_path / "gate"))
+            await until(lambda: lines(log))
+            worker = process.worker()
+            process.parent.kill()
+            process.parent.wait()
+            await until(lambda: "worker.drains" in process.log.read_text(), seconds=30)
+            assert (await system.head(job)).state is JobState.RUNNING
+            os.kill(worker, signal.SIGTERM)
+            await until(lambda: alive(worker) == [], seconds=30)
+            await system.store.release((await system.head(job)).owner)
+            assert (await system.in_state(job, JobState.LOST)).tries == 1
 
 
 async def test_what_a_machine_left_is_cleared_by_the_next_start_on_its_data_folder(
