@@ -1,6 +1,7 @@
 """`longhaul worker` is a parent: what becomes of its jobs and processes when a worker dies."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -8,6 +9,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from common.config.model import Queue, Retry, Settings, ToolRule
@@ -43,7 +45,7 @@ async def test_after_kill_9_of_a_worker_others_go_on_within_a_second(
     """Its jobs are lost, or run elsewhere; those that only waited for it never notice."""
     logs, gate = {name: tmp_path / name for name in ("unsafe", "safe", "waited")}, tmp_path / "gate"
     async with open_system(settings) as system:
-        with worker_process(settings, tmp_path / "worker") as process:
+        with worker_process(settings, tmp_path / "worker", "--port", "0") as process:
             await offered(system, "b__work", "c__work")
             unsafe = await system.submit(log=str(logs["unsafe"]), gate=str(gate))
             safe = await system.submit("b__safe", log=str(logs["safe"]), gate=str(gate))
@@ -69,6 +71,9 @@ async def test_after_kill_9_of_a_worker_others_go_on_within_a_second(
             assert (await system.head(blocks)).state is JobState.LOST
             # The parent did that, and not the next worker, which takes its time to start.
             told = process.log.read_text()
+            counted = metrics(told)
+            assert counted["longhaul_worker_restarts_total"] == 1
+            assert counted["longhaul_replica_groups_killed_total"] == len(settings.backends)
             assert 0 < told.find('"lease.released"') < told.rfind('"worker.started"')
     assert sorted(started(logs["waited"])) == list("01234")
     assert (started(logs["unsafe"]), len(started(logs["safe"]))) == (["started"], 2)
@@ -213,6 +218,14 @@ async def test_a_signal_that_its_starter_ignores_is_ignored(
                 assert "worker.stopping" not in process.log.read_text()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def metrics(told: str) -> dict[str, float]:
+    """Those without labels, of the worker that runs now: what it said last is its address."""
+    address = re.findall(r"metrics at (http://\S+)", told)[-1]
+    lines = httpx2.get(f"{address}/metrics").text.splitlines()
+    plain = [line.split() for line in lines if re.match(r"\w+ [0-9.e+]+$", line)]
+    return {name: float(value) for name, value in plain}
 
 
 def passed(since: float, seconds: float) -> bool:
