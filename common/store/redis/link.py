@@ -8,14 +8,13 @@ from typing import Any, cast
 import structlog
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from common.backoff import Backoff
 from common.clock import Clock
+from common.store.redis.wire import Command, Wire, packed
 
 log = structlog.get_logger(__name__)
-
-Command = tuple[Any, ...]
 
 
 class Link:
@@ -32,10 +31,9 @@ class Link:
         )
         self._clock = clock
         self._on_connect = on_connect
-        self._unsent: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._unsent: list[bytes] = []
         self._unanswered: deque[asyncio.Future[Any]] = deque()
-        self._waiting = asyncio.Event()
-        self._connection: Connection | None = None
+        self._wire: Wire | None = None
         self._up = asyncio.Event()
         self.down_since: float | None = clock.now()
 
@@ -46,20 +44,23 @@ class Link:
             RedisConnectionError: Not connected, or the connection broke: it may have happened.
             ResponseError: Redis refused it.
         """
-        if self._connection is None:
+        if self._wire is None:
             raise RedisConnectionError("not connected")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._unsent.append((command, future))
-        self._waiting.set()
+        loop = asyncio.get_running_loop()
+        if not self._unsent:
+            loop.call_soon(self._flush)
+        self._unsent.append(packed(command))
+        future: asyncio.Future[Any] = loop.create_future()
+        self._unanswered.append(future)
         return await future
 
     async def up(self) -> None:
         await self._up.wait()
 
-    async def break_off(self) -> None:
+    def break_off(self) -> None:
         """Give up on a connection that does not answer; `run` makes a new one."""
-        if self._connection is not None:
-            await self._connection.disconnect(nowait=True)
+        if self._wire is not None:
+            self._wire.abort()
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -89,56 +90,36 @@ class Link:
         return cast("Connection", connection)
 
     async def _serve(self, connection: Connection) -> None:
-        self._connection = connection
+        self._wire = wire = Wire(connection, self._answer)
         self.down_since = None
         self._up.set()
         log.info("store.connected")
-        tasks = [
-            asyncio.create_task(self._write(connection)),
-            asyncio.create_task(self._read(connection)),
-        ]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await wire.lost.wait()
         finally:
-            self._connection = None
+            self._wire = None
             self.down_since = self._clock.now()
             self._up.clear()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._fail_all(RedisConnectionError("the connection broke"))
             await connection.disconnect(nowait=True)
 
-    async def _write(self, connection: Connection) -> None:
-        while True:
-            await self._waiting.wait()
-            self._waiting.clear()
-            batch, self._unsent = self._unsent, []
-            self._unanswered.extend(future for _, future in batch)
-            packed = connection.pack_commands([command for command, _ in batch])
-            await connection.send_packed_command(packed, check_health=False)
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if self._wire is not None and unsent:
+            self._wire.write(b"".join(unsent))
 
-    async def _read(self, connection: Connection) -> None:
-        while True:
-            try:
-                reply = await connection.read_response()
-            except ResponseError as error:
-                self._answer(None, error)
-            else:
-                self._answer(reply, None)
-
-    def _answer(self, reply: Any, error: ResponseError | None) -> None:
+    def _answer(self, reply: Any) -> None:
         future = self._unanswered.popleft()
         if future.done():  # its sender has given up
             return
-        if error is None:
-            future.set_result(reply)
+        if isinstance(reply, RedisError):
+            future.set_exception(reply)
         else:
-            future.set_exception(error)
+            future.set_result(reply)
 
     def _fail_all(self, error: RedisConnectionError) -> None:
-        unsent, self._unsent = self._unsent, []
-        for future in (*self._unanswered, *(future for _, future in unsent)):
+        self._unsent.clear()
+        for future in self._unanswered:
             if not future.done():
                 future.set_exception(error)
         self._unanswered.clear()

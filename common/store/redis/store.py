@@ -28,7 +28,7 @@ from common.store.base import (
 from common.store.reading import read_taken
 from common.store.redis.api_keys import RedisApiKeys
 from common.store.redis.keys import Keys
-from common.store.redis.link import Command, Link
+from common.store.redis.link import Link
 from common.store.redis.request import (
     commit_request,
     fields_of,
@@ -43,6 +43,7 @@ from common.store.redis.rows import pairs_of, was_seen
 from common.store.redis.scripts import load_scripts
 from common.store.redis.sessions import RedisSessions
 from common.store.redis.standing import RedisStandingOrders
+from common.store.redis.wire import Command
 from common.wire import dump_json, load_json
 
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
@@ -259,12 +260,12 @@ class RedisStore:
                     try:
                         return await self._link.send(*command)
                     except NoScriptError:
-                        await self._link.break_off()
+                        self._link.break_off()
                     except RedisConnectionError:
                         pass
                     await self._link.up()
         except TimeoutError:
-            await self._link.break_off()
+            self._link.break_off()
             raise StoreUnreachableError(
                 "the store does not answer", nothing_written=not reached
             ) from None
