@@ -78,7 +78,7 @@ async def test_a_cancel_reaches_the_backend(desk: BridgedDesk, mode: str) -> Non
         call.cancel()
         await until(lambda: desk.noted("it cancelled"))
         job = await desk.until_state("cancelled")
-        assert job["reason"] == "cancelled by the client"
+        assert "cancelled by the client" in job["reason"]  # the tool may not have let go yet
         assert text_of(await seat.client.call_tool("b__work", desk.arguments())) != ""
 
 
