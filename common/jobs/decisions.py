@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from common.errors import TIMED_OUT
 from common.jobs.head import Head
-from common.jobs.state import JobState
+from common.jobs.state import LETTERS, JobState
 from common.jobs.token import Token
 
 NEWER_FORMAT_DELAY_MS = 5_000
@@ -185,7 +185,8 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
         return LetGo() if facts.owner_gone else Leave()
     if head.terminal:
         held = bool(head.holder) and not head.handed_off
-        return KeepLonger() if held and not head.answered else Remove()
+        untold = held and not head.answered and head.state not in LETTERS  # they were kept anyway
+        return KeepLonger() if untold else Remove()
     if head.state is JobState.RUNNING or head.owner:
         return _running_due(head, now, facts)
     if head.cancel_at and head.cancel_at <= now:

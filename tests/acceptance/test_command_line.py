@@ -108,9 +108,11 @@ class TestWithARouter:
         words = ("submit", "b__work", "--json", desk.work(gate="full"))
         jobs = [desk.run(*words).out.strip() for _ in range(4)]
         because = "queued behind 1 job; all 2 slots are busy"
-        wait_for(lambda: because in desk.run("jobs", "ls").out)  # workers tell with each beat
-        shown = desk.run("jobs", "show", jobs[3], "--json").json
-        assert shown["waiting_because"] == because
+        last = ("jobs", "show", jobs[3], "--json")
+        # Workers tell with each beat.
+        wait_for(lambda: desk.run(*last).json["waiting_because"] == because)
+        assert because in desk.run("jobs", "ls").out
+        shown = desk.run(*last).json
         assert [event["name"] for event in shown["events"]] == ["submitted"]
         desk.gate("full").touch()
         assert [desk.run("jobs", "wait", job).code for job in jobs] == [0] * 4

@@ -108,6 +108,7 @@ def test_an_ended_record_is_removed() -> None:
 def test_an_ended_record_whose_answer_may_be_lost_is_kept_longer() -> None:
     held = {"holder": "i1", "handed_off": False}
     assert decide_due(a_head(JobState.COMPLETED, **held), NOW, Facts()) == KeepLonger()
+    assert decide_due(a_head(JobState.DEAD, **held), NOW, Facts()) == Remove()
     answered = a_head(JobState.COMPLETED, answered=True, **held)
     assert decide_due(answered, NOW, Facts()) == Remove()
 
