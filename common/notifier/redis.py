@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from common.backoff import Backoff
 from common.clock import Clock
 from common.notifier.base import Gap, Hint, Notifier
+from common.store.redis.wire import Wire, packed
 
 log = structlog.get_logger(__name__)
 
@@ -47,33 +48,70 @@ class RedisNotifier:
         self, channels: Sequence[str], buffer: asyncio.Queue[Hint | Gap], standing: asyncio.Event
     ) -> None:
         backoff = Backoff(first=0.1, limit=2.0)
+        pool: Any = self._redis.connection_pool  # untyped in redis-py
         while True:
-            async with self._redis.pubsub() as pubsub:
-                try:
-                    await pubsub.subscribe(*(self._prefix + channel for channel in channels))
-                    backoff.reset()
-                    await self._hear(pubsub, buffer, standing)
-                except (RedisError, OSError) as error:
-                    log.warning("hints.lost_connection", error=str(error))
+            connection = pool.make_connection()
+            try:
+                await connection.connect()
+                hearing = _Hearing(self._prefix, buffer, standing)
+                await hearing.run(Wire(connection, hearing.hear, hearing.hear), channels)
+                backoff.reset()
+                log.warning("hints.lost_connection")
+            except (RedisError, OSError) as error:
+                log.warning("hints.lost_connection", error=str(error))
+            finally:
+                await connection.disconnect(nowait=True)
             await self._clock.sleep(backoff.next())
-
-    async def _hear(
-        self, pubsub: PubSub, buffer: asyncio.Queue[Hint | Gap], standing: asyncio.Event
-    ) -> None:
-        """Until the connection is lost; redis-py re-subscribes by itself, which is a gap, too."""
-        while True:
-            message = await pubsub.get_message(timeout=PING_EVERY)
-            if message is None:
-                await pubsub.ping()
-            elif message["type"] == "subscribe":
-                _offer(buffer, Gap())
-                standing.set()
-            elif message["type"] == "message":
-                channel = message["channel"].decode().removeprefix(self._prefix)
-                _offer(buffer, Hint(channel, message["data"]))
 
     async def aclose(self) -> None:
         await self._redis.aclose()
+
+
+class _Hearing:
+    """One connection's life."""
+
+    def __init__(
+        self, prefix: str, buffer: asyncio.Queue[Hint | Gap], standing: asyncio.Event
+    ) -> None:
+        self._prefix = prefix
+        self._buffer = buffer
+        self._standing = standing
+        self._heard = False
+        self._refused: RedisError | None = None
+
+    async def run(self, wire: Wire, channels: Sequence[str]) -> None:
+        """Until the connection is lost, or says nothing to a ping.
+
+        Raises:
+            RedisError: The subscription was refused.
+        """
+        wire.write(packed(("SUBSCRIBE", *(self._prefix + channel for channel in channels))))
+        asked = False
+        while not wire.lost.is_set():
+            self._heard = False
+            try:
+                async with asyncio.timeout(PING_EVERY):
+                    await wire.lost.wait()
+            except TimeoutError:
+                if self._refused is not None:
+                    raise self._refused from None
+                if asked and not self._heard:
+                    wire.abort()
+                elif not self._heard:
+                    wire.write(packed(("PING",)))
+                asked = not self._heard
+
+    def hear(self, said: Any) -> None:
+        """What comes: [kind, channel, payload], or the answer to a ping."""
+        self._heard = True
+        match said:
+            case RedisError():
+                self._refused = said
+            case [b"subscribe", *_]:
+                _offer(self._buffer, Gap())
+                self._standing.set()
+            case [b"message", channel, payload]:
+                _offer(self._buffer, Hint(channel.decode().removeprefix(self._prefix), payload))
 
 
 def _offer(buffer: asyncio.Queue[Hint | Gap], item: Hint | Gap) -> None:

@@ -17,11 +17,20 @@ Command = tuple[Any, ...]
 
 
 class Wire(asyncio.Protocol):
-    """`on_reply` is called with each reply in turn; what Redis refused is an exception."""
+    """`on_reply` is called with each reply in turn; what Redis refused is an exception.
 
-    def __init__(self, connection: Connection, on_reply: Callable[[Any], None]) -> None:
+    What Redis says unasked, over RESP3, goes to `on_push`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        on_reply: Callable[[Any], None],
+        on_push: Callable[[Any], None] | None = None,
+    ) -> None:
         self._reader = hiredis.Reader(replyError=_refusal, notEnoughData=...)
         self._on_reply = on_reply
+        self._on_push = on_push
         self.lost = asyncio.Event()
         # The one attribute that redis-py does not give out.
         writer = cast("Any", connection)._writer  # noqa: SLF001 - see above
@@ -39,8 +48,10 @@ class Wire(asyncio.Protocol):
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not ...:
-                if not isinstance(reply, hiredis.PushNotification):  # is no reply
+                if not isinstance(reply, hiredis.PushNotification):
                     self._on_reply(reply)
+                elif self._on_push is not None:
+                    self._on_push(reply)
         except hiredis.ProtocolError:
             self.abort()
 
