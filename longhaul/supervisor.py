@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 STEADY = 10.0  # seconds of life after which earlier deaths are forgotten
 FIRST_DELAY = 0.5  # seconds before a worker is started again
 LONGEST_DELAY = 30.0
+NOT_STARTED = 1  # the exit status of a worker that never was
 
 Start = Callable[[Assignment], Awaitable[asyncio.subprocess.Process]]
 
@@ -75,7 +76,11 @@ class Supervisor:
     async def _one_life(self) -> int:
         """A worker from its start to its end, with all that it leaves; its exit status."""
         self._change(lease=new_lease("worker"))
-        child = self._child = await self._start(self._assignment)
+        try:
+            child = self._child = await self._start(self._assignment)
+        except OSError as error:  # no memory or no process to be had just now
+            log.warning("worker.not_started", error=str(error))
+            return NOT_STARTED
         log.info("worker.started", lease=self._assignment.lease, pid=child.pid)
         if self._asked:  # while it was being started
             self._signal(self._asked[-1])
@@ -86,16 +91,23 @@ class Supervisor:
         return status
 
     async def _clear_up(self) -> None:
-        settings, lease = self._assignment.settings, self._assignment.lease
-        killed = await kill_replicas(self._data, lease)
-        self._change(groups_killed=self._assignment.groups_killed + killed)
+        lease = self._assignment.lease
         try:
-            async with open_store(
-                settings.store_url, settings.namespace, self._clock, MemoryNotifier()
-            ) as store:
+            killed = await kill_replicas(self._data, lease)
+            self._change(groups_killed=self._assignment.groups_killed + killed)
+            await self._release(lease)
+        except Exception:  # the boundary of a life: what follows the next one is another matter
+            log.exception("worker.not_cleared", lease=lease)
+
+    async def _release(self, lease: str) -> None:
+        settings = self._assignment.settings
+        async with open_store(
+            settings.store_url, settings.namespace, self._clock, MemoryNotifier()
+        ) as store:
+            try:
                 await release_lease(self._data, lease, store)
-        except StoreUnreachableError as error:
-            log.warning("lease.not_released", lease=lease, error=str(error))
+            except StoreUnreachableError as error:  # the next worker does it
+                log.warning("lease.not_released", lease=lease, error=str(error))
 
     def _never_began(self, status: int) -> bool:
         """What was asked for is wrong, and would be again."""

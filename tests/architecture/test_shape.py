@@ -55,6 +55,7 @@ CATCHES_ALL = {
     "ingress/errors.py": "the HTTP face where FastAPI is not: an answer, not a crash",
     "longhaul/bridge/relay.py": "one odd message must not end the others",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
+    "longhaul/supervisor.py": "whatever clearing up meets, the parent must not end of it",
     "workers/strays.py": "one record that cannot be settled must not end the worker",
     "workers/executor.py": "the boundary of a run: one job's bug must not end the others",
     "workers/backends/link.py": "one odd notification must not end the connection it came on",

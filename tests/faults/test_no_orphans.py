@@ -15,6 +15,7 @@ from common.config.urls import sqlite_url
 from longhaul.assignment import Assignment
 from longhaul.supervisor import FIRST_DELAY, Supervisor
 from tests.support.journal import Journal
+from tests.support.ports import free_port
 from tests.support.processes import mentioning
 from tests.support.waiting import until
 from workers.backends.groups import dead_owners
@@ -90,3 +91,27 @@ async def test_a_worker_that_dies_at_once_is_started_again_ever_more_rarely(
         assert FIRST_DELAY * 2**number / 2 <= wait + 0.01 <= FIRST_DELAY * 2**number + 0.02
     leases = Counter(entry["lease"] for entry in said.of("worker.started"))
     assert max(leases.values()) == 1
+
+
+@pytest.mark.parametrize("broken", ["worker.not_cleared", "lease.not_released"])
+async def test_nothing_that_goes_wrong_at_a_death_ends_the_parent(
+    tmp_path: Path, said: Journal, broken: str
+) -> None:
+    """No process can be had for a while; the store is none, or away."""
+    (tmp_path / "jobs.db").write_text("not a store")
+    away = f"redis://127.0.0.1:{free_port()}"
+    store = sqlite_url(tmp_path / "jobs.db") if broken == "worker.not_cleared" else away
+    settings = Settings(store_url=store, data=str(tmp_path / "data"))
+    lives = iter((OSError("no memory"), "false", "true"))
+
+    async def start(_: Assignment) -> asyncio.subprocess.Process:
+        life = next(lives)
+        if isinstance(life, OSError):
+            raise life
+        return await asyncio.create_subprocess_exec(life)
+
+    assignment = Assignment(lease="", settings=settings, slots={})
+    assert await Supervisor(assignment, SystemClock(), start).run() == 0
+    assert len(said.of("worker.not_started")) == 1
+    assert len(said.of(broken)) == 1
+    assert len(said.of("worker.died")) == 2
