@@ -20,6 +20,7 @@ from common.clock import SystemClock
 from common.jobs.token import MalformedTokenError, Token, ToolRef, decode_token
 from tests.support.rabbitmq import put_raw, remove_namespace
 from tests.support.servers import Shared
+from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +42,9 @@ class Place:
             await (await connection.channel()).queue_delete(queue)
 
 
-@pytest.fixture
-async def place(rabbit: Shared) -> AsyncIterator[Place]:
+@pytest.fixture(params=["rabbit", "rabbit43"])
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    rabbit: Shared = request.getfixturevalue(request.param)
     namespace = f"lht{uuid.uuid4().hex[:8]}"
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(
@@ -105,6 +107,42 @@ async def test_an_existing_queue_of_the_other_kind_is_adopted(place: Place) -> N
             with anyio.fail_after(5):
                 await (await anext(aiter(consumer))).ack()
     assert "queue.adopted" in [line["event"] for line in lines]
+
+
+async def test_a_queue_that_is_not_as_we_would_make_it_is_used_as_it_is(place: Place) -> None:
+    """Refused with PRECONDITION_FAILED, whichever kind we ask for."""
+    async with await aio_pika.connect(place.url) as connection:
+        await (await connection.channel()).declare_queue(
+            place.names.queue("work"), durable=True, arguments={"x-max-length": 7}
+        )
+    with capture_logs() as lines:
+        await place.broker.publish("work", token("j1"), 4)
+        async with place.broker.consume("work", 1) as consumer:
+            with anyio.fail_after(10):
+                await (await anext(aiter(consumer))).ack()
+    found = [line["found"] for line in lines if line["event"] == "queue.adopted"]
+    assert "other arguments" in found
+
+
+async def test_a_queue_that_is_locked_is_waited_for(place: Place) -> None:
+    """Refused with RESOURCE_LOCKED while another connection has it for itself."""
+    async with await aio_pika.connect(place.url) as owner:
+        await (await owner.channel()).declare_queue(place.names.queue("work"), exclusive=True)
+        with pytest.raises(BrokerError, match="RESOURCE_LOCKED"):
+            await place.broker.publish("work", token("refused"), 4)
+        async with place.broker.consume("work", 1) as consumer:
+            await owner.close()
+            await until_answered(lambda: published(place, "taken"))
+            with anyio.fail_after(20):
+                assert decode_token((await anext(aiter(consumer))).raw).job == "taken"
+
+
+async def published(place: Place, job: str) -> bool:
+    try:
+        await place.broker.publish("work", token(job), 4)
+    except BrokerError:
+        return False
+    return True
 
 
 async def test_a_strangers_message_comes_through_as_it_is(place: Place) -> None:

@@ -18,7 +18,7 @@ from tests.support.servers import Shared
 
 # A seed makes all numbers new; a history that fails shrinks by leaving numbers out.
 seeds = st.integers(0, 2**32)
-histories = st.lists(st.integers(0, 2**16), min_size=80, max_size=100)
+histories = st.lists(st.integers(0, 2**16), min_size=80, max_size=100, unique=True)
 lives = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -21,9 +21,9 @@ class Life(Rehearsal):
             (1, self._submits_again),
             (1 * (chance.random() < 0.5), self._is_cancelled),
             (2, self._is_answered),
-            (8 * bool(self.stage.bag.tokens), self._is_delivered),
+            (14 * bool(self.stage.bag.tokens), self._is_delivered),
             (1 * bool(self.stage.bag.tokens), self._is_dropped),
-            (6 * bool(self.busy), self._ends),
+            (9 * bool(self.busy), self._ends),
             (1 * bool(self.busy), self._progresses),
             (2, self._worker_dies),
             (3, self._worker_is_cut_off),
@@ -94,12 +94,17 @@ class Life(Rehearsal):
 
     async def _worker_is_cut_off(self, chance: Random) -> None:
         """Its lease is gone while it lives, and goes on; somebody may look at what it runs."""
-        hand = chance.choice(self.hands)
+        hand = chance.choice([hand for hand in self.hands if hand.running] or self.hands)
         await self.stage.ledger.store.release(hand.lease)
         for job in sorted(hand.running):
             if chance.random() < 0.7:
                 await self.stage.seize(hand.lease, job)
-                await self._is_taken_over(job, chance.choice(self.hands))
+                await self._is_taken_over(
+                    job, next(each for each in self.hands if each is not hand)
+                )
+                if chance.random() < 0.5:
+                    outcome = self.outcome(self.hands.index(hand), job, "answered")
+                    await hand.finish(job, outcome, Fault.NONE)
 
     async def _is_taken_over(self, job: str, hand: Hand) -> None:
         tokens = self.stage.bag.tokens

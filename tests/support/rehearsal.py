@@ -152,6 +152,9 @@ class Rehearsal:
         assert head.version >= told.version
         told.version = head.version
         assert 0 <= head.tries <= ATTEMPTS
+        if head.state is JobState.RUNNING:
+            owner = next((hand for hand in self.hands if hand.lease == head.owner), None)
+            assert owner is None or head.id in owner.running, "a living worker has forgotten it"
         assert head.claims >= max(told.starts, default=0)
         view = status_of(head, await self.stage.ledger.store.now())
         assert not told.view or view == told.view, "a terminal view changed"
@@ -159,7 +162,7 @@ class Rehearsal:
         if head.state is JobState.COMPLETED:
             body = await self.stage.ledger.store.part(head.id, RESULT)
             said = load_json(body or b"{}").get("said")
-            assert said == told.results[head.claims], "a result of another claim"
+            assert said == told.results.get(head.claims), "a result of another claim"
 
     async def count(self) -> None:
         """Counters are what they count; every record stands in the due index once."""

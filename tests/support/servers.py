@@ -92,13 +92,15 @@ def new_redis(settings: Mapping[str, str] | None = None) -> PrivateServer:
     return PrivateRedis(settings=settings)
 
 
-def new_rabbit43() -> PrivateServer:
+def new_rabbit43(settings: Mapping[str, str] | None = None) -> PrivateServer:
     """A private RabbitMQ 4.3, not started yet.
 
     Raises:
         NoServerError: There is none here.
     """
-    return ContainerRabbit() if engine_answers() else PrivateRabbit(version="4.3")
+    if engine_answers():
+        return ContainerRabbit(settings=settings)
+    return PrivateRabbit(version="4.3", settings=settings)
 
 
 @contextmanager

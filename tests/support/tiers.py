@@ -41,11 +41,11 @@ class Tiers:
 
 
 def needs_servers(item: pytest.Item) -> bool:
-    """By a fixture, or by a parameter that is the name of one, as contract suites do."""
+    """By a fixture, or by a parameter that begins with the name of one, as contract suites do."""
     names = set(getattr(item, "fixturenames", ()))
     callspec = getattr(item, "callspec", None)
     values = callspec.params.values() if callspec else ()
-    names |= {value for value in values if isinstance(value, str)}
+    names |= {value.partition(" ")[0] for value in values if isinstance(value, str)}
     return bool(names & SERVERS)
 
 
