@@ -11,6 +11,7 @@ from ingress.catalogue_feed import CatalogueFeed
 from ingress.key_ring import KeyRing
 from ingress.operations.cancel import Cancel
 from ingress.operations.dead_letters import DeadLetters
+from ingress.operations.durations import Durations
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.jottings import Jottings
@@ -40,6 +41,7 @@ class Ingress:
     ring: KeyRing
     keys: ManageKeys
     dead_letters: DeadLetters
+    durations: Durations = field(default_factory=Durations)
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # the process was asked to stop

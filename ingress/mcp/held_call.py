@@ -75,7 +75,7 @@ class HeldCalls:
         self._asking = asking
         self._seal = seal
         self._afterwards = afterwards
-        self._standing = Standing(ingress.runtime, ingress.respond)
+        self._standing = Standing(ingress.runtime, ingress.respond, ingress.durations)
 
     async def answer(self, turn: Turn) -> Mapping[str, Any]:
         """What the caller gets: the result, a question, a task, a way back, or the job's id.
@@ -103,9 +103,12 @@ class HeldCalls:
 
     async def task(self, turn: Turn) -> Mapping[str, Any]:
         """The job is stored, and published by the reconciler if by nobody else: its id goes out."""
-        head = await self._runtime.store.get(turn.job)
+        head = turn.accepted.head or await self._runtime.store.get(turn.job)
         if head is None:
             raise NotFoundError(f"job {turn.job} is gone")
+        return await self._as_task(turn, head)
+
+    async def _as_task(self, turn: Turn, head: Head) -> Mapping[str, Any]:
         accepted, exchange = turn.accepted, turn.exchange
         if accepted.attached:
             exchange.on_sent = partial(self._afterwards.collected, head.id)
@@ -121,7 +124,7 @@ class HeldCalls:
         if head.terminal:
             return await self._ended(turn, _end_of(head))
         turn.exchange.on_gone = None  # from here on only an explicit cancel cancels
-        return await self.task(turn)
+        return await self._as_task(turn, head)
 
     def _voice(self, turn: Turn, began: float) -> Voice | None:
         if not (turn.call.wants_progress or turn.levels):

@@ -40,7 +40,7 @@ class LegacyTasks:
         self._tasks = tasks
         self._holding = holding
         self._asking = asking
-        self._standing = Standing(ingress.runtime, ingress.respond)
+        self._standing = Standing(ingress.runtime, ingress.respond, ingress.durations)
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
         """The wire's result.

@@ -49,7 +49,7 @@ class OwnCalls:
         self._holding = holding
         self._asking = asking
         self._afterwards = afterwards
-        self._standing = Standing(ingress.runtime, ingress.respond)
+        self._standing = Standing(ingress.runtime, ingress.respond, ingress.durations)
         self._check = ArgumentCheck()
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from common.jobs.state import JobState
 from common.runtime import Runtime
 from ingress.mcp.progress import describe
 from ingress.mcp.task_views import Status, TaskView, status_of, view
+from ingress.operations.durations import Durations
 from ingress.operations.respond import Respond
 
 
 class Standing:
-    def __init__(self, runtime: Runtime, respond: Respond) -> None:
+    def __init__(self, runtime: Runtime, respond: Respond, durations: Durations) -> None:
         self._runtime = runtime
         self._respond = respond
+        self._durations = durations
 
     def now(self) -> int:
         """Milliseconds, as records count them."""
@@ -25,6 +27,8 @@ class Standing:
 
     async def task(self, head: Head) -> TaskView:
         """Raises: StoreUnreachableError."""
+        if head.terminal:
+            self._durations.saw(head)
         position = await self._position(head)
         asked = await self._respond.open_round(head)
         return view(
@@ -33,6 +37,7 @@ class Standing:
             position=position,
             retention=self._runtime.retention,
             requests={} if asked is None else open_requests(asked),
+            expected=self._durations.of(head.tool),
         )
 
     async def words(self, head: Head, began: float) -> str:

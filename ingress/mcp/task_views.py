@@ -20,7 +20,7 @@ from common.jobs.transitions import LEASE_MS
 
 Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
 
-POLL_LEAST_MS = 250
+POLL_LEAST_MS = 100
 POLL_MOST_MS = 15_000
 POLL_DEFAULT_MS = 1_000
 UNKNOWN_WORDS = "outcome unknown: its worker was lost while the tool ran, which may not run twice"
@@ -48,8 +48,9 @@ def view(
     position: int | None,
     retention: RetentionMs,
     requests: Mapping[str, Any],
+    expected: int | None = None,
 ) -> TaskView:
-    """How the job looks at `now` to a client of 2026-07-28.
+    """How the job looks at `now` to a client of 2026-07-28; `expected` are the ms it should take.
 
     A question that is not for its client (no `requests`) is no business of the client's.
     """
@@ -63,7 +64,7 @@ def view(
         created_at=head.created_at,
         updated_at=_updated_at(head),
         ttl_ms=ttl_ms(head, retention),
-        poll_ms=poll_ms(head, now, position),
+        poll_ms=poll_ms(head, now, position, expected),
         requests=requests,
     )
 
@@ -145,12 +146,17 @@ def ttl_ms(head: Head, retention: RetentionMs) -> int | None:
     return waits + head.spec.run_ms * head.spec.attempts + shortest
 
 
-def poll_ms(head: Head, now: int, position: int | None) -> int:
-    """When to ask again: a third of what is expected to remain, within bounds."""
+def poll_ms(head: Head, now: int, position: int | None, expected: int | None) -> int:
+    """When to ask again: by its own pace, by what others like it took, or by its age."""
+    age = now - head.created_at
+    left = _left_ms(head, now) if head.state is JobState.RUNNING else None
     match head.state:
+        case JobState.RUNNING if left is not None:
+            wanted = left // 3
+        case JobState.RUNNING | JobState.QUEUED if expected is not None:
+            wanted = max(expected - age, age // 2)  # the later than others, the rarer
         case JobState.RUNNING:
-            left = _left_ms(head, now)
-            wanted = (now - head.started_at) // 2 if left is None else left // 3
+            wanted = (now - head.started_at) // 2
         case JobState.QUEUED:
             wanted = POLL_DEFAULT_MS * (1 + (position or 0))
         case JobState.WAITING:

@@ -33,7 +33,7 @@ class Tasks:
         self._cancel = ingress.cancel
         self._respond = ingress.respond
         self._afterwards = afterwards
-        self._standing = Standing(ingress.runtime, ingress.respond)
+        self._standing = Standing(ingress.runtime, ingress.respond, ingress.durations)
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
         """The wire's result.

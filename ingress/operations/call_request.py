@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from common.catalogue import CatalogueTool
 from common.jobs.attaching import attach_key
-from common.jobs.head import Spec, StoredCall
+from common.jobs.head import Head, Spec, StoredCall
 from common.jobs.transitions import Submission
 from common.routing.rules import ToolPolicy
 
@@ -36,6 +36,7 @@ class Accepted:
     priority: int
     attached: bool = False  # to a job that was there before
     given_out: bool = False  # somebody was told the job's id, or is about to be
+    head: Head | None = None  # as its record began, for who is told of it at once
 
     @classmethod
     def of(cls, job: str, request: CallRequest, tool: CatalogueTool, policy: ToolPolicy) -> Self:

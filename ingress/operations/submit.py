@@ -158,12 +158,13 @@ class Submit:
             priority=accepted.priority,
         )
         ref = ToolRef(backend=tool.backend, tool=tool.backend_tool, version=tool.version)
-        return accepted, Token(job=job, generation=1, version=stored, tool=ref)
+        token = Token(job=job, generation=1, version=stored.version, tool=ref)
+        return replace(accepted, head=stored.head), token
 
     async def _store(
         self, request: CallRequest, accepted: Accepted, watch: Watch | None, *, held: bool
-    ) -> int | Joined:
-        """The version of the new record; or the job that this call made before, or an identical one
+    ) -> Done | Joined:
+        """The commit of the new record; or the job that this call made before, or an identical one
         left behind. That there is none is a guard of the record's creation.
         """
         # With a key its caller can find it again, as with an id.
@@ -176,9 +177,11 @@ class Submit:
             guards = (*only, *await self._admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
             change = submit(submission, now, guards)
+            if watch is not None and not held:
+                change = replace(change, returning=("head",))
             answer = await self._runtime.store.commit(accepted.job, change, version=0)
             if isinstance(answer, Done):
-                return answer.version
+                return answer
             if answer.guard == Unique.__name__:
                 joined = await self._repeat.join(answer.holder_of_key, request, watch)
             elif answer.guard == Replays.__name__:

@@ -23,6 +23,7 @@ from ingress.mcp.task_views import (
     ttl_ms,
     view,
 )
+from ingress.operations.durations import Durations
 from tests.support.heads import SPEC, a_head
 
 RETENTION = RetentionMs(answered=1, completed=1_000, failed=2_000, dead=3_000)
@@ -119,16 +120,39 @@ def progress(value: float, total: float | None, message: str | None = None) -> s
 
 def test_the_pace_of_polling_follows_what_is_left() -> None:
     def polls(**fields: Any) -> int:
-        return poll_ms(a_head(JobState.RUNNING, **{"started_at": 0} | fields), NOW, None)
+        return poll_ms(a_head(JobState.RUNNING, **{"started_at": 0} | fields), NOW, None, None)
 
     half = polls(progress=progress(5, 10))
     almost = polls(progress=progress(99, 100))
     assert POLL_LEAST_MS <= almost < half <= POLL_MOST_MS
     assert polls(started_at=NOW) == POLL_LEAST_MS
     assert polls(started_at=NOW - 10_000_000) == POLL_MOST_MS
-    queued = [poll_ms(a_head(JobState.QUEUED), NOW, position) for position in (0, 3, 1_000)]
+    queued = [poll_ms(a_head(JobState.QUEUED), NOW, position, None) for position in (0, 3, 1_000)]
     assert queued == sorted(queued)
     assert queued[-1] == POLL_MOST_MS
+
+
+def test_what_others_like_it_took_says_when_to_ask() -> None:
+    def polls(age: int, expected: int, state: JobState = JobState.RUNNING) -> int:
+        head = a_head(state, created_at=NOW - age, started_at=NOW - age)
+        return poll_ms(head, NOW, 0, expected)
+
+    assert polls(0, 5) == POLL_LEAST_MS
+    assert polls(0, 5, JobState.QUEUED) == POLL_LEAST_MS
+    assert polls(1_000, 5_000) == 4_000
+    assert polls(8_000, 5_000) == 4_000  # later than the others: half its age
+    assert polls(0, 10_000_000) == POLL_MOST_MS
+
+
+def test_the_newest_ends_weigh_most() -> None:
+    durations = Durations()
+    assert durations.of("export") is None
+    for took in (1_000, 1_000, 11_000):
+        head = a_head(JobState.COMPLETED, tool="export", created_at=1, finished_at=1 + took)
+        durations.saw(head)
+    assert durations.of("export") == 3_000
+    durations.saw(a_head(JobState.LOST, tool="export", created_at=1, finished_at=0))
+    assert durations.of("export") == 3_000
 
 
 def test_the_message_says_how_it_stands() -> None:
