@@ -101,7 +101,12 @@ class Worker:
         handed_back = [run.head.id for run in tuple(running.values()) if run.hand_back()]
         if running:
             kept = len(running) - len(handed_back)
-            log.warning("worker.drain_over", handed_back=len(handed_back), still_running=kept)
+            log.warning(
+                "worker.drain_over",
+                handed_back=len(handed_back),
+                still_running=kept,
+                help="what may not run again goes on to its end; a second signal ends it",
+            )
         await self._drained.wait()
 
     def info(self) -> dict[str, Any]:
