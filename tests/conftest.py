@@ -14,6 +14,7 @@ from tests.support.servers import (
     new_rabbit,
     new_rabbit43,
     new_redis,
+    new_redis8,
     prepare,
     shared,
     take_given,
@@ -66,6 +67,13 @@ def redis_server(pytestconfig: pytest.Config) -> Iterator[Shared]:
 def rabbit43() -> Iterator[Shared]:
     """A shared RabbitMQ 4.3, whose quorum queues keep priorities; skips where there is none."""
     with or_skip(new_rabbit43) as server:
+        yield Shared(url=server.url)
+
+
+@pytest.fixture(scope="session")
+def redis8() -> Iterator[Shared]:
+    """A shared Redis 8; skips where there is none."""
+    with or_skip(new_redis8) as server:
         yield Shared(url=server.url)
 
 

@@ -11,7 +11,7 @@ from tests.support.ledger import Ledger, check_invariants, open_ledger
 from tests.support.namespaces import Namespace
 
 
-@pytest.fixture(params=["sqlite", "redis_server"], ids=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis_server", "redis8"], ids=["sqlite", "redis", "redis8"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return sqlite_url(tmp_path / "longhaul.db")

@@ -103,6 +103,15 @@ def new_rabbit43(settings: Mapping[str, str] | None = None) -> PrivateServer:
     return PrivateRabbit(version="4.3", settings=settings)
 
 
+def new_redis8() -> PrivateServer:
+    """A private Redis 8, not started yet; the engine's image is one.
+
+    Raises:
+        NoServerError: There is none here.
+    """
+    return ContainerRedis() if engine_answers() else PrivateRedis(version="8")
+
+
 @contextmanager
 def shared(given: str | None, new: Callable[[], PrivateServer]) -> Iterator[Shared]:
     if given:
