@@ -174,25 +174,21 @@ async def test_a_router_that_was_stopped_hands_its_calls_off(tmp_path: Path, mod
             os.kill(stopped, signal.SIGTERM)
             assert f"longhaul jobs wait {job}" in text_of(await call)
             desk.gate("later").touch()
-            again = await seat.client.call_tool("b__work", desk.arguments(label="again"))
-            assert text_of(again).startswith("run")
+            assert text_of(await calling(seat, desk, label="again")).startswith("run")
             assert desk.router_pid() != stopped
             await until(lambda: desk.noted("it finished"), seconds=30)
 
 
 @both_modes
 async def test_a_router_that_is_stopped_answers_first(desk: BridgedDesk, mode: str) -> None:
-    """What comes meanwhile waits for the next router."""
     async with desk.seat(mode) as seat:
         call = calling(seat, desk, gate="later", label="it")
         await until(lambda: desk.noted("it started"))
-        stopped = desk.router_pid()
-        os.kill(stopped, signal.SIGTERM)
+        os.kill(desk.router_pid(), signal.SIGTERM)
         second = calling(seat, desk, label="second")
         desk.gate("later").touch()
-        assert text_of(await call).startswith("run")
-        assert text_of(await second).startswith("run")
-        assert desk.router_pid() != stopped
+        assert [text_of(await each)[:3] for each in (call, second)] == ["run", "run"]
+        assert len(seat.events("bridge.router_started")) == 2
 
 
 async def test_a_router_that_nobody_needs_ends(desk: BridgedDesk) -> None:
