@@ -10,6 +10,7 @@ LonghaulError
 ├── NotReplayableError     a dead letter that is no job
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
+│   └── BlobsUnreachableError  the place of large results and arguments does not
 ├── ContendedError         in common.ledger: the record kept moving
 └── ConfigError            in common.config: the configuration cannot be used
 
@@ -23,6 +24,7 @@ CANCELLED = -31_003
 OUTCOME_UNKNOWN = -31_004
 UNANSWERED = -31_005  # a question of its tool was refused, and the tool cannot be told
 NOT_KEPT = -31_006  # the tool has answered, but the answer could not be stored
+TOO_LARGE = -31_009  # the answer has more bytes than may be kept; `data` names both
 OVERLOADED = -31_007  # the backend had too much to do, each time
 TOOL_FAILED = -31_008  # every try ended with the tool's own error; `data.result` is the last one
 
@@ -84,3 +86,10 @@ class StoreUnreachableError(LonghaulError):
     def __init__(self, message: str, *, nothing_written: bool = False) -> None:
         super().__init__(message)
         self.nothing_written = nothing_written  # it cannot have happened
+
+
+class BlobsUnreachableError(StoreUnreachableError):
+    """What is kept beside the records cannot be written or read now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, nothing_written=True)  # a blob comes before what names it

@@ -11,7 +11,8 @@ import structlog
 
 from common.answering import answer_in_their_stead
 from common.brokers.base import BrokerError
-from common.errors import StoreUnreachableError
+from common.errors import BlobsUnreachableError, StoreUnreachableError
+from common.forgetting import forget, look_after_strays
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
 from common.jobs.change import Change, Done
@@ -42,6 +43,7 @@ class Reconciler:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_after_records())
             group.create_task(self._look_after_leftovers())
+            group.create_task(look_after_strays(self._runtime))
 
     async def _look_after_leftovers(self) -> None:
         while True:
@@ -107,7 +109,7 @@ class Reconciler:
         """The record when there may be more to do about it."""
         self._runtime.metrics.due_actions.labels(action=_LABELS[type(action)]).inc()
         if isinstance(action, decisions.Remove):
-            await self._runtime.store.remove(head.id, version=head.version)
+            await self._forget(head)
             return None
         if isinstance(action, decisions.AnswerInstead):
             await answer_in_their_stead(self._runtime, head)
@@ -132,6 +134,12 @@ class Reconciler:
         elif isinstance(action, decisions.HandOff):
             return await self._runtime.store.get(head.id)
         return None
+
+    async def _forget(self, head: Head) -> None:
+        try:
+            await forget(self._runtime, head)
+        except BlobsUnreachableError as error:  # it comes back by itself; others need no blobs
+            log.info("record.stays", job_id=head.id, error=str(error))
 
     async def _order_again(self, head: Head) -> None:
         """Its worker lives and still runs it: perhaps the order to stop was lost."""

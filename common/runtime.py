@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from common.blobs.base import BlobStore
+from common.blobs.open import open_blobs
 from common.brokers.base import Broker
 from common.brokers.open import open_broker
 from common.clock import Clock, SystemClock
@@ -26,6 +28,7 @@ class Runtime:
     store: JobStore
     broker: Broker
     notifier: Notifier
+    blobs: BlobStore | None = None  # None: large things stay in their records
     metrics: Metrics = field(default_factory=Metrics)  # of this process, whatever its roles
 
     @property
@@ -50,7 +53,7 @@ def new_lease(role: str) -> str:
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
-    """Broker, store and notifier, by the settings' URLs; all closed when the context ends."""
+    """Broker, store, notifier and blobs, by their URLs; all closed when the context ends."""
     clock = clock or SystemClock()
     async with (
         open_notifier(settings.store_url, settings.namespace, clock) as notifier,
@@ -62,4 +65,11 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             clock=clock,
         ) as broker,
     ):
-        yield Runtime(settings=settings, clock=clock, store=store, broker=broker, notifier=notifier)
+        yield Runtime(
+            settings=settings,
+            clock=clock,
+            store=store,
+            broker=broker,
+            notifier=notifier,
+            blobs=open_blobs(settings.blob_url),
+        )

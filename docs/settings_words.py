@@ -37,6 +37,11 @@ _EVERY_BACKEND = {
 WORDS = {
     "broker_url": "`memory:`, `amqp://…` or `amqps://…`",
     "store_url": "`sqlite:///FILE`, `redis://…` or `rediss://…`; empty: a file in the data folder",
+    "blob_url": "where what is too large for a record is: `file:///FOLDER`, `s3://BUCKET/PREFIX`, "
+    "`gs://…` or `az://…`; empty: embedded, `blobs` in the data folder; else it stays in the store",
+    "inline_limit": "bytes; larger results and arguments are blobs",
+    "preview": "bytes of a larger result that its caller is shown at once",
+    "max_result": "bytes; a larger result fails its job",
     "namespace": "begins the name of every queue, exchange and key",
     "queue_type": "`auto`: quorum from RabbitMQ 4.3, classic before",
     "data": "the data folder; empty: `longhaul` in `$XDG_STATE_HOME` or `~/.local/state`",

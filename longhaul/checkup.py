@@ -78,6 +78,7 @@ async def check_up(loaded: Loaded, seen: Callable[[str], None]) -> Report:
             *loaded.warnings,
             *check_names(tools, namespaces=settings.namespaces),
             *_no_backends(settings),
+            *_no_blobs(settings),
         ),
     )
 
@@ -92,6 +93,13 @@ def _no_backends(settings: Settings) -> list[Problem]:
     if any(not each.disabled for each in settings.backends):
         return []
     return [Problem(message="no backends: there is nothing to call", path=("mcpServers",))]
+
+
+def _no_blobs(settings: Settings) -> list[Problem]:
+    if settings.blob_url:
+        return []
+    message = f"not set: results and arguments over {settings.inline_limit} bytes stay in the store"
+    return [Problem(message=message, path=("blob_url",))]
 
 
 async def _broker(settings: Settings) -> Server:

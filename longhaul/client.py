@@ -66,6 +66,17 @@ class Client:
     def job(self, job: str, wait: float = 0) -> Json:
         return self.get(_path(job), wait=wait or None)
 
+    def result(self, job: str) -> Iterator[bytes]:
+        """The whole result, as the tool gave it, in pieces as they come."""
+        with (
+            self._errors(),
+            self._http.stream("GET", f"{_path(job)}/result", timeout=STREAM_SILENCE) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise self._refusal(response)
+            yield from response.iter_bytes()
+
     def cancel(self, job: str) -> Json:
         return self._json("DELETE", _path(job), {})
 

@@ -20,7 +20,7 @@ from tests.support.servers import (
     take_given,
 )
 
-pytest_plugins = ["tests.support.tiers", "tests.support.places"]
+pytest_plugins = ["tests.support.tiers", "tests.support.places", "tests.support.blobs"]
 GIVEN = pytest.StashKey[Given]()
 
 

@@ -6,8 +6,14 @@ from collections.abc import Mapping
 import structlog
 
 from common.backoff import Backoff
+from common.blobs.calls import whole_call
 from common.brokers.base import BrokerError
-from common.errors import StoreUnreachableError
+from common.errors import (
+    NOT_KEPT,
+    BlobsUnreachableError,
+    NotFoundError,
+    StoreUnreachableError,
+)
 from common.jobs.decisions import NEWER_FORMAT_DELAY_MS, Adopt, Release
 from common.jobs.head import Head
 from common.jobs.token import TOKEN_FORMAT, MalformedTokenError, Token, decode_token
@@ -26,7 +32,7 @@ from workers.calling import Calling
 from workers.claims import Claimed, Claims
 from workers.holding import Held
 from workers.interview import Interview
-from workers.outcome import Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
+from workers.outcome import NotReached, Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run
@@ -174,9 +180,14 @@ class Executor:
         relay = Relay(self._runtime, run)
         calling = Calling(self._runtime, run, place, Interview(self._runtime, run, relay))
         try:
+            run.call = await whole_call(self._runtime.blobs, run.head, run.call)
             ended: Outcome = await run.under_clocks(calling(), now_ms)
             if isinstance(ended, Stopped | TimedOut):
                 await calling.cancel_task()
+        except BlobsUnreachableError as error:
+            return NotReached(f"its arguments cannot be read: {error}")
+        except NotFoundError:
+            return Refused({"code": NOT_KEPT, "message": "its arguments are gone"})
         except ConnectionLost as error:
             return Vanished(error.message, error.retry_after)
         except ProtocolFailure as error:

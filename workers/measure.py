@@ -42,8 +42,8 @@ def count_settled(
 
 def fault_of(outcome: Outcome) -> CallFault | None:
     match outcome:
-        case ended.Answered(result=result):
-            return CallFault.TOOL if result.get("isError") is True else None
+        case ended.Answered(tool_error=failed):
+            return CallFault.TOOL if failed else None
         case ended.Refused():
             return CallFault.PROTOCOL
         case ended.NotReached():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from common.blobs.base import Blob
 from common.errors import NOT_KEPT
 from common.jobs.questions import Round
 
@@ -15,6 +16,17 @@ class Answered:
     """The tool gave a result, perhaps one that says `isError`."""
 
     result: Mapping[str, Any]
+    apart: "Apart | None" = None  # the result is too large for a record, and this its preview
+
+    @property
+    def tool_error(self) -> bool:
+        return self.result.get("isError") is True if self.apart is None else self.apart.tool_error
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    blob: Blob
+    tool_error: bool  # what the whole result says; its preview may have to say otherwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from common.runtime import Runtime
 from common.wire import dump_json
 from workers import measure
 from workers import outcome as ended
+from workers.keeping import keep
 from workers.outcome import Failed, Outcome
 from workers.retry_budget import Budgets, Draw
 from workers.retrying import RETRIES, Terms, again, back, tool_failure
@@ -36,11 +37,11 @@ _FINISHES = (ended.Answered, ended.Refused)  # what the tool itself said
 def decide(outcome: Outcome, head: Head, retention: RetentionMs, terms: Terms) -> Change:
     """The transition that follows from an outcome. Pure."""
     match outcome:
-        case ended.Answered(result=result):
-            tool_error = result.get("isError") is True
+        case ended.Answered(result=result, apart=apart, tool_error=tool_error):
             if tool_error and head.spec.retry_tool_errors and head.spec.repeatable:
                 return again(head, tool_failure(result), retention, terms)
-            return complete(head, dump_json(result), retention, tool_error=tool_error)
+            blob = "" if apart is None else str(apart.blob)
+            return complete(head, dump_json(result), retention, tool_error=tool_error, blob=blob)
         case ended.Asked(questions=questions):
             return ask(head, questions, head.spec.answer_ms)
         case ended.NotReached(why=why, reached=reached) | ended.Drained(why=why, reached=reached):
@@ -114,6 +115,7 @@ class Settlement:
         Waits for as long as the store is away: the result is only here. A claim that is no longer
         ours settles nothing; the result is dropped then, and the log says so.
         """
+        outcome = await self._kept(head, outcome)
         terms = Terms(chance=self._random.random())
         chosen: tuple[Head, Change] | None = None
         draw = Draw(self._budgets.of(head.spec.backend))
@@ -145,6 +147,15 @@ class Settlement:
         )
         measure.count_settled(self._runtime.metrics, head, outcome, chosen[1], over=draw.over > 0)
         await self._publish_again(*chosen, answer)
+
+    async def _kept(self, head: Head, outcome: Outcome) -> Outcome:
+        backoff = Backoff(first=0.2, limit=5.0)
+        while True:
+            try:
+                return await keep(self._runtime, head, outcome)
+            except StoreUnreachableError as error:
+                log.warning("result.not_kept", job_id=head.id, error=str(error))
+                await self._runtime.clock.sleep(backoff.next())
 
     async def _commit(
         self, head: Head, choose: Callable[[Head], Change | None]

@@ -130,7 +130,7 @@ def _with_overrides(tree: Node, overrides: Mapping[str, object]) -> Node:
 
 
 def _with_places(tree: Node, environ: Mapping[str, str], cwd: Path) -> Node:
-    """The data folder and the store that follow from it, where they are not given."""
+    """The data folder, and where store and blobs are in it, where these are not given."""
     data = tree.children.get("data")
     if data is None or data.value in {None, ""}:
         state = environ.get("XDG_STATE_HOME")
@@ -144,7 +144,11 @@ def _with_places(tree: Node, environ: Mapping[str, str], cwd: Path) -> Node:
         store = node_of(sqlite_url(Path(str(data.value)) / "longhaul.db"), DEFAULT)
     elif isinstance(store.value, str) and store.value.startswith("sqlite:"):
         store = _absolute(store, environ, cwd)
-    return Node(value={**tree.children, "data": data, "store_url": store}, origin=tree.origin)
+    blobs = tree.children.get("blob_url")
+    if (blobs is None or blobs.value in {None, ""}) and str(store.value).startswith("sqlite:"):
+        blobs = node_of(f"file://{Path(str(data.value)) / 'blobs'}", DEFAULT)
+    places = {"data": data, "store_url": store} | ({} if blobs is None else {"blob_url": blobs})
+    return Node(value={**tree.children, **places}, origin=tree.origin)
 
 
 def _absolute(store: Node, environ: Mapping[str, str], cwd: Path) -> Node:

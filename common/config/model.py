@@ -232,6 +232,10 @@ class Common(_Frozen):
 
     broker_url: str = Field(default="memory:", repr=False)
     store_url: str = Field(default="", repr=False)  # empty: the SQLite file of the data folder
+    blob_url: str = Field(default="", repr=False)  # empty: embedded, a folder of the data folder
+    inline_limit: Count = Field(default=256 * 1024, ge=1024)  # bytes; what is larger is a blob
+    preview: Count = Field(default=16 * 1024, ge=0)  # bytes of such a result that its record keeps
+    max_result: Count = Field(default=64 * 1024 * 1024, ge=1024)  # bytes
     namespace: str = Field(default="lh", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     queue_type: Literal["auto", "classic", "quorum"] = "auto"
     data: str = ""  # the data folder

@@ -32,6 +32,18 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
+def blob_folder(url: str) -> Path:
+    """The folder of a `file:///` address.
+
+    Raises:
+        ValueError: Not such an address, or one of another machine.
+    """
+    path = url.removeprefix("file://")
+    if path == url or not path.startswith("/"):
+        raise ValueError("a folder for blobs is file:/// and its whole path")
+    return Path(path)
+
+
 def mask_url(url: str) -> str:
     """The text with what is secret in an address masked: password, lone token, query values."""
     shown = _TOKEN.sub(rf"\g<head>{MASK}@", _PASSWORD.sub(rf"\g<head>:{MASK}@", url))

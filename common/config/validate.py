@@ -8,10 +8,11 @@ from common.config.model import Backend, Listen, Settings
 from common.config.names import FORM, LONGEST, SEPARATOR, expose
 from common.config.problems import Problem
 from common.config.schema import nearest_name
-from common.config.urls import scheme, sqlite_path
+from common.config.urls import blob_folder, scheme, sqlite_path
 
 _BROKERS = {"memory": True, "amqp": False, "amqps": False}  # kind -> inside this process
 _STORES = {"sqlite": True, "redis": False, "rediss": False}
+_BLOBS = ("file", "s3", "gs", "az")
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -49,6 +50,7 @@ def check_urls(settings: Settings) -> Iterator[Problem]:
             sqlite_path(settings.store_url)
         except ValueError as error:
             yield Problem(message=str(error), path=("store_url",))
+    yield from _check_blobs(settings.blob_url)
     if unknown or _BROKERS[broker] == _STORES[store]:
         return
     if _BROKERS[broker]:
@@ -63,6 +65,18 @@ def check_urls(settings: Settings) -> Iterator[Problem]:
             "(embedded)"
         )
     yield Problem(message=message, path=("store_url",))
+
+
+def _check_blobs(url: str) -> Iterator[Problem]:
+    kind = scheme(url)
+    if url and kind not in _BLOBS:
+        message = f"should begin with one of {', '.join(f'{name}://' for name in _BLOBS)}"
+        yield Problem(message=message, path=("blob_url",), nearest=nearest_name(kind, _BLOBS))
+    elif kind == "file":
+        try:
+            blob_folder(url)
+        except ValueError as error:
+            yield Problem(message=str(error), path=("blob_url",))
 
 
 def check_routing(settings: Settings) -> Iterator[Problem]:

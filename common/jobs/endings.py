@@ -38,8 +38,10 @@ class RetentionMs:
         return self.completed
 
 
-def complete(head: Head, result: bytes, retention: RetentionMs, *, tool_error: bool) -> Change:
-    """The tool answered, well or with an error of its own."""
+def complete(
+    head: Head, result: bytes, retention: RetentionMs, *, tool_error: bool, blob: str = ""
+) -> Change:
+    """The tool answered, well or with an error of its own; `result` is a preview with a `blob`."""
     allow(head, JobState.COMPLETED)
     return _end(
         head,
@@ -47,7 +49,7 @@ def complete(head: Head, result: bytes, retention: RetentionMs, *, tool_error: b
         retention,
         reason="the tool reported an error" if tool_error else "done",
         result=result,
-        fields={"tool_error": int(tool_error)},
+        fields={"tool_error": int(tool_error), **({"result_blob": blob} if blob else {})},
     )
 
 

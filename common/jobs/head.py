@@ -38,6 +38,7 @@ class Spec:
     replay_of: str = ""
     answer_ms: int = 3_600_000  # how long its questions stay open
     default_answer: Mapping[str, Any] | None = None  # when nobody answers, where it fits
+    arguments_blob: str = ""  # where the call's arguments are, when they are not with it
     attach: str = ""  # the unique key of identical calls; empty: none attaches to it
 
 
@@ -79,6 +80,7 @@ class Head:
     checks: int = 0  # times the reconciler published it again
     published_at: int = 0  # newest publication
     tool_error: bool = False
+    result_blob: str = ""  # where the whole result is, when the record keeps a preview
     replayed_as: str = ""  # the job that an operator made of it after it was a dead letter
     reason: str = ""  # of the newest transition, one sentence
     progress: str = ""  # JSON [value, total, message] (noted)
@@ -94,6 +96,10 @@ class Head:
     @property
     def terminal(self) -> bool:
         return self.state in TERMINAL
+
+    @property
+    def has_blobs(self) -> bool:
+        return bool(self.result_blob or self.spec.arguments_blob)
 
     @property
     def claim(self) -> tuple[str, int]:
@@ -114,6 +120,7 @@ class StoredCall:
 _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
     "backend_task",
     "replayed_as",
+    "result_blob",
     "watchers",
     "commits",
 }

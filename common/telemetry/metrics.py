@@ -70,6 +70,7 @@ class Metrics:
         self._of_runs()
         self._of_the_ledger()
         self._of_supervision()
+        self._of_blobs()
 
     def _of_the_fleet(self) -> None:
         """Measured at the time of the scrape, by `ingress.operations.survey`."""
@@ -108,7 +109,7 @@ class Metrics:
         self.refusals = self._counter(
             "refusals",
             "Calls not accepted.",
-            "reason",  # unknown_tool | arguments | key | full | store | contended
+            "reason",  # unknown_tool | arguments | key | full | store | blobs | contended
         )
         self.hand_offs = self._counter(
             "hand_offs", "Held calls that were answered with a job id.", "tool"
@@ -180,6 +181,19 @@ class Metrics:
         )
         for reason in get_args(DropReason):
             self.tokens_dropped.labels(reason=reason)
+
+    def _of_blobs(self) -> None:
+        self.blob_bytes = self._counter(
+            "blob_bytes", "Bytes put apart from records; `kind` is result or arguments.", "kind"
+        )
+        for kind in ("result", "arguments"):
+            self.blob_bytes.labels(kind=kind)
+        self.results_too_large = self._counter(
+            "results_too_large", "Results over `max_result`: their jobs failed.", "tool"
+        )
+        self.strays_deleted = self._counter(
+            "blob_strays_deleted", "Blobs without a record that were found and deleted."
+        )
 
     def _of_supervision(self) -> None:
         """Counted by the parent of a worker; each worker that it starts shows them."""

@@ -7,11 +7,13 @@ import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from common.errors import NotFoundError
+from common.jobs.links import MEDIA_TYPE as MEDIA_TYPE_OF_RESULTS
 from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.event_stream import EVENT_STREAM, number_of, stream_of
 from ingress.api.job_view import show_event, show_job, show_jobs
 from ingress.api.patience import head_at_end
+from ingress.api.ranges import respond_with
 from ingress.api.shapes import (
     Answers,
     IdempotencyKey,
@@ -31,6 +33,7 @@ from ingress.errors import (
 )
 from ingress.operations.call_request import CallRequest
 from ingress.operations.read import is_cursor
+from ingress.operations.results import body_of
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 _ACCEPTED: dict[str, Any] = {"model": Job, "description": "It has not ended yet"}
@@ -115,17 +118,18 @@ async def cancel_job(
 async def get_result(
     job_id: str, request: Request, ingress: TheIngress, caller: CurrentCaller
 ) -> Response:
-    """The tool's result, byte for byte; a problem with the job's state where there is none."""
+    """The tool's result, byte for byte, or a range; a problem with the job's state for none."""
     head = await ingress.read.head(job_id, caller)
     request_id = request_id_of(request)
     more: dict[str, Any] = {"job": head.id, "state": head.state}
     if not head.terminal:
         return respond(replace(NOT_FINISHED, detail=f"it is {head.state}", more=more), request_id)
-    raw = await ingress.read.result(head)
     if head.state is JobState.COMPLETED:
-        if raw is None:
+        body = await body_of(ingress.runtime, head)
+        if body is None:
             raise NotFoundError(f"no job {job_id}")  # removed in this very moment
-        return Response(raw, media_type="application/json")
+        return await respond_with(body, MEDIA_TYPE_OF_RESULTS, request.headers)
+    raw = await ingress.read.result(head)
     more["error"] = None if raw is None else orjson.loads(raw)
     return respond(replace(NO_RESULT, detail=head.reason, more=more), request_id)
 

@@ -67,7 +67,7 @@ class Calls:
                 refusal = wire_error(error, watch.job)
                 exchange.retry_after = refusal.retry_after
                 raise refusal.raised() from error
-        return shaped_result(answer, modern=is_modern(ctx.protocol_version))
+        return shaped_result(answer, ctx.protocol_version)
 
     async def _answer(
         self,

@@ -21,6 +21,8 @@ from ingress.mcp.incoming import WAIT_HEADER
 from ingress.mcp.legacy_tasks import LegacyTasks
 from ingress.mcp.listing import Listings
 from ingress.mcp.own_calls import OwnCalls
+from ingress.mcp.resources import METHODS as RESOURCES
+from ingress.mcp.resources import Resources
 from ingress.mcp.seal import Seal
 from ingress.mcp.server import Handlers, LonghaulServer
 from ingress.mcp.sessions import LegacySessions
@@ -36,7 +38,7 @@ _HEADERS = frozenset({_VERSION, _METHOD, _SESSION, WAIT_HEADER, BRIDGE_HEADER})
 
 # These never stream, so the SDK's cheaper JSON mode may answer them. It does not notice a lost
 # client, so a call never goes there.
-_PLAIN = (b"tools/list", b"server/discover")
+_PLAIN = (b"tools/list", b"server/discover", *(method.encode() for method in RESOURCES))
 
 
 class McpEndpoint:
@@ -63,6 +65,7 @@ class McpEndpoint:
             listings=Listings(ingress.rules),
             subscriptions=self._subscriptions,
             bridges=self._bridges,
+            resources=Resources(ingress),
         )
         self._server = LonghaulServer(ingress.feed, handlers)
         self._managers = (

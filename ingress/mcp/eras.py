@@ -9,6 +9,7 @@ import mcp_types as types
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 
 from common.catalogue import CatalogueTool
+from common.jobs.links import KEPT, LINK
 
 NAME = "longhaul"
 TITLE = "Longhaul"
@@ -19,6 +20,7 @@ INSTRUCTIONS = (
     "itself, and longhaul_wait returns its result; longhaul_jobs lists your jobs."
 )
 LIST_TTL_MS = 5_000  # changes are told to who listens; others look again after this
+LINKS_SINCE = "2025-06-18"  # content of the type `resource_link`
 CACHE_SCOPE: Literal["private"] = "private"  # what a backend allows to be shared is not known here
 
 _SERVER_INFO = {"name": NAME, "title": TITLE, "version": VERSION}
@@ -71,8 +73,14 @@ def for_legacy(result: Mapping[str, Any]) -> dict[str, Any]:
     return shaped
 
 
-def shaped_result(result: Mapping[str, Any], *, modern: bool) -> dict[str, Any]:
-    return stamped(result) if modern else for_legacy(result)
+def shaped_result(result: Mapping[str, Any], version: str) -> dict[str, Any]:
+    if is_modern(version):
+        return stamped(result)
+    shaped = for_legacy(result)
+    if version < LINKS_SINCE and KEPT in (shaped.get("_meta") or ()):
+        # Ours: its text says the same.
+        shaped["content"] = [each for each in shaped["content"] if each["type"] != LINK]
+    return shaped
 
 
 def cacheable(result: Mapping[str, Any]) -> dict[str, Any]:

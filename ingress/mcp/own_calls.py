@@ -20,7 +20,7 @@ from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.answers import tool_error
 from ingress.mcp.asking import Asking
 from ingress.mcp.declared import Context, client_name_of
-from ingress.mcp.eras import is_modern, shaped_result
+from ingress.mcp.eras import shaped_result
 from ingress.mcp.exchange import Exchange, exchange_of
 from ingress.mcp.holding import Holding
 from ingress.mcp.incoming import IncomingCall, read_call, wait_for
@@ -66,7 +66,7 @@ class OwnCalls:
             answer = await self._answer(ctx, exchange, call, arguments)
         except (InvalidCallError, NotFoundError) as error:
             answer = tool_error(str(error))
-        return shaped_result(answer, modern=is_modern(ctx.protocol_version))
+        return shaped_result(answer, ctx.protocol_version)
 
     async def _answer(
         self, ctx: Context, exchange: Exchange, call: IncomingCall, arguments: Mapping[str, Any]

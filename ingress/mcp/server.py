@@ -41,6 +41,8 @@ from ingress.mcp.legacy_tasks import LegacyTasks
 from ingress.mcp.listing import Listings
 from ingress.mcp.own_calls import OwnCalls
 from ingress.mcp.own_tools import TOOLS as OWN_TOOLS
+from ingress.mcp.resources import METHODS as RESOURCES
+from ingress.mcp.resources import Resources
 from ingress.mcp.shapes import Shapes
 from ingress.mcp.subscriptions import Subscriptions
 from ingress.mcp.tasks import METHODS as MODERN_TASKS
@@ -52,7 +54,7 @@ CATALOGUE_WITHIN = 5.0  # seconds
 METHOD_NOT_FOUND = "Method not found"
 
 # What the middleware answers itself, and so must check itself as the SDK does its own.
-_ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel"})
+_ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel", *RESOURCES})
 _TASKS = MODERN_TASKS | LEGACY_TASKS
 
 # Of 2025-11-25. Who is not identified would be shown everybody's: for those there is no list.
@@ -70,6 +72,7 @@ class Handlers:
     listings: Listings
     subscriptions: Subscriptions
     bridges: Bridges
+    resources: Resources
 
 
 class LonghaulServer(Server[Any]):
@@ -103,6 +106,7 @@ class LonghaulServer(Server[Any]):
         return types.ServerCapabilities(
             tools=types.ToolsCapability(list_changed=True),
             logging=types.LoggingCapability(),
+            resources=types.ResourcesCapability(),
             extensions={TASKS: {}} if modern else None,
         )
 
@@ -147,6 +151,8 @@ class LonghaulServer(Server[Any]):
             case "tools/call":
                 with self._handlers.bridges.holding(exchange_of(ctx), ctx.request_id):
                     return await self._handlers.calls(ctx)
+            case method if method in RESOURCES:
+                return await self._handlers.resources(ctx)
             case "tools/list":
                 era = era_of(ctx.protocol_version)
                 listing = self._handlers.listings.of(self._feed.current, era)

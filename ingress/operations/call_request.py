@@ -45,12 +45,35 @@ class Accepted:
 
 
 def submission_of(
-    request: CallRequest, accepted: Accepted, *, holder: str, watcher: str
+    request: CallRequest,
+    accepted: Accepted,
+    *,
+    holder: str,
+    watcher: str,
+    arguments_blob: str = "",
 ) -> Submission:
-    """The record to be; everything that decides about it later is frozen here."""
+    """The record to be; everything that decides about it later is frozen here.
+
+    With a blob of its arguments they are not with the call.
+    """
+    policy = accepted.policy
+    return Submission(
+        tool=accepted.tool.name,
+        queue=policy.queue,
+        caller=request.caller,
+        spec=_spec_of(request, accepted, arguments_blob),
+        call=_call_of(request, apart=bool(arguments_blob)),
+        queue_ms=_ms(policy.clocks.queue),
+        deadline_ms=_ms(policy.clocks.deadline),
+        holder=holder,
+        watcher=watcher,
+    )
+
+
+def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> Spec:
     tool, policy = accepted.tool, accepted.policy
     repeatable, repeatable_from = repeatable_of(tool, policy.repeatable)
-    spec = Spec(
+    return Spec(
         backend=tool.backend,
         backend_tool=tool.backend_tool,
         tool_version=tool.version,
@@ -69,25 +92,15 @@ def submission_of(
         request_id=request.request_id,
         answer_ms=_ms(policy.questions.deadline),
         default_answer=policy.questions.default,
+        arguments_blob=arguments_blob,
         attach=_attach_key(request, accepted),
         replay_of=request.replay_of,
     )
-    return Submission(
-        tool=tool.name,
-        queue=policy.queue,
-        caller=request.caller,
-        spec=spec,
-        call=_call_of(request),
-        queue_ms=_ms(policy.clocks.queue),
-        deadline_ms=_ms(policy.clocks.deadline),
-        holder=holder,
-        watcher=watcher,
-    )
 
 
-def _call_of(request: CallRequest) -> StoredCall:
+def _call_of(request: CallRequest, *, apart: bool) -> StoredCall:
     return StoredCall(
-        arguments=request.arguments,
+        arguments=None if apart else request.arguments,
         meta=request.meta,
         client_capabilities=request.client_capabilities,
         log_level=request.log_level,

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from common.blobs.calls import whole_call
 from common.errors import (
     LonghaulError,
     MayHaveRunError,
@@ -18,6 +19,7 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
+from common.forgetting import forget
 from common.jobs.endings import RAW
 from common.jobs.head import Head, StoredCall, decode_call
 from common.jobs.indexes import state_index, tool_state_index
@@ -181,7 +183,7 @@ class DeadLetters:
         """
         while True:
             head = await self.head(letter, caller)
-            if await self._store.remove(head.id, version=head.version):
+            if await forget(self._runtime, head):
                 log.info("letter.dropped", job_id=letter, by=caller.name)
                 return head
 
@@ -242,7 +244,9 @@ class DeadLetters:
 
     async def _call(self, head: Head) -> StoredCall | None:
         raw = await self._store.part(head.id, CALL)
-        return None if raw is None else decode_call(raw)
+        if raw is None:
+            return None
+        return await whole_call(self._runtime.blobs, head, decode_call(raw))
 
 
 def _sees(caller: Caller, head: Head) -> bool:

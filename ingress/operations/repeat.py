@@ -2,9 +2,10 @@
 
 import structlog
 
+from common.blobs.calls import whole_call
 from common.errors import KeyConflictError
 from common.jobs.change import Note
-from common.jobs.head import Head, decode_call
+from common.jobs.head import Head, StoredCall, decode_call
 from common.jobs.transitions import CALL
 from common.notifier.hints import JobHint
 from common.runtime import Runtime
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 class Repeat:
     def __init__(self, runtime: Runtime, follower: Follower) -> None:
         self._store = runtime.store
+        self._blobs = runtime.blobs
         self._follower = follower
 
     async def join(self, job: str, request: CallRequest, watch: Watch | None) -> Joined | None:
@@ -31,7 +33,8 @@ class Repeat:
         head, raw = await self._store.get(job), await self._store.part(job, CALL)
         if head is None or raw is None:
             return None
-        if not _is_call_of(head, raw, request):
+        call = await whole_call(self._blobs, head, decode_call(raw))
+        if not _is_call_of(head, call, request):
             raise KeyConflictError(
                 f"this idempotency key was given with another call, which is job {job}; "
                 "nothing was started"
@@ -49,9 +52,9 @@ class Repeat:
         return Joined(job, given_out=True, by_key=True)
 
 
-def _is_call_of(head: Head, raw: bytes, request: CallRequest) -> bool:
+def _is_call_of(head: Head, call: StoredCall, request: CallRequest) -> bool:
     """Tool and arguments; what else came with a call may differ when it comes again."""
-    stored = decode_call(raw).arguments or {}
+    stored = call.arguments or {}
     return head.tool == request.tool and (
         canonical_json(stored) == canonical_json(request.arguments or {})
     )

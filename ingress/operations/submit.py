@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import structlog
 
+from common.blobs.calls import put_apart
 from common.brokers.base import BrokerError
 from common.catalogue import CatalogueTool
 from common.errors import (
+    BlobsUnreachableError,
     InvalidCallError,
     KeyConflictError,
     LonghaulError,
@@ -43,6 +45,7 @@ _REFUSALS: dict[type[LonghaulError], str] = {
     KeyConflictError: "key",
     RefusedError: "full",
     StoreUnreachableError: "store",
+    BlobsUnreachableError: "blobs",
     ContendedError: "contended",
 }
 
@@ -169,10 +172,13 @@ class Submit:
         """
         # With a key its caller can find it again, as with an id.
         holder = self._lease if held and not request.key else ""
-        passed_over = ""
+        passed_over, blob = "", None
         for _ in range(ROUNDS):
+            blob = await self._apart(accepted.job, request) if blob is None else blob
             watcher = "" if watch is None else self._follower.bind(watch, accepted.job)
-            submission = submission_of(request, accepted, holder=holder, watcher=watcher)
+            submission = submission_of(
+                request, accepted, holder=holder, watcher=watcher, arguments_blob=blob
+            )
             only = _only(request, submission.spec.attach, passed_over)
             guards = (*only, *await self._admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
@@ -194,6 +200,16 @@ class Submit:
             if joined is not None:
                 return joined
         raise ContendedError(f"identical calls to {request.tool} kept coming and going")
+
+    async def _apart(self, job: str, request: CallRequest) -> str:
+        """Where the arguments are by now, when they are too large for a record."""
+        runtime = self._runtime
+        limit = runtime.settings.inline_limit
+        blob = await put_apart(runtime.blobs, job, request.arguments, limit)
+        if blob is None:
+            return ""
+        runtime.metrics.blob_bytes.labels(kind="arguments").inc(blob.size)
+        return str(blob)
 
     async def _admission(self, queue: str) -> tuple[Guard, ...]:
         if await self._headroom.lacking():

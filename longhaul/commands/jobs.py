@@ -14,7 +14,7 @@ from longhaul.exits import BY_STATE, Exit
 from longhaul.following import Job, StillRunning, follow
 from longhaul.screen.jobs import job_card, job_list
 from longhaul.screen.live import Live
-from longhaul.screen.output import print_json, say, show
+from longhaul.screen.output import print_json, say, show, write_raw
 from longhaul.screen.words import now
 
 _PAGE = 200
@@ -99,10 +99,11 @@ def result(job: JobId, as_json: AsJson = False) -> None:
     """Print the result of a job that has ended; `--json` prints it verbatim."""
     with connect() as router:
         found = router.job(job)
+        if as_json and found["state"] == "completed":
+            write_raw(router.result(job))
     if found["state"] not in BY_STATE:
         report_still_running(job, found["reason"], as_json=as_json)
     if as_json and found["state"] == "completed":
-        print_json(found["result"])
         raise typer.Exit(Exit.TOOL_ERROR if found["tool_error"] else Exit.DONE)
     report_end(found, as_json=as_json)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -18,6 +19,15 @@ err = Console(stderr=True, highlight=False)
 def print_json(value: Any) -> None:
     """Indented for people, the same keys for programs."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_raw(pieces: Iterable[bytes]) -> None:
+    """As they are, and the end of a line."""
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
 
 
 def show(renderable: RenderableType) -> None:

@@ -23,6 +23,7 @@ HOMES = {
     "aiormq": ("common/brokers/rabbitmq/",),
     "redis": ("common/store/redis/", "common/notifier/redis.py", RUNTIME),
     "sqlite3": ("common/store/sqlite/", RUNTIME),
+    "obstore": ("common/blobs/objects/",),
     "mcp": ("ingress/mcp/", "workers/backends/", "longhaul/bridge/"),
     "mcp_types": ("ingress/mcp/", "workers/backends/", "longhaul/bridge/"),
 }

@@ -175,18 +175,19 @@ class LegacyClient:
     def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
         self._http = http
         self._url = url
+        self.version = LEGACY
         self.headers = {"accept": "application/json, text/event-stream"}
 
     async def initialize(self, name: str = "by-hand") -> dict[str, Any]:
         params = {
-            "protocolVersion": LEGACY,
+            "protocolVersion": self.version,
             "capabilities": {},
             "clientInfo": {"name": name, "version": "0"},
         }
         response = await self.post("initialize", params, id=0)
         assert response.status_code == 200, response.text
         self.headers["mcp-session-id"] = response.headers["mcp-session-id"]
-        self.headers["mcp-protocol-version"] = LEGACY
+        self.headers["mcp-protocol-version"] = self.version
         assert (await self.post("notifications/initialized")).status_code == 202
         return last_message(response.text)
 

@@ -6,7 +6,7 @@ import pytest
 
 QUICK = ("unit", "contract")
 ORDER = (*QUICK, "properties", "architecture", "integration", "acceptance", "faults")
-SERVERS = {"rabbit", "rabbit43", "redis_server", "redis8", "private_rabbit", "private_redis"}
+SERVERS = {"rabbit", "rabbit43", "redis_server", "redis8", "private_rabbit", "private_redis", "s3"}
 TESTS = Path(__file__).resolve().parents[1]
 QUICK_ONE = ("tier", "quick")  # travels with a report from the process that ran the test
 

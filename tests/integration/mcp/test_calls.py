@@ -184,7 +184,11 @@ async def test_older_handshakes_are_served(longhaul: Router, http: httpx2.AsyncC
         assert result["protocolVersion"] == version
         tasks = result["capabilities"].pop("tasks", None)
         assert (tasks is not None) is (version == LEGACY)
-        assert result["capabilities"] == {"logging": {}, "tools": {"listChanged": True}}
+        assert result["capabilities"] == {
+            "logging": {},
+            "resources": {},
+            "tools": {"listChanged": True},
+        }
         assert result["serverInfo"]["name"] == "longhaul"
 
 

@@ -127,8 +127,11 @@ class LegacyHttp:
         arguments = params.get("arguments") or {}
         match params["name"]:
             case "big":
-                text = "x" * arguments["size"]
+                text = arguments.get("of", "x") * arguments["size"]
                 return _result(request_id, {"content": [{"type": "text", "text": text}]})
+            case "rows":
+                rows = list(range(arguments["count"]))
+                return _result(request_id, {"content": [], "structuredContent": {"rows": rows}})
             case "echo":
                 return _result(request_id, {"content": [{"type": "hologram"}], "got": params})
             case "pid":

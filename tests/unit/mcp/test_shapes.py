@@ -22,6 +22,8 @@ from ingress.mcp.errors import wire_error
 
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
+MODERN, LEGACY = "2026-07-28", "2025-11-25"
+
 
 def catalogue(tools: list[dict[str, Any]], bad: dict[str, str] | None = None) -> Catalogue:
     listing = {"tools": tools, "bad_headers": list((bad or {}).items())}
@@ -42,19 +44,19 @@ RESULT = {
 
 
 def test_a_modern_result_is_verbatim_but_for_who_served_it() -> None:
-    shaped = shaped_result(RESULT, modern=True)
+    shaped = shaped_result(RESULT, MODERN)
     assert shaped.pop("resultType") == "complete"
     assert shaped["_meta"].pop(SERVER_INFO)["name"] == "longhaul"
     assert shaped == {**RESULT, "_meta": {"acme/x": 1}}
 
 
 def test_a_legacy_result_has_nothing_of_the_newer_era() -> None:
-    assert shaped_result({**RESULT, "resultType": "complete"}, modern=False) == {
+    assert shaped_result({**RESULT, "resultType": "complete"}, LEGACY) == {
         **RESULT,
         "_meta": {"acme/x": 1},
     }
     only_stamp = {"content": [], "_meta": {SERVER_INFO: {}}}
-    assert shaped_result(only_stamp, modern=False) == {"content": []}
+    assert shaped_result(only_stamp, LEGACY) == {"content": []}
 
 
 def test_an_error_of_the_backend_passes_as_it_was() -> None:

@@ -1,0 +1,118 @@
+"""`ObjectBlobs`: blobs as objects of S3, Google Cloud Storage or Azure, through obstore.
+
+Keys and endpoints come from where the clouds' own tools look for them (`AWS_…`, `GOOGLE_…`,
+`AZURE_…`). What an upload left behind that never ended is the bucket's own life-cycle rule's.
+"""
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore, from_url
+
+from common.blobs.base import UNFINISHED, Blob, Listed, blob_name
+from common.config.urls import mask_url
+from common.errors import BlobsUnreachableError, NotFoundError
+
+PART = 8 * 1024 * 1024  # bytes of one request, in both directions
+AT_ONCE = 3  # requests of one upload
+REQUEST_LIMIT = timedelta(seconds=30)
+CONNECT_LIMIT = timedelta(seconds=5)
+RETRIES = 3
+
+
+class ObjectBlobs:
+    def __init__(self, url: str) -> None:
+        """Raises: ValueError: Not such an address."""
+        self._shown = mask_url(url)
+        try:
+            self._store: ObjectStore = from_url(
+                url,
+                client_options={
+                    "timeout": REQUEST_LIMIT,
+                    "connect_timeout": CONNECT_LIMIT,
+                    "allow_http": True,  # only where the operator's own endpoint says http://
+                },
+                retry_config={"max_retries": RETRIES, "retry_timeout": REQUEST_LIMIT},
+            )
+        except (BaseError, ValueError) as error:
+            raise ValueError(f"{self._shown} is no address of blobs: {error}") from error
+
+    async def put(self, job: str, body: AsyncIterable[bytes]) -> Blob:
+        digest, size = hashlib.sha256(), 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for piece in body:
+                digest.update(piece)
+                size += len(piece)
+                yield piece
+
+        pieces = counted()
+        first = await _up_to(pieces, PART)
+        if size < PART:  # nothing is left: the name is known before anything is sent
+            blob = Blob(sha256=digest.hexdigest(), size=size)
+            with self._errors():
+                name = blob_name(job, blob.sha256)
+                await obstore.put_async(self._store, name, first, use_multipart=False)
+            return blob
+        begun = f"{UNFINISHED}/{secrets.token_hex(16)}"
+        with self._errors():
+            await obstore.put_async(
+                self._store, begun, _rest(first, pieces), chunk_size=PART, max_concurrency=AT_ONCE
+            )
+            blob = Blob(sha256=digest.hexdigest(), size=size)
+            await obstore.rename_async(self._store, begun, blob_name(job, blob.sha256))
+        return blob
+
+    async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        while start < end:
+            stop = min(start + PART, end)
+            with self._errors():
+                piece = await obstore.get_range_async(self._store, name, start=start, end=stop)
+            yield bytes(piece)
+            start = stop
+
+    async def delete(self, name: str) -> None:
+        with self._errors():
+            try:
+                await obstore.delete_async(self._store, name)
+            except FileNotFoundError:
+                return
+
+    async def list(self, job: str = "") -> AsyncIterator[Listed]:
+        with self._errors():
+            async for page in obstore.list(self._store, prefix=job or None):
+                for each in page:
+                    changed_at = each["last_modified"].timestamp()
+                    yield Listed(name=each["path"], changed_at=changed_at)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotFoundError("the blob is gone") from error
+        except (BaseError, OSError) as error:
+            said = str(error).splitlines()[0][:300]
+            raise BlobsUnreachableError(f"the blobs at {self._shown}: {said}") from error
+
+
+async def _up_to(pieces: AsyncIterator[bytes], size: int) -> bytes:
+    """The pieces until they are so many bytes, or to their end."""
+    first = bytearray()
+    async for piece in pieces:
+        first += piece
+        if len(first) >= size:
+            break
+    return bytes(first)
+
+
+async def _rest(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece

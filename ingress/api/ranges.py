@@ -1,0 +1,55 @@
+"""A body over HTTP, whole or the one range that was asked for (RFC 9110, section 14)."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+
+from ingress.operations.results import Body
+
+_RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,15})-(?P<last>[0-9]{0,15})", re.ASCII)
+
+
+async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) -> Response:
+    """In pieces as they are read. What is no single range of bytes is passed over, as it may be.
+
+    Raises:
+        NotFoundError, BlobsUnreachableError: Nothing was sent yet.
+    """
+    tag = f'"{body.sha256}"'
+    headers = {"accept-ranges": "bytes", "etag": tag}
+    start, end, status = 0, body.size, 200
+    if asked.get("if-range", tag) == tag and (wanted := asked.get("range")):
+        span = span_of(wanted, body.size)
+        if span is not None:
+            start, end = span
+            if start >= end:
+                headers["content-range"] = f"bytes */{body.size}"
+                return Response(status_code=416, headers=headers)
+            status = 206
+            headers["content-range"] = f"bytes {start}-{end - 1}/{body.size}"
+    headers["content-length"] = str(end - start)
+    pieces = body.read(start, end)
+    first = await anext(pieces, b"")  # what is wrong with it shows here, before the headers
+    return StreamingResponse(
+        _chained(first, pieces), status_code=status, media_type=media_type, headers=headers
+    )
+
+
+def span_of(wanted: str, size: int) -> tuple[int, int] | None:
+    """From, and up to and without; an empty one cannot be satisfied. None: no single range."""
+    found = _RANGE.fullmatch(wanted.strip())
+    if found is None or not (found["first"] or found["last"]):
+        return None
+    if not found["first"]:
+        return max(0, size - int(found["last"])), size
+    first = int(found["first"])
+    last = int(found["last"]) if found["last"] else size - 1
+    return None if last < first and found["last"] else (first, min(last + 1, size))
+
+
+async def _chained(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
