@@ -46,6 +46,8 @@ def _shown(path: Path, value: object, written: Mapping[str, str]) -> str:
         return _list([mask_url(url) for url in given])
     if isinstance(value, tuple):
         return _list([_item(item) for item in value])
+    if isinstance(value, float) and not path[-1].endswith("share"):
+        return f"{value:.12g}s"  # every other number with a fraction is a duration
     return _item(value)
 
 

@@ -11,7 +11,7 @@ from longhaul.client import Client
 from longhaul.commands.options import Arguments, AsJson, Pairs, seconds
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, NotThereError, UsageError
-from longhaul.screen.dead import letter_card, letter_groups, letter_list, replay_list
+from longhaul.screen.dead import letter_card, letter_groups, letter_list, replay_counts, replay_list
 from longhaul.screen.output import print_json, say, show, warn
 from longhaul.screen.words import now
 
@@ -174,11 +174,10 @@ def _report(came_of: list[Json], *, named: bool, dry_run: bool, as_json: bool) -
     refused = [each for each in came_of if each["refused"]]
     if as_json:
         print_json({"dry_run": dry_run, "letters": came_of})
-    elif came_of:
-        show(replay_list(came_of, dry_run=dry_run))
-    if not as_json:
-        done = len(came_of) - len(refused)
-        say(f"{done} {'would be ' if dry_run else ''}replayed, {len(refused)} not")
+    else:
+        if came_of:
+            show(replay_list(came_of, dry_run=dry_run))
+        say(replay_counts(came_of, dry_run=dry_run))
     if named and refused:
         missing = all(each["refused"].startswith("no dead letter") for each in refused)
         raise typer.Exit(Exit.NOT_FOUND if missing else Exit.USAGE)

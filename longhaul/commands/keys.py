@@ -9,7 +9,7 @@ from longhaul.commands.options import AsJson, seconds
 from longhaul.commands.speaking import connect
 from longhaul.screen.keys import key_list
 from longhaul.screen.output import out, print_json, say, show
-from longhaul.screen.words import now
+from longhaul.screen.words import local_time, now
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")]
 RoleOption = Annotated[
@@ -55,7 +55,7 @@ def create(
         print_json(made)
         return
     out.print(made["key"], markup=False, soft_wrap=True)
-    until = f", until {made['expires_at']}" if made["expires_at"] else ""
+    until = f", until {local_time(made['expires_at'])}" if made["expires_at"] else ""
     whose = f"key {name} for {made['caller']}, role {made['role']}{until}"
     say(f"{whose}; keep it: it is not shown again")
 

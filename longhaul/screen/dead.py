@@ -90,6 +90,15 @@ def replay_list(came_of: Sequence[Json], *, dry_run: bool) -> Table:
     return shown
 
 
+def replay_counts(came_of: Sequence[Json], *, dry_run: bool) -> str:
+    """What became of them, in numbers."""
+    refused = sum(1 for each in came_of if each["refused"])
+    before = sum(1 for each in came_of if each["job"] and not each["new"])
+    done = len(came_of) - refused - before
+    earlier = f", {before} replayed before" if before else ""
+    return f"{done} {'would be ' if dry_run else ''}replayed{earlier}, {refused} refused"
+
+
 def _kind(kind: str) -> Text:
     return Text(kind, style=STATE_STYLE.get(kind, "bold red"))
 
@@ -110,7 +119,7 @@ def _facts(letter: Json, now: datetime) -> list[tuple[str, RenderableType]]:
         ("replayed as", letter["replayed_as"] or "-"),
     ]
     if letter["job_error"]:
-        facts.append(("error", Text(f"{letter['job_error']['code']}", "red")))
+        facts.append(("error code", Text(f"{letter['job_error']['code']}", "red")))
     return [(name, value) for name, value in facts if value != "-"]
 
 

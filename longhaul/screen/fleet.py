@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longhaul.screen.output import table
-from longhaul.screen.words import BACKEND_STYLE, ago, first_line, span
+from longhaul.screen.words import BACKEND_STYLE, ago, first_line, local_time, span
 
 Json = Mapping[str, Any]
 
@@ -104,7 +104,7 @@ def _complaints(backend: Json) -> list[RenderableType]:
     """Why replicas take no calls, and what those that are not up said last."""
     said: list[RenderableType] = []
     if backend.get("disabled_by"):
-        since = backend["disabled_since"]
+        since = local_time(backend["disabled_since"])
         words = f"{backend['name']} is disabled by {backend['disabled_by']} since {since}"
         said.append(Text(f"\n{words}; `longhaul backends enable` sends it calls again"))
     for replica in backend["replicas"]:

@@ -95,6 +95,14 @@ def _facts(job: Json, now: datetime) -> list[tuple[str, RenderableType]]:
     return [(name, value) for name, value in facts if value not in ("-", "")]
 
 
+def _fact(name: str, value: Any) -> str:
+    if name == "error" and isinstance(value, Mapping):
+        return f"{value['message']} ({value['code']})"
+    if name.endswith("_ms"):
+        return f"{name.removesuffix('_ms')} {value / 1000:g} s"
+    return f"{name} {value}"
+
+
 def _history(events: Sequence[Json]) -> list[RenderableType]:
     if not events:
         return []
@@ -102,7 +110,7 @@ def _history(events: Sequence[Json]) -> list[RenderableType]:
     shown.show_header = False
     for event in events:
         at = moment(event["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        facts = ", ".join(f"{name} {value}" for name, value in event["facts"].items())
+        facts = ", ".join(_fact(name, value) for name, value in event["facts"].items())
         shown.add_row(at, event["name"].replace("_", " "), Text(first_line(facts), style="dim"))
     return [
         Text(""),

@@ -36,7 +36,7 @@ def test_no_secret_is_shown_and_every_source_is(tmp_path: Path) -> None:
     )
     assert shown["mcpServers.c.urls"] == "[https://c.example/${PASSED}]"
     assert shown["mcpServers.b.headers.Authorization"] == "***"
-    assert shown["retention.dead"] == "2592000"
+    assert shown["retention.dead"] == "2592000s"
     sources = {row.setting: row.source for row in rows}
     assert sources["mcpServers.b.urls"] == "longhaul.yaml:9"
     assert sources["mcpServers.a.env.PASSWORD"] == "longhaul.yaml:7"

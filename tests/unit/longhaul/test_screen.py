@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console, RenderableType
 
 from longhaul.exits import Exit, exit_of
+from longhaul.screen.dead import replay_counts
 from longhaul.screen.fleet import backend_list, backend_logs, queue_list, tool_list
 from longhaul.screen.jobs import job_card, job_list
 from longhaul.screen.results import result_text
-from longhaul.screen.words import ago, first_line, lasted, size, span
+from longhaul.screen.words import ago, first_line, lasted, local_time, size, span
 
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 JOB: dict[str, Any] = {
@@ -162,7 +163,7 @@ def test_a_backend_that_takes_no_calls_says_why() -> None:
     order = {"disabled_by": "ann", "disabled_since": "2026-11-21T11:00:00Z"}
     shown = text_of(backend_list([{**backend, **order, "replicas": [replica]}]))
     for words in (
-        "b is disabled by ann since 2026-11-21T11:00:00Z",
+        f"b is disabled by ann since {local_time('2026-11-21T11:00:00Z')}",
         "breaker open until 2026-11-21T12:00:40Z: it went [away]",
         "2 failed looks in a row: no answer within 5 s",
         "is started again: unhealthy",
@@ -201,3 +202,21 @@ def test_optional_arguments_stand_in_brackets() -> None:
 )
 def test_exit_codes(state: str, tool_error: bool, code: Exit) -> None:
     assert exit_of(state, tool_error=tool_error) is code
+
+
+def test_events_are_told_in_words_and_with_units() -> None:
+    error = {"code": -31002, "message": "the backend's process ended"}
+    facts = {"delay_ms": 1500, "error": error, "try": 1}
+    event = {"at": "2026-11-21T12:00:12.000Z", "name": "retried", "facts": facts}
+    shown = text_of(job_card(JOB, [event], NOW))
+    assert "retried  delay 1.5 s, the backend's process ended (-31002), try 1" in shown
+
+
+def test_replays_are_counted_apart_from_those_of_before() -> None:
+    came_of: list[dict[str, Any]] = [
+        {"id": "a", "job": "x", "new": True, "refused": None},
+        {"id": "b", "job": "y", "new": False, "refused": None},
+        {"id": "c", "job": None, "new": False, "refused": "it is lost"},
+    ]
+    counts = replay_counts(came_of, dry_run=False)
+    assert counts == "1 replayed, 1 replayed before, 1 refused"
