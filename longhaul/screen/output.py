@@ -1,5 +1,6 @@
 """Where a command writes: results on standard output, everything about them on standard error."""
 
+import codecs
 import json
 import sys
 from collections.abc import Iterable
@@ -22,12 +23,10 @@ def print_json(value: Any) -> None:
 
 
 def write_raw(pieces: Iterable[bytes]) -> None:
-    """As they are, and the end of a line."""
-    sys.stdout.flush()
-    for piece in pieces:
-        sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.write(b"\n")
-    sys.stdout.buffer.flush()
+    """JSON as it came, and the end of a line."""
+    for text in codecs.iterdecode(pieces, "utf-8"):
+        sys.stdout.write(text)
+    sys.stdout.write("\n")
 
 
 def show(renderable: RenderableType) -> None:
