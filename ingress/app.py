@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.config.model import Listen
 from common.runtime import Runtime
-from ingress.api import backends, dead_letters, fleet, health, jobs, keys, worker_health
+from ingress.api import backends, dead_letters, fleet, health, jobs, keys, output, worker_health
 from ingress.api.access import guarded
 from ingress.auth import OPEN, Admission, Door
 from ingress.doorstep import Doorstep
@@ -95,6 +95,7 @@ def create_api(ingress: Ingress) -> FastAPI:
     api.state.broker_reached = False
     v1 = APIRouter(prefix="/v1", dependencies=guarded("/v1"))
     v1.include_router(jobs.router)
+    v1.include_router(output.router)
     v1.include_router(dead_letters.router)
     v1.include_router(fleet.router)
     v1.include_router(backends.router)

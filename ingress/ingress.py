@@ -16,6 +16,7 @@ from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
 from ingress.operations.jottings import Jottings
 from ingress.operations.keys import ManageKeys
+from ingress.operations.output import Output
 from ingress.operations.read import Read
 from ingress.operations.respond import Respond
 from ingress.operations.resume import Resume
@@ -36,6 +37,7 @@ class Ingress:
     read: Read
     cancel: Cancel
     wait: Wait
+    output: Output
     respond: Respond
     resume: Resume
     ring: KeyRing
@@ -72,6 +74,7 @@ def build_ingress(
     follower = Follower(runtime, lease, feed, ring)
     read = Read(runtime)
     jottings = Jottings(runtime)
+    wait = Wait(runtime, follower, read)
     submit = Submit(runtime, lease, feed, rules, follower, jottings)
     return Ingress(
         runtime=runtime,
@@ -84,7 +87,8 @@ def build_ingress(
         jottings=jottings,
         read=read,
         cancel=Cancel(runtime),
-        wait=Wait(runtime, follower, read),
+        wait=wait,
+        output=Output(runtime, follower, read, wait),
         respond=Respond(runtime, read),
         resume=Resume(runtime, follower),
         ring=ring,

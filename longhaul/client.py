@@ -124,12 +124,23 @@ class Client:
             ConnectionLostError: The stream broke, or nothing came for so many seconds; the job goes
                 on.
         """
+        return self._stream(f"{_path(job)}/events", after, silence)
+
+    def output(self, job: str, after: str) -> Json:
+        """A page of what its tool said after this cursor."""
+        return self._json("GET", f"{_path(job)}/output", {"from": after})
+
+    def output_story(
+        self, job: str, *, after: str, silence: float = STREAM_SILENCE
+    ) -> Iterator[StreamEvent]:
+        """What its tool says after this cursor, as `story`."""
+        return self._stream(f"{_path(job)}/output", after, silence)
+
+    def _stream(self, path: str, after: str, silence: float) -> Iterator[StreamEvent]:
         headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after else {})
         with (
             self._errors(),
-            self._http.stream(
-                "GET", f"{_path(job)}/events", headers=headers, timeout=silence
-            ) as response,
+            self._http.stream("GET", path, headers=headers, timeout=silence) as response,
         ):
             if not response.is_success:
                 response.read()

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
-    name: str  # change | snapshot | job | progress | log | end | problem
+    name: str  # change | snapshot | job | progress | log | output | dropped | end | problem
     id: str  # empty: none of its own
     data: dict[str, Any]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from common.clock import Clock, SystemClock
 from longhaul.client import STREAM_SILENCE, Client, ConnectionLostError
+from longhaul.event_stream import StreamEvent
 from longhaul.exits import BY_STATE, UnreachableError
 
 Job = dict[str, Any]
@@ -53,6 +54,29 @@ def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job]
         except UnreachableError as error:
             if patience.over:
                 raise StillRunning(job, "it has not ended yet") from error
+            if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
+                raise
+        clock.pause(PAUSE)
+
+
+def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEvent], None]) -> Job:
+    """The job at its end; `seen` hears each entry of its output once, and of what is missing.
+
+    Raises:
+        UnreachableError: The router does not answer, or went away and did not come back.
+        NotThereError: There is no such job.
+    """
+    clock = SystemClock()
+    patience = _Patience(clock, None)
+    while True:
+        try:
+            for event in client.output_story(job, after=after):
+                patience.heard()
+                if event.name == "end":
+                    return event.data
+                after = event.id or after
+                seen(event)
+        except UnreachableError as error:
             if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
                 raise
         clock.pause(PAUSE)

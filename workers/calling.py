@@ -26,6 +26,7 @@ from common.jobs.questions import (
 from common.runtime import Runtime
 from workers import outcome as ended
 from workers.backends.base import (
+    LOG_LEVEL,
     BackendError,
     Call,
     ConnectionLost,
@@ -145,7 +146,7 @@ class Calling:
             arguments=call.arguments,
             meta=call.meta,
             client_capabilities=call.client_capabilities,
-            log_level=call.log_level,
+            log_level=call.log_level or LOG_LEVEL,
             input_responses=_known_to(task, self._asked) if task else leg.responses,
             request_state=None if task else leg.state,
             task=task or None,

@@ -44,6 +44,9 @@ class Interview:
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         self._relay.progress(value, total, message)
 
+    def output(self, text: str) -> None:
+        self._relay.output(text)
+
     def log(self, params: Mapping[str, Any]) -> None:
         self._relay.log(params)
 

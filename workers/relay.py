@@ -1,7 +1,8 @@
 """Relay: what a running call says, on its way to the record and to whoever watches.
 
-Progress is coalesced to four notes a second, the newest wins; log lines keep their order and are
-bounded. A note that cannot be written is lost: it decides nothing.
+At most four notes a second carry all of it: the newest progress, the log lines in their order, and
+both with the tool's own output for the record. What watchers are told may be lost with a note that
+cannot be written; the output goes with the next one.
 """
 
 import asyncio
@@ -13,16 +14,18 @@ import structlog
 
 from common.errors import StoreUnreachableError
 from common.jobs.change import Note, Now, Value
+from common.jobs.output import encode_message, encode_text
 from common.notifier.hints import JobHint, encode_hint
 from common.pace import Pace
 from common.runtime import Runtime
 from common.wire import dump_json
 from workers.runs import Run
+from workers.said import Said
 
 log = structlog.get_logger(__name__)
 
 RATE = 4  # notes of progress in any second
-LINES = 256  # log lines waiting to go out
+LINES = 256  # log lines waiting for watchers
 LAST_WORDS = 2.0  # seconds for what is still waiting when the run has ended
 
 Progress = tuple[float, float | None, str | None]
@@ -37,17 +40,28 @@ class Relay:
         self._head = run.head
         self._progress: Progress | None = None
         self._lines: deque[Mapping[str, Any]] = deque(maxlen=LINES)
-        self._said = asyncio.Event()
+        self._output = Said(run.head.claims)
+        self._message: str | None = None  # the newest that stands in the output
+        self._stirred = asyncio.Event()
         self._pace = Pace(RATE)
         self._task: asyncio.Task[None] | None = None
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         self._progress = (value, total, message)
+        if message and message != self._message:
+            self._message = message
+            self._output.add([encode_message("progress", message)])
+        self._run.sign_of_life()
+        self._wake()
+
+    def output(self, text: str) -> None:
+        self._output.add(encode_text(text))
         self._run.sign_of_life()
         self._wake()
 
     def log(self, params: Mapping[str, Any]) -> None:
         self._lines.append(params)
+        self._output.add(_entries(params))
         self._run.sign_of_life()
         self._wake()
 
@@ -64,39 +78,51 @@ class Relay:
             log.debug("relay.cut_short", job_id=self._head.id)
 
     def _wake(self) -> None:
-        self._said.set()
+        self._stirred.set()
         if self._task is None:
             self._task = asyncio.create_task(self._pass_on())
 
     async def _pass_on(self) -> None:
         while True:
-            await self._said.wait()
-            self._said.clear()
+            await self._stirred.wait()
+            self._stirred.clear()
             await self._send()
             now = self._runtime.clock.monotonic()
             self._pace = self._pace.after(now)
             await self._runtime.clock.sleep(self._pace.wait(now))
 
     async def _send(self) -> None:
+        fields: dict[str, Value] = {}
+        hints = [self._hint("log", line) for line in self._lines]
+        self._lines.clear()
+        if self._progress is not None:
+            fields = {"progress": dump_json(self._progress).decode(), "progress_at": Now()}
+            hints.append(self._hint("progress", self._progress))
+            self._progress = None
+            self._runtime.metrics.progress_relayed.inc()
+        output = self._output.batch()
+        if not hints and output is None:
+            return
+        note = Note(fields=fields, claim=self._head.claims, relay=tuple(hints), output=output)
         try:
-            while self._lines:
-                await self._note(Note(claim=self._head.claims, relay=self._hint("log")))
-            if self._progress is not None:
-                body = dump_json(self._progress).decode()
-                fields: dict[str, Value] = {"progress": body, "progress_at": Now()}
-                hint = self._hint("progress")
-                await self._note(Note(fields=fields, claim=self._head.claims, relay=hint))
-                self._runtime.metrics.progress_relayed.inc()
+            if not await self._runtime.store.note(self._head.id, note):
+                self._run.claim_gone()
         except StoreUnreachableError:
             log.debug("relay.store_away", job_id=self._head.id)
-
-    def _hint(self, kind: str) -> bytes:
-        if kind == "log":
-            body: Any = self._lines.popleft()
+            self._stirred.set()  # the output goes with the next note
         else:
-            body, self._progress = self._progress, None
+            self._output.written()
+            self._runtime.metrics.output_entries.inc(len(output.entries) if output else 0)
+
+    def _hint(self, kind: str, body: Any) -> bytes:
         return encode_hint(JobHint(kind=kind, job=self._head.id, state="running", body=body))
 
-    async def _note(self, note: Note) -> None:
-        if not await self._runtime.store.note(self._head.id, note):
-            self._run.claim_gone()
+
+def _entries(params: Mapping[str, Any]) -> list[bytes]:
+    """A log line as output; one that says nothing only carried something else."""
+    data, level, logger = params.get("data"), params.get("level"), params.get("logger")
+    text = data if isinstance(data, str) else dump_json(data).decode()
+    if not text:
+        return []
+    names = [name if isinstance(name, str) else "" for name in (level, logger)]
+    return [encode_message("log", text, *names)]

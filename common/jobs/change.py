@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.jobs.output import Appended
+
 # --- guards: all must hold at the moment of the commit, by the store's own clock and data
 
 
@@ -161,7 +163,8 @@ class Note:
     claim: int | None = None  # dropped unless this is the head's claim and it still runs
     watch: str | None = None  # a watcher to add
     unwatch: str | None = None  # a watcher to remove
-    relay: bytes | None = None  # sent to every watcher of all changes
+    relay: tuple[bytes, ...] = ()  # hints, sent to every watcher of all changes
+    output: Appended | None = None  # put behind the job's output
 
 
 WATCH_END = "!"

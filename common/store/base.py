@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
+from common.jobs.output import OutputRead
 from common.store.api_keys import ApiKeyStore
 from common.store.sessions import SessionStore
 from common.store.standing import StandingOrders
@@ -109,6 +110,13 @@ class JobStore(Protocol):
     async def part(self, job_id: str, name: str) -> bytes | None: ...
     async def events(self, job_id: str, *, after: int = 0) -> Sequence[Event]:
         """Those with a larger number, the oldest first; only the newest `EVENTS_KEPT` are kept."""
+        ...
+
+    async def output(self, job_id: str, *, after: int, limit: int) -> OutputRead:
+        """Up to `limit` kept entries with a larger number; none when nothing was said, or is kept.
+
+        Notes append them, fenced by their claim; the same mark again appends nothing.
+        """
         ...
 
     async def remove(self, job_id: str, *, version: int) -> bool:

@@ -167,9 +167,10 @@ def interpret_note(before: Fields, note: Note, now: int) -> tuple[Fields, tuple[
             kept.append(bare if bare in watchers else note.watch)
         after["watchers"] = ",".join(kept)
     hints = [
-        Hint(ingress_channel(name), note.relay)
+        Hint(ingress_channel(name), hint)
         for name in _names(after, "watchers")
-        if note.relay and not name.endswith(WATCH_END)
+        if not name.endswith(WATCH_END)
+        for hint in note.relay
     ]
     return after, tuple(hints)
 

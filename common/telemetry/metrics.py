@@ -163,6 +163,9 @@ class Metrics:
         self.progress_relayed = self._counter(
             "progress_relayed", "Progress notes that were passed on."
         )
+        self.output_entries = self._counter(
+            "output_entries", "Entries that calls said and that were kept beside their records."
+        )
 
     def _of_the_ledger(self) -> None:
         """Counted by every process that reconciles, and by workers that drop a token."""

@@ -38,22 +38,38 @@ def stream_of(
 ) -> StreamingResponse:
     """What happens after this event, to the end; `problem` when it cannot go on."""
     moments = ingress.wait.story(job, caller, after=after, lines=logs)
+    return server_sent(ingress, _telling(ingress, moments), request_id)
+
+
+def server_sent(
+    ingress: Ingress, told: AsyncGenerator[Iterator[bytes], None], request_id: str
+) -> StreamingResponse:
+    """These events, kept alive while there are none; `problem` when they cannot go on."""
     return StreamingResponse(
-        _events(ingress, moments, request_id),
+        _sent(ingress, told, request_id),
         media_type=EVENT_STREAM,
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def _events(
-    ingress: Ingress, moments: AsyncGenerator[Moment, None], request_id: str
+async def _telling(
+    ingress: Ingress, moments: AsyncGenerator[Moment, None]
+) -> AsyncGenerator[Iterator[bytes], None]:
+    told = _Told()
+    async with aclosing(moments):
+        async for moment in moments:
+            yield told.next(moment, await show_job(ingress, moment.head))
+
+
+async def _sent(
+    ingress: Ingress, told: AsyncGenerator[Iterator[bytes], None], request_id: str
 ) -> AsyncGenerator[bytes, None]:
     clock = ingress.runtime.clock
-    told, told_at = _Told(), clock.monotonic()
+    told_at = clock.monotonic()
     try:
-        async with aclosing(moments):
-            async for moment in moments:
-                said = b"".join(told.next(moment, await show_job(ingress, moment.head)))
+        async with aclosing(told):
+            async for events in told:
+                said = b"".join(events)
                 if not said and clock.monotonic() - told_at < KEEPALIVE:
                     continue
                 yield said or KEEPALIVE_COMMENT

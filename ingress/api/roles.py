@@ -22,6 +22,7 @@ NEEDED = {
     ("POST", "/v1/jobs/{job_id}/answer"): Role.USER,
     ("GET", "/v1/jobs/{job_id}/result"): Role.USER,
     ("GET", "/v1/jobs/{job_id}/events"): Role.USER,
+    ("GET", "/v1/jobs/{job_id}/output"): Role.USER,
     ("GET", "/v1/dead-letters"): Role.USER,
     ("GET", "/v1/dead-letters/{letter_id}"): Role.USER,
     ("POST", "/v1/dead-letters/{letter_id}/replay"): Role.OPERATOR,

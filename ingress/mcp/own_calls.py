@@ -25,7 +25,7 @@ from ingress.mcp.exchange import Exchange, exchange_of
 from ingress.mcp.holding import Holding
 from ingress.mcp.incoming import IncomingCall, read_call, wait_for
 from ingress.mcp.own_tools import CANCEL, JOBS, PAGE, RESULT, TOOLS, WAIT
-from ingress.mcp.reports import cancelled_text, listed, report, running_text
+from ingress.mcp.reports import cancelled_text, listed, output_so_far, report, running_text
 from ingress.mcp.standing import Standing
 from ingress.mcp.task_views import ended, status_of
 from ingress.mcp.voice import Voice
@@ -34,6 +34,7 @@ from ingress.operations.read import is_cursor
 
 log = structlog.get_logger(__name__)
 
+OUTPUT_PAGE = 100  # entries in one answer: at most as much as an agent may want to read
 STOPS = TERMINAL | {JobState.INPUT_REQUIRED}  # what ends a wait
 
 
@@ -43,6 +44,7 @@ class OwnCalls:
     ) -> None:
         self._runtime = ingress.runtime
         self._read = ingress.read
+        self._output = ingress.output
         self._follower = ingress.follower
         self._cancel = ingress.cancel
         self._respond = ingress.respond
@@ -76,8 +78,8 @@ class OwnCalls:
             case tool if tool == WAIT:
                 return await self._wait(ctx, exchange, call, arguments)
             case tool if tool == RESULT:
-                return await self._report(
-                    exchange, [await self._read.head(arguments["id"], caller)]
+                return await self._result(
+                    exchange, arguments["id"], int(arguments.get("cursor", 0))
                 )
             case tool if tool == CANCEL:
                 head = await self._read.head(arguments["id"], caller)
@@ -85,6 +87,13 @@ class OwnCalls:
                 return cancelled_text(head, done=done)
             case _:
                 return await self._list(caller, arguments.get("cursor"))
+
+    async def _result(self, exchange: Exchange, job: str, cursor: int) -> Mapping[str, Any]:
+        """The result; before the end, what its tool said after the cursor."""
+        said = await self._output.after(job, exchange.caller.over_mcp, cursor, OUTPUT_PAGE)
+        if ended(status_of(said.head, self._standing.now())):
+            return await self._report(exchange, [said.head])
+        return output_so_far(await self._standing.task(said.head), said)
 
     async def _wait(
         self, ctx: Context, exchange: Exchange, call: IncomingCall, arguments: Mapping[str, Any]

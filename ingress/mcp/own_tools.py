@@ -12,6 +12,7 @@ from common.config.names import OWN_TOOLS
 WAIT, RESULT, CANCEL, JOBS = OWN_TOOLS
 MOST_IDS = 50  # jobs that one call waits for
 PAGE = 20  # jobs that one answer lists
+CURSOR = "^[0-9]{1,15}$"  # of a job's output
 
 _ID = {"type": "string", "description": "The id of the job, as the answer to the call gave it."}
 _READS: Mapping[str, Any] = {"readOnlyHint": True, "openWorldHint": False}
@@ -65,8 +66,19 @@ TOOLS: Mapping[str, CatalogueTool] = {
         _tool(
             RESULT,
             "Result of a job",
-            "Returns the result of a job that has ended, else how far it is. Does not wait.",
-            {"properties": {"id": _ID}, "required": ["id"]},
+            "Returns the result of a job that has ended, else how far it is and what its tool has "
+            "said so far. Does not wait.",
+            {
+                "properties": {
+                    "id": _ID,
+                    "cursor": {
+                        "type": "string",
+                        "pattern": CURSOR,
+                        "description": "Of an earlier answer: only what was said after it.",
+                    },
+                },
+                "required": ["id"],
+            },
             _READS,
         ),
         _tool(

@@ -7,10 +7,14 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 
 from common.jobs.head import Head
+from common.jobs.output import OutputEntry
 from common.jobs.state import JobState
 from ingress.mcp.answers import JOB, answer_of, job_facts, tool_error
-from ingress.mcp.own_tools import WAIT
+from ingress.mcp.own_tools import RESULT, WAIT
 from ingress.mcp.task_views import TaskView, error_of, status_of
+from ingress.operations.output import Said
+
+OUTPUT = "longhaul/output"
 
 End = tuple[Head, Any]  # the record, and its stored result or error
 
@@ -38,6 +42,51 @@ def running_text(task: TaskView, head: Head) -> str:
     if head.state is JobState.INPUT_REQUIRED:
         return f"{text} A person can answer: longhaul jobs answer {head.id}."
     return f'{text} Call {WAIT} with {{"ids": ["{head.id}"]}} to wait for its result.'
+
+
+def output_so_far(task: TaskView, said: Said) -> dict[str, Any]:
+    """How a job stands that has not ended, and what its tool said after a cursor."""
+    text = running_text(task, said.head)
+    if said.entries or said.dropped:
+        more = "There is more; what" if said.more else "What"
+        text = (
+            f"{text} {more} it says after this is told by {RESULT} with "
+            f'{{"id": "{said.head.id}", "cursor": "{said.cursor}"}}.'
+        )
+    content = [_text(text)]
+    if said.entries:
+        content.append(_text(output_text(said.entries, said.dropped)))
+    entries = [_entry(each) for each in said.entries]
+    output = {"cursor": str(said.cursor), "entries": entries, "dropped": said.dropped}
+    return {"content": content, "_meta": {OUTPUT: output, JOB: job_facts(said.head)}}
+
+
+def output_text(entries: Sequence[OutputEntry], dropped: int) -> str:
+    """Messages on lines of their own, the tool's text as it was; pieces of it joined."""
+    text = f"[{dropped} earlier entries are kept no more]\n" if dropped else ""
+    tried = entries[0].tried
+    for entry in entries:
+        own_line = entry.kind != "text" or entry.tried != tried
+        if own_line and text and not text.endswith("\n"):
+            text += "\n"
+        if entry.tried != tried:
+            text += f"[try {entry.tried}]\n"
+            tried = entry.tried
+        level = f"{entry.level}: " if entry.level else ""
+        text += entry.text if entry.kind == "text" else f"{level}{entry.text}\n"
+    return text.removesuffix("\n")
+
+
+def _entry(entry: OutputEntry) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "number": entry.number,
+        "at": entry.at,
+        "tried": entry.tried,
+        "kind": entry.kind,
+        "text": entry.text,
+    }
+    names = {"level": entry.level, "logger": entry.logger}
+    return shown | {name: value for name, value in names.items() if value}
 
 
 def cancelled_text(head: Head, *, done: bool) -> dict[str, Any]:

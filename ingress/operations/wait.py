@@ -36,6 +36,10 @@ class Wait:
         self._read = read
         self._stopping = asyncio.Event()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """The process is about to stop: whoever waits is answered now, with what is known."""
         self._stopping.set()
@@ -92,9 +96,9 @@ class Wait:
                     continue
                 if head.terminal or self._stopping.is_set():
                     return
-                said = await self._stirred(watch, head, lines=lines)
+                said = await self.stirred(watch, head, lines=lines)
 
-    async def _stirred(
+    async def stirred(
         self, watch: Watch, head: Head, *, lines: bool
     ) -> Sequence[Mapping[str, Any]]:
         """Wait for something to tell, or for `QUIET`; the log lines among it."""

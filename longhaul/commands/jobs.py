@@ -8,6 +8,7 @@ from common.jobs.state import JobState
 from longhaul.client import Client
 from longhaul.commands.answer import answer
 from longhaul.commands.ending import report_end, report_still_running
+from longhaul.commands.logs import logs
 from longhaul.commands.options import AsJson, JobId, Timeout, seconds
 from longhaul.commands.speaking import connect
 from longhaul.exits import BY_STATE, Exit
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     jobs.command("show")(show_one)
     jobs.command("wait")(wait)
     jobs.command("result")(result)
+    jobs.command("logs")(logs)
     jobs.command("cancel")(cancel)
     jobs.command("answer")(answer)
     app.add_typer(jobs, name="jobs")

@@ -1,5 +1,7 @@
 """The command line as a person uses it: a real router process, real backends, real commands."""
 
+import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -75,6 +77,25 @@ class TestWithARouter:
         desk.gate("later").touch()
         assert desk.run("jobs", "wait", job).code == 0
         assert desk.run("jobs", "result", job, "--json").json["content"]
+
+    def test_what_a_tool_says_is_read_while_it_runs(self, desk: Desk) -> None:
+        work = desk.work(gate="said", steps=2, says="row")
+        job = desk.run("submit", "b__work", "--json", work).out.strip()
+        said = wait_for(lambda: desk.run("jobs", "logs", job).out)
+        rows = [line for line in said.splitlines() if line.startswith("row")]
+        assert rows == ["row 1", "row 2"]
+        assert re.search(r"^\d\d:\d\d:\d\d info: log 2$", said, re.MULTILINE)
+        with desk.start("jobs", "logs", "-f", job) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "row 1\n"
+            desk.gate("said").touch()
+            rest, remarks = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert rest.startswith(said.partition("\n")[2])
+        assert f"job {job} has ended: completed" in remarks
+        as_json = desk.run("jobs", "logs", job, "--from", "5", "--json")
+        assert [json.loads(line)["text"] for line in as_json.out.splitlines()] == ["log 2"]
+        assert desk.run("jobs", "logs", "nope").code == 4
 
     def test_a_submission_with_a_key_may_be_repeated(self, desk: Desk) -> None:
         words = ("submit", "b__work", "--key", "nightly", "--json", desk.work(label="nightly"))

@@ -95,8 +95,8 @@ async def test_a_relay_reaches_those_who_watch_everything(ledger: Ledger) -> Non
     await ledger.store.note(head.id, Note(watch="i2" + WATCH_END))
     raw = b'["progress"]\n\x00\xff'
     async with listening(ledger.notifier, I1, I2, W1) as heard:
-        assert await ledger.store.note(head.id, Note(relay=raw, claim=1))
-        assert not await ledger.store.note(head.id, Note(relay=raw, claim=7))
+        assert await ledger.store.note(head.id, Note(relay=(raw,), claim=1))
+        assert not await ledger.store.note(head.id, Note(relay=(raw,), claim=7))
         assert await heard.all() == [Hint(I1, raw)]
 
 

@@ -20,10 +20,10 @@ class Told:
 
 @asynccontextmanager
 async def listening(
-    http: httpx2.AsyncClient, job: str, *, after: str = "", **query: Any
+    http: httpx2.AsyncClient, job: str, *, after: str = "", of: str = "events", **query: Any
 ) -> AsyncIterator[AsyncIterator[Told]]:
     headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after else {})
-    path = f"/v1/jobs/{job}/events"
+    path = f"/v1/jobs/{job}/{of}"
     async with http.stream("GET", path, headers=headers, params=query) as response:
         assert response.status_code == 200, await response.aread()
         assert response.headers["content-type"].startswith("text/event-stream")

@@ -10,6 +10,8 @@ from workers.backends.breaker import BreakerState
 from workers.backends.parting import Parting
 
 Era = Literal["modern", "legacy"]
+LOG_LEVEL = "info"  # what backends are asked to send; callers hear what they asked for
+
 ReplicaState = Literal["starting", "ready", "backoff", "stopped"]
 
 
@@ -21,7 +23,7 @@ class Call:
     arguments: Mapping[str, Any] | None = None
     meta: Mapping[str, Any]  # the caller's `_meta` to pass on, without its progressToken
     client_capabilities: Mapping[str, Any]  # the caller's; only modern backends are told
-    log_level: str | None = None  # the caller's wish; only modern backends are told
+    log_level: str | None = None  # only modern backends are told
     input_responses: Mapping[str, Any] | None = None  # answers of a modern question round
     request_state: str | None = None  # returned to the backend byte for byte
     task: str | None = None  # the backend's own task to go on with: the tool is not called again
@@ -32,6 +34,10 @@ class Listener(Protocol):
     """Hears a running call. Never blocks, may be called from any task of the loop."""
 
     def progress(self, value: float, total: float | None, message: str | None) -> None: ...
+
+    def output(self, text: str) -> None:
+        """A piece of what the tool produces, as it says with its progress or its log."""
+        ...
 
     def log(self, params: Mapping[str, Any]) -> None:
         """The params of a `notifications/message` that belongs to this call and no other."""

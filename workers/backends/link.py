@@ -16,6 +16,7 @@ from workers.backends.parting import Parting
 
 log = structlog.get_logger(__name__)
 
+OUTPUT = "longhaul/output"  # in `_meta` of progress or a log line: a piece of the tool's output
 DATA_SHOWN = 2_000  # characters of a backend's log line in the operator's log
 
 OnChange = Callable[[], None]
@@ -171,6 +172,7 @@ class Hearing:
         listener = self._listeners.get(int(token)) or self._lasting.get(int(token))
         message = params.get("message")
         if listener is not None:
+            _pass_output(params, listener)
             listener.progress(
                 float(value),
                 float(total) if _is_number(total) else None,
@@ -180,6 +182,7 @@ class Hearing:
     def _log(self, params: Mapping[str, Any], owner: int | None) -> None:
         listener = self._listeners.get(owner) if owner is not None else None
         if listener is not None:
+            _pass_output(params, listener)
             listener.log(params)
             return
         log.info(
@@ -189,6 +192,13 @@ class Hearing:
             logger_name=params.get("logger"),
             data=str(params.get("data"))[:DATA_SHOWN],
         )
+
+
+def _pass_output(params: Mapping[str, Any], listener: Listener) -> None:
+    meta = params.get("_meta")
+    text = meta.get(OUTPUT) if isinstance(meta, dict) else None
+    if isinstance(text, str) and text:
+        listener.output(text)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

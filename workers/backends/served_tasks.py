@@ -198,6 +198,7 @@ class Told:
         self.ask = listener.ask
         self.entrusted = listener.entrusted
         self.log = listener.log
+        self.output = listener.output
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         self._last = value, total

@@ -11,6 +11,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from common.clock import Clock
 from workers.backends.base import (
+    LOG_LEVEL,
     BackendError,
     Call,
     ConnectionLost,
@@ -37,7 +38,6 @@ log = structlog.get_logger(__name__)
 PAGE_CAP = 200  # pages of tools/list; a backend that goes on for ever is cut there
 ASIDE_LIMIT = 10.0  # seconds for logging/setLevel
 LISTEN_AGAIN = 1.0  # seconds before a lost subscription is renewed; doubles up to a minute
-LOG_LEVEL = "info"  # what legacy backends are asked to send
 
 
 class Session:

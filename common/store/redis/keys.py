@@ -44,6 +44,14 @@ class Keys:
         return f"{prefix}:j:{job_id}:ev"
 
     @staticmethod
+    def output(prefix: str, job_id: str) -> str:
+        """List of JSON [number, ms, try, entry], the newest last, capped.
+
+        The hash `:out:sums` has the newest number, the bytes kept and the mark of the last note.
+        """
+        return f"{prefix}:j:{job_id}:out"
+
+    @staticmethod
     def index(prefix: str, name: str) -> str:
         """Sorted set of job ids. Unique keys are strings at `:u:`, a job's own at `:j:ID:u`."""
         return f"{prefix}:i:{name}"

@@ -57,6 +57,9 @@ def note_request(job_id: str, note: Note) -> bytes:
             "claim": note.claim,
             "watch": note.watch,
             "unwatch": note.unwatch,
+            "hints": len(note.relay),
+            "mark": note.output.mark if note.output else "",
+            "skipped": note.output.skipped if note.output else 0,
         }
     )
 

@@ -9,6 +9,7 @@ from hashlib import sha1
 from importlib.resources import files
 
 from common.jobs.head import RECORD_FORMAT
+from common.jobs.output import OUTPUT_BYTES, OUTPUT_ENTRIES
 from common.jobs.state import LETTERS, TERMINAL, JobState
 from common.notifier.hints import INLINE_RESULT
 from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
@@ -18,7 +19,7 @@ SETTLING = ("commit", "note", "notes", "due", "remove", "leases")
 FLAGS = "#!lua flags=allow-oom\n"
 # Name: file. A record's creation is a commit that may be refused for want of memory.
 FILES = {"create": "commit"} | {
-    name: name for name in (*SETTLING, "catalogue", "sessions", "api_keys")
+    name: name for name in (*SETTLING, "output", "catalogue", "sessions", "api_keys")
 }
 
 
@@ -46,6 +47,7 @@ def _constants(timings: Timings) -> str:
     return (
         f"local C = {{format={RECORD_FORMAT},inline={INLINE_RESULT},timings={judged},"
         f"commits_kept={COMMITS_KEPT},events_kept={EVENTS_KEPT},"
+        f"output_entries={OUTPUT_ENTRIES},output_bytes={OUTPUT_BYTES},"
         f"terminal={_states(TERMINAL)},letters={_states(LETTERS)}}}\n"
     )
 

@@ -16,6 +16,7 @@ from common.errors import StoreUnreachableError
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.indexes import DUE, memberships
+from common.jobs.output import OutputRead, decode_entry
 from common.store.base import (
     DUE_PUSH_MS,
     CatalogueEntry,
@@ -79,9 +80,9 @@ class RedisStore:
         return read_answer(reply, change.returning)
 
     async def note(self, job_id: str, note: Note) -> bool:
-        request = note_request(job_id, note)
         prefix, channels = self._keys.of_job(job_id), self._keys.channels
-        return bool(await self._run("note", prefix, request, channels, note.relay or b""))
+        said = (*note.relay, *(note.output.entries if note.output else ()))
+        return bool(await self._run("note", prefix, note_request(job_id, note), channels, *said))
 
     async def note_many(self, fields: Mapping[str, Mapping[str, Value]]) -> None:
         shards: dict[str, list[tuple[str, Mapping[str, Value]]]] = {}
@@ -108,6 +109,11 @@ class RedisStore:
             for number, at, name, facts in rows
             if number > after
         ]
+
+    async def output(self, job_id: str, *, after: int, limit: int) -> OutputRead:
+        prefix = self._keys.of_job(job_id)
+        last, rows = await self._run("output", prefix, job_id, after, limit)
+        return OutputRead(entries=[decode_entry(row) for row in rows], last=last)
 
     async def remove(self, job_id: str, *, version: int) -> bool:
         head = await self.get(job_id)

@@ -19,7 +19,7 @@ from common.store.interpret import (
 )
 from common.store.reading import read_taken
 from common.store.replaying import Fields
-from common.store.sqlite import lease_rows
+from common.store.sqlite import lease_rows, output_rows
 from common.wire import dump_json, load_json
 
 
@@ -89,6 +89,9 @@ def note(
     after, hints = noted
     if after != before:
         _write_fields(database, job_id, after)
+    if written.output is not None:
+        tried = number(after, "tries")
+        output_rows.append(database, job_id, written.output, tried=tried, now=now)
     return True, hints
 
 
@@ -121,6 +124,8 @@ def remove(database: sqlite3.Connection, job_id: str, version: int) -> bool:
         ("parts", "job"),
         ("events", "job"),
         ("unique_keys", "job"),
+        ("output", "job"),
+        ("output_sums", "job"),
     ):
         database.execute(f"DELETE FROM {table} WHERE {column} = ?", (job_id,))  # noqa: S608 - our names
     return True

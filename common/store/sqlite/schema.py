@@ -45,7 +45,16 @@ CREATE TABLE api_keys (
 CREATE TABLE api_keys_revision (one INTEGER PRIMARY KEY CHECK (one = 1), revision TEXT NOT NULL);
 """
 _ORDERS = "CREATE TABLE orders (place TEXT PRIMARY KEY, said BLOB NOT NULL) WITHOUT ROWID;"
-_FORMATS = (_RECORDS, _SESSIONS, _API_KEYS, _ORDERS)  # each adds to the one before it
+_OUTPUT = """
+CREATE TABLE output (
+    job TEXT, number INTEGER, row BLOB NOT NULL, PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE TABLE output_sums (
+    job TEXT PRIMARY KEY, last INTEGER NOT NULL, first INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    mark TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_FORMATS = (_RECORDS, _SESSIONS, _API_KEYS, _ORDERS, _OUTPUT)  # each adds to the one before it
 SCHEMA_VERSION = len(_FORMATS)
 
 

@@ -13,10 +13,11 @@ from common.clock import Clock
 from common.errors import StoreUnreachableError
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
+from common.jobs.output import OutputRead
 from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
-from common.store.sqlite import lease_rows, listings, records
+from common.store.sqlite import lease_rows, listings, output_rows, records
 from common.store.sqlite.api_keys import SqliteApiKeys
 from common.store.sqlite.schema import open_pair
 from common.store.sqlite.sessions import SqliteSessions
@@ -82,6 +83,9 @@ class SqliteStore:
 
     async def events(self, job_id: str, *, after: int = 0) -> Sequence[Event]:
         return await self._read(lambda database: records.read_events(database, job_id, after))
+
+    async def output(self, job_id: str, *, after: int, limit: int) -> OutputRead:
+        return await self._read(lambda database: output_rows.read(database, job_id, after, limit))
 
     async def remove(self, job_id: str, *, version: int) -> bool:
         return await self._write(lambda database: records.remove(database, job_id, version))

@@ -41,14 +41,14 @@ async def progressed(rest: Surface, head: Head, value: int) -> None:
     body = [value, 10, f"step {value}"]
     hint = JobHint(kind="progress", job=head.id, state="running", body=body)
     fields = {"progress": orjson.dumps(body).decode()}
-    note = Note(fields=fields, claim=head.claims, relay=encode_hint(hint))
+    note = Note(fields=fields, claim=head.claims, relay=(encode_hint(hint),))
     assert await rest.runtime.store.note(head.id, note)
 
 
 async def logged(rest: Surface, head: Head, text: str) -> None:
     line = {"level": "info", "data": text}
     hint = JobHint(kind="log", job=head.id, state="running", body=line)
-    note = Note(claim=head.claims, relay=encode_hint(hint))
+    note = Note(claim=head.claims, relay=(encode_hint(hint),))
     assert await rest.runtime.store.note(head.id, note)
 
 

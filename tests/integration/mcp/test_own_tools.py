@@ -10,6 +10,8 @@ import pytest
 from mcp import Client
 
 from common.config.model import Answering
+from common.jobs.change import Note
+from common.jobs.output import Appended, encode_message, encode_text
 from common.jobs.state import JobState
 from ingress.operations.call_request import CallRequest
 from tests.support.backends.legacy_http import LegacyHttp
@@ -217,3 +219,29 @@ async def test_a_legacy_client_that_waits_and_leaves_keeps_nothing_open(
     await asyncio.gather(waits, return_exceptions=True)
     await until(lambda: not longhaul.ingress.follower.following)
     assert (await longhaul.only_job()).state is JobState.RUNNING
+
+
+async def test_what_a_tool_said_so_far_is_read_on_by_a_cursor(
+    longhaul: Router, client: TaskClient
+) -> None:
+    """While the job runs; afterwards the same call has the result."""
+    job = (await longhaul.ingress.submit.accept(request("wait", {}))).job
+    head = await longhaul.until_state(JobState.RUNNING)
+    store = longhaul.runtime.store
+    silent = await client.call("longhaul_result", {"id": job})
+    assert len(texts(silent)) == 1
+    assert silent["_meta"]["longhaul/output"] == {"cursor": "0", "entries": [], "dropped": 0}
+    line = encode_message("log", "half of it", "info")
+    for number, entries in enumerate([(*encode_text("a,"), *encode_text("b\n"), line), (line,)]):
+        said = Appended(mark=f"1.test.{number}", entries=entries)
+        assert await store.note(job, Note(claim=head.claims, output=said))
+        cursor = "0" if number == 0 else "3"
+        told = await client.call("longhaul_result", {"id": job, "cursor": cursor})
+        output = told["_meta"]["longhaul/output"]
+        assert output["cursor"] == str(3 + number)
+        assert f'"cursor": "{3 + number}"' in texts(told)[0]
+        said_now = ["a,b\ninfo: half of it", "info: half of it"][number]
+        assert texts(told)[1] == said_now
+        assert [entry["number"] for entry in output["entries"]] == [[1, 2, 3], [4]][number]
+    foreign = await client.call("longhaul_result", {"id": job, "cursor": "soon"})
+    assert foreign["isError"]

@@ -111,7 +111,7 @@ def progress(value: float, job: str) -> Note:
     body = [value, None, f"step {value}"]
     return Note(
         fields={"progress": dump_json(body).decode(), "progress_at": Now()},
-        relay=encode_hint(JobHint(kind="progress", job=job, body=body)),
+        relay=(encode_hint(JobHint(kind="progress", job=job, body=body)),),
     )
 
 

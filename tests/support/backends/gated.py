@@ -24,6 +24,7 @@ WORK = {
         },
         "seconds": {"type": "number"},  # of work, after the gate
         "steps": {"type": "integer"},  # progress and a log line each, before the gate
+        "says": {"type": "string"},  # its output, a piece with the progress of each step
         "big": {"type": "integer"},  # characters of the answer
         "deaf": {"type": "boolean"},  # goes on when it is cancelled
     },
@@ -77,6 +78,8 @@ def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
     runs = note(log, f"{label} started")
     for step in range(arguments.get("steps", 0)):
         progress = {"progressToken": token, "progress": step + 1, "message": f"step {step + 1}"}
+        if "says" in arguments:
+            progress["_meta"] = {"longhaul/output": f"{arguments['says']} {step + 1}\n"}
         say({"method": "notifications/progress", "params": progress})
         line = {"level": "info", "data": f"log {step + 1}"}
         say({"method": "notifications/message", "params": line})

@@ -26,11 +26,15 @@ class Heard:
     messages: list[str | None] = field(default_factory=list)
     lines: list[Any] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         del total
         self.values.append(value)
         self.messages.append(message)
+
+    def output(self, text: str) -> None:
+        self.pieces.append(text)
 
     def log(self, params: Mapping[str, Any]) -> None:
         self.lines.append(params["data"])

@@ -9,6 +9,7 @@ import pytest
 
 from common.jobs.endings import complete
 from common.jobs.head import Head, StoredCall
+from common.jobs.output import CUT, ENTRY_CHARS, OUTPUT_ENTRIES
 from common.notifier.base import ingress_channel
 from common.notifier.hints import JobHint, decode_hint
 from common.runtime import Runtime, open_runtime
@@ -112,3 +113,49 @@ async def test_a_number_that_a_fast_encoder_refuses_is_said_all_the_same(scene: 
 async def test_a_silent_call_costs_nothing(scene: Scene) -> None:
     await scene.relay.aclose()
     assert await scene.heard() == []
+
+
+async def test_what_the_tool_says_is_kept_in_the_order_it_came(scene: Scene) -> None:
+    scene.relay.progress(1, 2, "begun")
+    scene.relay.output("a,b\n")
+    scene.relay.progress(2, 2, "begun")
+    scene.relay.log({"level": "warning", "logger": "x", "data": {"rows": 2}})
+    scene.relay.log({"level": "info", "data": ""})
+    await scene.relay.aclose()
+    kept = (await scene.ledger.store.output(scene.head.id, after=0, limit=10)).entries
+    assert [(each.kind, each.text, each.level, each.logger) for each in kept] == [
+        ("progress", "begun", "", ""),
+        ("text", "a,b\n", "", ""),
+        ("log", '{"rows":2}', "warning", "x"),
+    ]
+
+
+async def test_whatever_is_said_in_a_moment_travels_in_a_few_notes(scene: Scene) -> None:
+    """Notes leave no trace of their own: the times of their entries tell them apart."""
+    for number in range(500):
+        scene.relay.log({"level": "info", "data": f"line {number}"})
+        scene.relay.progress(number, None, f"step {number}")
+    await scene.relay.aclose()
+    kept = (await scene.ledger.store.output(scene.head.id, after=0, limit=2_000)).entries
+    assert len(kept) == 1_000
+    assert len({each.at for each in kept}) <= RATE + 1
+
+
+async def test_long_text_is_several_entries_and_a_long_message_is_cut(scene: Scene) -> None:
+    text = "é" * (2 * ENTRY_CHARS + 1)
+    scene.relay.output(text)
+    scene.relay.log({"level": "info", "data": text})
+    await scene.relay.aclose()
+    *pieces, line = (await scene.ledger.store.output(scene.head.id, after=0, limit=10)).entries
+    assert [len(piece.text) for piece in pieces] == [ENTRY_CHARS, ENTRY_CHARS, 1]
+    assert "".join(piece.text for piece in pieces) == text
+    assert line.text == text[:ENTRY_CHARS] + CUT
+
+
+async def test_more_than_is_kept_in_one_moment_is_counted_as_dropped(scene: Scene) -> None:
+    for number in range(OUTPUT_ENTRIES + 7):
+        scene.relay.output(f"{number}")
+    await scene.relay.aclose()
+    read = await scene.ledger.store.output(scene.head.id, after=0, limit=OUTPUT_ENTRIES)
+    assert (read.entries[0].number, read.entries[0].text) == (8, "7")
+    assert (len(read.entries), read.last) == (OUTPUT_ENTRIES, OUTPUT_ENTRIES + 7)

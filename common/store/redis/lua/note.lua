@@ -1,4 +1,5 @@
--- Writes what decides nothing; the version stays. ARGV: request (JSON), channel prefix, relay bytes.
+-- Writes what decides nothing; the version stays. ARGV: request (JSON), channel
+-- prefix, hints to relay, entries of output.
 local R = cjson.decode(ARGV[1])
 local now = now_ms()
 local head = read_head(R.id)
@@ -28,9 +29,32 @@ if R.watch ~= cjson.null or R.unwatch ~= cjson.null then
   write[#write + 1] = table.concat(kept, ',')
 end
 if #write > 0 then redis.call('HSET', P .. ':j:' .. R.id, unpack(write)) end
-if ARGV[3] ~= '' then
-  for _, watcher in ipairs(watchers) do
-    if string.sub(watcher, -1) ~= '!' then redis.call('PUBLISH', ARGV[2] .. 'in:' .. watcher, ARGV[3]) end
+local out = P .. ':j:' .. R.id .. ':out'
+-- A reply was lost and the note came again: what it appends stands.
+if R.mark ~= '' and redis.call('HGET', out .. ':sums', 'mark') ~= R.mark then
+  local last = tonumber(redis.call('HGET', out .. ':sums', 'last') or '0') + R.skipped
+  local bytes = tonumber(redis.call('HGET', out .. ':sums', 'bytes') or '0')
+  if R.skipped > 0 then
+    redis.call('DEL', out)
+    bytes = 0
+  end
+  local length = redis.call('LLEN', out)
+  local said = ',' .. whole(now) .. ',' .. whole(number(head, 'tries')) .. ','
+  for i = 3 + R.hints, #ARGV do
+    last = last + 1
+    local row = '[' .. whole(last) .. said .. ARGV[i] .. ']'
+    length = redis.call('RPUSH', out, row)
+    bytes = bytes + #row
+  end
+  while length > 0 and (length > C.output_entries or bytes > C.output_bytes) do
+    bytes = bytes - #redis.call('LPOP', out)
+    length = length - 1
+  end
+  redis.call('HSET', out .. ':sums', 'last', whole(last), 'bytes', whole(bytes), 'mark', R.mark)
+end
+for _, watcher in ipairs(watchers) do
+  if string.sub(watcher, -1) ~= '!' then
+    for i = 3, 2 + R.hints do redis.call('PUBLISH', ARGV[2] .. 'in:' .. watcher, ARGV[i]) end
   end
 end
 return 1
