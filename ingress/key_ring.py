@@ -65,10 +65,12 @@ class KeyRing:
             self._stale.clear()
             try:
                 await self.refresh()
+            except StoreUnreachableError:  # a store that refuses does so at once: no haste
+                await self._runtime.clock.sleep(LOOK)
+                continue
+            with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await self._stale.wait()
-            except (StoreUnreachableError, TimeoutError):
-                continue
 
     async def refresh(self) -> None:
         """Raises: StoreUnreachableError: The copy is as it was."""

@@ -75,8 +75,13 @@ class BackendOrdersHeard:
     async def _answer_questions(self) -> None:
         async with self._runtime.notifier.listen([asking_channel(self._lease)]) as hints:
             async for hint in hints:
-                if isinstance(hint, Hint):
+                if not isinstance(hint, Hint):
+                    continue
+                try:
                     await self._tell_log(load_json(hint.payload))
+                except (LookupError, ValueError, OSError):
+                    # Another release may ask otherwise, and a file may not be readable.
+                    log.warning("question.not_answered", exc_info=True)
 
     async def _tell_log(self, asked: Mapping[str, str | int]) -> None:
         pool = self._pools.get(str(asked["backend"]))

@@ -18,7 +18,6 @@ from typing import Protocol
 
 from common.jobs.token import Token
 
-PRIORITIES = range(10)
 LANES_MS = (1_000, 2_000, 5_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000)
 
 

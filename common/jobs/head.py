@@ -127,20 +127,6 @@ _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progr
 _FLAGS = {"handed_off", "answered", "collected", "still_running", "tool_error"}
 
 
-def encode_head(head: Head) -> dict[str, str | int]:
-    """Flat fields, as both stores keep them; a field at its default is left out."""
-    encoded: dict[str, str | int] = {}
-    for name, default in _DEFAULTS.items():
-        value = getattr(head, name)
-        if name == "spec":
-            encoded[name] = orjson.dumps(value).decode()
-        elif name == "state":
-            encoded[name] = str(value)
-        elif value != default:
-            encoded[name] = int(value) if isinstance(value, bool) else value
-    return encoded
-
-
 def decode_head(encoded: Mapping[str, str | int]) -> Head:
     """Of a format newer than ours, what can be read: such a record is shown and left alone.
 

@@ -36,7 +36,6 @@ from ingress.operations.read import is_cursor
 from ingress.operations.results import body_of
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
-_ACCEPTED: dict[str, Any] = {"model": Job, "description": "It has not ended yet"}
 
 router = APIRouter(
     prefix="/jobs", tags=["jobs"], responses=dict.fromkeys((404, 422, 503), _PROBLEM)

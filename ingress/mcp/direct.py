@@ -44,6 +44,7 @@ _ROUTING = {
     for name in (MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER)
 }
 _TYPES = ("application/json", "text/event-stream")
+REMEMBERED = 10_000  # versions of tools; more are looked into anew
 
 Route = Callable[[Context, CallNext], Any]
 
@@ -151,6 +152,8 @@ class Direct:
             return False
         known = self._mirrors.get(tool.version)
         if known is None:
+            if len(self._mirrors) >= REMEMBERED:
+                self._mirrors.clear()
             known = X_MCP_HEADER_KEY.encode() in dump_json(tool.input_schema)
             self._mirrors[tool.version] = known
         return known
