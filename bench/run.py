@@ -1,9 +1,9 @@
 """One command: Longhaul beside a direct call, a FastMCP proxy and fastmcp-tasks, as ratios.
 
-    python -m bench.run [--rounds 3] [--calls 400] [--rabbit 3.10|4.3]
+    python -m bench.run [--rounds 3] [--calls 400] [--rabbit 3.10|4.3] [--write]
 
 It starts a RabbitMQ and a Redis of its own, as the tests do. Compare the ratios; the absolute
-numbers belong to the machine.
+numbers belong to the machine. With --write the tables replace those in docs/performance.md.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 
 from bench.caller import Latencies, in_flight, sequential
@@ -21,6 +22,9 @@ from bench.processes import cpu_seconds
 from bench.report import AT_ONCE, Memory, Round, Route, report
 from bench.task_report import TaskRound, task_report
 from bench.tasks import IN_FLIGHT, OFTEN, Pace, polled, pushed, submit_latency
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- made by make bench -->", "<!-- end -->"
 
 
 async def measure(place: Place, calls: int) -> Round:
@@ -95,11 +99,21 @@ async def measure_memory(longhaul: Place) -> Memory:
     )
 
 
+def write(tables: str) -> None:
+    """Put the tables where the documentation has those of the run before."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    load = os.getloadavg()[0]
+    noted = f"{date.today():%B %Y}, load {load:.1f} at the end.\n\n{tables}"  # noqa: DTZ011 - its own day
+    PAGE.write_text(f"{before}{BEGIN}\n{noted}{END}{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--calls", type=int, default=400)
     parser.add_argument("--rabbit", choices=["3.10", "4.3"], default="3.10")
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     for name in [name for name in os.environ if name.startswith("LONGHAUL_")]:
         del os.environ[name]
@@ -111,8 +125,10 @@ def main() -> None:
             measure_all_tasks(stage.tasks(places[-1]), options.rounds, options.calls)
         )
         memory = asyncio.run(measure_memory(places[-1]))
-    print(report(results, memory, rabbit=options.rabbit))
-    print(f"\n{task_report(peer, ours)}")
+    tables = f"{report(results, memory, rabbit=options.rabbit)}\n\n{task_report(peer, ours)}\n"
+    print(tables)
+    if options.write:
+        write(tables)
 
 
 if __name__ == "__main__":
