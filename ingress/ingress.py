@@ -14,6 +14,7 @@ from ingress.operations.dead_letters import DeadLetters
 from ingress.operations.durations import Durations
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
+from ingress.operations.headroom import Headroom
 from ingress.operations.jottings import Jottings
 from ingress.operations.keys import ManageKeys
 from ingress.operations.output import Output
@@ -33,6 +34,7 @@ class Ingress:
     follower: Follower
     fleet: FleetFeed
     submit: Submit
+    headroom: Headroom
     jottings: Jottings
     read: Read
     cancel: Cancel
@@ -63,6 +65,7 @@ class Ingress:
             group.create_task(Heartbeat(self.runtime, self.lease, info).run())
             group.create_task(self.feed.run())
             group.create_task(self.ring.run())
+            group.create_task(self.headroom.run())
             group.create_task(self.follower.run())
 
 
@@ -75,7 +78,8 @@ def build_ingress(
     read = Read(runtime)
     jottings = Jottings(runtime)
     wait = Wait(runtime, follower, read)
-    submit = Submit(runtime, lease, feed, rules, follower, jottings)
+    headroom = Headroom(runtime)
+    submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom)
     return Ingress(
         runtime=runtime,
         lease=lease,
@@ -84,6 +88,7 @@ def build_ingress(
         follower=follower,
         fleet=FleetFeed(runtime),
         submit=submit,
+        headroom=headroom,
         jottings=jottings,
         read=read,
         cancel=Cancel(runtime),

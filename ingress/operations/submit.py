@@ -32,7 +32,7 @@ from ingress.operations.arguments import ArgumentCheck
 from ingress.operations.attach import Attach, Joined
 from ingress.operations.call_request import Accepted, CallRequest, submission_of
 from ingress.operations.follow import Follower, Watch
-from ingress.operations.headroom import FULL, RETRY_AFTER, Headroom
+from ingress.operations.headroom import RETRY_AFTER, Headroom
 from ingress.operations.jottings import Jottings
 from ingress.operations.repeat import Repeat
 
@@ -59,6 +59,7 @@ class Submit:
         rules: Rules,
         follower: Follower,
         jottings: Jottings,
+        headroom: Headroom,
     ) -> None:
         self._runtime = runtime
         self._lease = lease
@@ -69,7 +70,7 @@ class Submit:
         self._attach = Attach(runtime, follower)
         self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
-        self._headroom = Headroom(runtime)
+        self._headroom = headroom
         self._publishing: set[asyncio.Task[None]] = set()
 
     def tool(self, name: str) -> CatalogueTool:
@@ -180,7 +181,7 @@ class Submit:
                 request, accepted, holder=holder, watcher=watcher, arguments_blob=blob
             )
             only = _only(request, submission.spec.attach, passed_over)
-            guards = (*only, *await self._admission(accepted.policy.queue))
+            guards = (*only, *self._admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
             change = submit(submission, now, guards)
             if watch is not None and not held:
@@ -211,8 +212,8 @@ class Submit:
         runtime.metrics.blob_bytes.labels(kind="arguments").inc(blob.size)
         return str(blob)
 
-    async def _admission(self, queue: str) -> tuple[Guard, ...]:
-        if await self._headroom.lacking():
+    def _admission(self, queue: str) -> tuple[Guard, ...]:
+        if self._headroom.lacking:
             return (Room(ALL, 0),)  # after the guards that find the job which is there already
         guards: list[Guard] = []
         settings = self._runtime.settings
@@ -224,9 +225,8 @@ class Submit:
         return tuple(guards)
 
     def _full(self, queue: str) -> RefusedError:
-        used = self._headroom.used
-        if used > FULL:
-            text = f"the store's memory is {used:.0%} full; nothing was stored"
+        if self._headroom.lacking:
+            text = f"the store's memory is {self._headroom.used:.0%} full; nothing was stored"
             return RefusedError(text, retry_after=RETRY_AFTER)
         return RefusedError(
             f"queue {queue} is full; nothing was stored", retry_after=FULL_RETRY_AFTER
