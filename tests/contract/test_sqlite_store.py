@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from common.jobs.indexes import ALL, queue_index
 from common.jobs.transitions import submit
 from common.notifier.memory import MemoryNotifier
 from common.store.sessions import Session
-from common.store.sqlite.schema import SCHEMA_VERSION, UnusableStoreError
+from common.store.sqlite.schema import FORMATS, SCHEMA_VERSION, UnusableStoreError
 from common.store.sqlite.store import SqliteStore, open_sqlite_store
 from common.store.sqlite.worker import DatabaseThread
 from tests.support.ledger import SUBMISSION, Ledger, a_job_id, touch
@@ -84,11 +84,11 @@ async def test_a_file_of_a_newer_longhaul_is_refused_and_left_alone(path: Path) 
 
 
 async def test_a_file_of_an_older_longhaul_gets_what_it_lacks(path: Path) -> None:
-    """Format 1 had no sessions, no API keys and no orders."""
+    """Format 1 had the records, and nothing that came later."""
     async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
         job = await Ledger(store, MemoryNotifier()).submitted()
     with sqlite3.connect(path) as older:
-        for table in ("sessions", "session_notes", "api_keys", "api_keys_revision", "orders"):
+        for table in tables_of(older) - tables_of(first_format()):
             older.execute(f"DROP TABLE {table}")
         older.execute("PRAGMA user_version = 1")
     async with open_sqlite_store(path, SystemClock(), MemoryNotifier()) as store:
@@ -96,6 +96,17 @@ async def test_a_file_of_an_older_longhaul_gets_what_it_lacks(path: Path) -> Non
         session = Session(id="s1", caller="local", version="2025-11-25")
         assert await store.sessions.create(session, limit=1)
         assert not await store.api_keys.revoke("nobody")
+
+
+def first_format() -> sqlite3.Connection:
+    fresh = sqlite3.connect(":memory:")
+    fresh.executescript(FORMATS[0])
+    return fresh
+
+
+def tables_of(database: sqlite3.Connection) -> set[str]:
+    with closing(database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")) as rows:
+        return {name for (name,) in rows}
 
 
 async def test_what_is_no_database_is_refused_by_name(path: Path) -> None:

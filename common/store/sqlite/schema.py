@@ -54,8 +54,8 @@ CREATE TABLE output_sums (
     mark TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-_FORMATS = (_RECORDS, _SESSIONS, _API_KEYS, _ORDERS, _OUTPUT)  # each adds to the one before it
-SCHEMA_VERSION = len(_FORMATS)
+FORMATS = (_RECORDS, _SESSIONS, _API_KEYS, _ORDERS, _OUTPUT)  # each adds to the one before it
+SCHEMA_VERSION = len(FORMATS)
 
 
 class UnusableStoreError(LonghaulError):
@@ -100,7 +100,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"{SCHEMA_VERSION}): upgrade Longhaul, or choose another data folder"
         )
     if version < SCHEMA_VERSION:
-        steps = "".join(_FORMATS[version:])
+        steps = "".join(FORMATS[version:])
         connection.executescript(
             f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
