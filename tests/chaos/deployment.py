@@ -20,6 +20,7 @@ CHILD = "longhaul.supervised"  # in the command line of what does a worker's wor
 SLOTS = (11, 11, 10)
 LAST_WORDS = 4000  # characters of a process's log that a report shows
 CONFIGURED = {
+    "drain": "6s",  # longer than a call of chaos takes
     "mcpServers": {
         "counting": {
             "command": sys.executable,
