@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 QUICK = ("unit", "contract")
-ORDER = (*QUICK, "properties", "architecture", "integration", "acceptance", "faults")
+# The long ones in the middle: the last to run decide how long one process works alone.
+ORDER = (*QUICK, "properties", "architecture", "faults", "acceptance", "integration")
 SERVERS = {"rabbit", "rabbit43", "redis_server", "redis8", "private_rabbit", "private_redis", "s3"}
 TESTS = Path(__file__).resolve().parents[1]
 QUICK_ONE = ("tier", "quick")  # travels with a report from the process that ran the test
@@ -50,7 +51,7 @@ def needs_servers(item: pytest.Item) -> bool:
 
 
 def place(item: pytest.Item) -> tuple[int, int]:
-    """Quick ones, then tier by tier; folders without a place of their own come before faults."""
+    """Quick ones, then tier by tier; folders without a place of their own come last but one."""
     path = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else item.path
     folder = path.parts[0]
     quick = folder in QUICK and item.get_closest_marker("servers") is None
