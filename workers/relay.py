@@ -2,7 +2,7 @@
 
 At most four notes a second carry all of it: the newest progress, the log lines in their order, and
 both with the tool's own output for the record. What watchers are told may be lost with a note that
-cannot be written; the output goes with the next one.
+cannot be written; the output goes with the next one, the last before the record's end.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 RATE = 4  # notes of progress in any second
 LINES = 256  # log lines waiting for watchers
-LAST_WORDS = 2.0  # seconds for what is still waiting when the run has ended
+LAST_WORDS = 5.0  # seconds from the run's end for a store that is away to take what is left
 
 Progress = tuple[float, float | None, str | None]
 
@@ -44,6 +44,7 @@ class Relay:
         self._message: str | None = None  # the newest that stands in the output
         self._stirred = asyncio.Event()
         self._pace = Pace(RATE)
+        self._sending = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
@@ -66,16 +67,30 @@ class Relay:
         self._wake()
 
     async def aclose(self) -> None:
-        """Send what is left, so that progress never follows the result."""
+        """Send what is left: after the record's end its fence takes nothing more.
+
+        Waits for as long as the store answers; while it is away, begins again for `LAST_WORDS`.
+        """
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
         try:
-            async with asyncio.timeout(LAST_WORDS):
-                await self._send()
-        except TimeoutError:
-            log.debug("relay.cut_short", job_id=self._head.id)
+            async with self._sending:  # a note on its way arrives: cut off, it may be half told
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+                await self._send_rest()
+        finally:
+            self._task.cancel()
+
+    async def _send_rest(self) -> None:
+        clock = self._runtime.clock
+        until = clock.monotonic() + LAST_WORDS
+        answered = await self._send()
+        while self._output.left and (answered or clock.monotonic() < until):
+            if not answered:
+                await clock.sleep(1 / RATE)
+            answered = await self._send()
+        if self._output.left:
+            log.warning("relay.cut_short", job_id=self._head.id)
 
     def _wake(self) -> None:
         self._stirred.set()
@@ -86,12 +101,15 @@ class Relay:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
-            await self._send()
+            async with self._sending:
+                if not await self._send():
+                    self._stirred.set()  # the output goes with the next note
             now = self._runtime.clock.monotonic()
             self._pace = self._pace.after(now)
             await self._runtime.clock.sleep(self._pace.wait(now))
 
-    async def _send(self) -> None:
+    async def _send(self) -> bool:
+        """One note, if there is anything to say; False: the store is away."""
         fields: dict[str, Value] = {}
         hints = [self._hint("log", line) for line in self._lines]
         self._lines.clear()
@@ -102,17 +120,17 @@ class Relay:
             self._runtime.metrics.progress_relayed.inc()
         output = self._output.batch()
         if not hints and output is None:
-            return
+            return True
         note = Note(fields=fields, claim=self._head.claims, relay=tuple(hints), output=output)
         try:
             if not await self._runtime.store.note(self._head.id, note):
                 self._run.claim_gone()
         except StoreUnreachableError:
             log.debug("relay.store_away", job_id=self._head.id)
-            self._stirred.set()  # the output goes with the next note
-        else:
-            self._output.written()
-            self._runtime.metrics.output_entries.inc(len(output.entries) if output else 0)
+            return False
+        self._output.written()
+        self._runtime.metrics.output_entries.inc(len(output.entries) if output else 0)
+        return True
 
     def _hint(self, kind: str, body: Any) -> bytes:
         return encode_hint(JobHint(kind=kind, job=self._head.id, state="running", body=body))

@@ -38,5 +38,10 @@ class Said:
             self._bytes = self._skipped = 0
         return self._batch
 
+    @property
+    def left(self) -> bool:
+        """Something is not known to be written."""
+        return self._batch is not None or bool(self._waiting)
+
     def written(self) -> None:
         self._batch = None

@@ -1,11 +1,15 @@
 """What a call says while it runs: on the record and to its watchers, at a bounded pace."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from common.jobs.endings import complete
 from common.jobs.head import Head, StoredCall
@@ -17,7 +21,7 @@ from tests.support.deliveries import a_delivery
 from tests.support.hearing import Heard, listening
 from tests.support.ledger import RETENTION, SUBMISSION, Ledger
 from tests.support.system import embedded
-from tests.support.waiting import until_answered
+from tests.support.waiting import until, until_answered
 from workers.relay import LINES, RATE, Relay
 from workers.runs import Run
 
@@ -52,6 +56,19 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         run = Run(head, StoredCall(arguments={}), await a_delivery())
         async with listening(runtime.notifier, ingress_channel(WATCHER)) as hearing:
             yield Scene(runtime, ledger, head, Relay(runtime, run), hearing)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Somebody else's connection to the store's file."""
+    path = tmp_path / "longhaul.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+async def kept(scene: Scene) -> list[str]:
+    read = await scene.ledger.store.output(scene.head.id, after=0, limit=10)
+    return [entry.text for entry in read.entries]
 
 
 async def test_the_newest_progress_goes_on_and_no_more_often_than_the_pace(scene: Scene) -> None:
@@ -159,3 +176,39 @@ async def test_more_than_is_kept_in_one_moment_is_counted_as_dropped(scene: Scen
     read = await scene.ledger.store.output(scene.head.id, after=0, limit=OUTPUT_ENTRIES)
     assert (read.entries[0].number, read.entries[0].text) == (8, "7")
     assert (len(read.entries), read.last) == (OUTPUT_ENTRIES, OUTPUT_ENTRIES + 7)
+
+
+# --- the end of the call
+
+
+async def test_what_was_said_during_the_last_note_is_kept_too(
+    scene: Scene, other: sqlite3.Connection
+) -> None:
+    """The record's end follows the close, and its fence takes nothing more."""
+    other.execute("BEGIN IMMEDIATE")  # the first note is on its way until the lock goes
+    scene.relay.output("one")
+    scene.relay.progress(1, None, None)
+    await until(lambda: scene.runtime.metrics.progress_relayed._value.get() == 1)
+    scene.relay.output("two")
+    scene.relay.progress(2, None, None)
+    closes = asyncio.create_task(scene.relay.aclose())
+    other.execute("COMMIT")
+    await closes
+    assert await kept(scene) == ["one", "two"]
+    assert [hint.body[0] for hint in await scene.heard()] == [1, 2]
+
+
+async def test_what_is_left_waits_for_a_store_that_is_away_for_a_moment(
+    scene: Scene, other: sqlite3.Connection
+) -> None:
+    other.execute("ALTER TABLE output RENAME TO elsewhere")
+    with capture_logs() as logged:
+        scene.relay.output("one")
+        await until(lambda: logged)
+        scene.relay.output("two")
+        closes, failed = asyncio.create_task(scene.relay.aclose()), len(logged)
+        await until(lambda: closes.done() or len(logged) >= failed + 2)
+        other.execute("ALTER TABLE elsewhere RENAME TO output")
+        await closes
+    assert {entry["event"] for entry in logged} == {"relay.store_away"}
+    assert await kept(scene) == ["one", "two"]
