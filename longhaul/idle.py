@@ -11,10 +11,12 @@ from common.errors import StoreUnreachableError
 from common.jobs.indexes import state_index
 from common.jobs.state import TERMINAL, JobState
 from common.store.base import JobStore
+from ingress.app import MCP
 
 log = structlog.get_logger(__name__)
 
 LOOK = 5.0  # seconds between two looks at the jobs, at most
+FIRST_CLIENT = 15.0  # seconds for whoever had it started: a client's library takes long to load
 WATCHING = frozenset({"/livez", "/readyz", "/metrics"})  # who only watches needs no router
 _UNDER_WAY = tuple(state_index(state) for state in JobState if state not in TERMINAL)
 
@@ -27,6 +29,7 @@ class Visitors:
         self._clock = clock
         self._open = 0
         self._last_left = clock.monotonic()
+        self.met_client = False  # greeted only, it has not begun to be of use
 
     @property
     def last_seen(self) -> float:
@@ -37,6 +40,7 @@ class Visitors:
         if scope["type"] != "http" or scope["path"] in WATCHING:
             await self._app(scope, receive, send)
             return
+        self.met_client = self.met_client or scope["path"] == MCP
         self._open += 1
         try:
             await self._app(scope, receive, send)
@@ -46,14 +50,18 @@ class Visitors:
 
 
 async def until_idle(visitors: Visitors, store: JobStore, clock: Clock, after: float) -> None:
-    """Returns once there was no visitor, and no job under way, for `after` seconds."""
+    """Returns once there was no visitor, and no job under way, for `after` seconds.
+
+    Before the first client has come it is `FIRST_CLIENT` seconds at least.
+    """
     busy_at = clock.monotonic()
     while True:
         if await _has_jobs(store):
             busy_at = clock.monotonic()
-        left = after - (clock.monotonic() - max(busy_at, visitors.last_seen))
+        patience = after if visitors.met_client else max(after, FIRST_CLIENT)
+        left = patience - (clock.monotonic() - max(busy_at, visitors.last_seen))
         if left <= 0:
-            log.info("router.idle", seconds=after)
+            log.info("router.idle", seconds=patience)
             return
         await clock.sleep(min(left, LOOK))
 

@@ -10,7 +10,6 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from typing_extensions import override
 
 from common.backoff import Backoff
-from common.clock import Clock
 from common.wire import load_json
 from longhaul.bridge.asking import Era, Reply, Say
 from longhaul.bridge.messages import (
@@ -51,11 +50,10 @@ class Session:
 class Handshake(Era):
     """The client's session, and the stream on which the server speaks unasked."""
 
-    def __init__(self, routers: Routers, wire: Wire, say: Say, clock: Clock) -> None:
+    def __init__(self, routers: Routers, wire: Wire, say: Say) -> None:
         self._routers = routers
         self._wire = wire
         self._say = say
-        self._clock = clock
         self._session: Session | None = None
         self._kept: dict[str, Message] = {}  # what the session was made of
         self._initialized = asyncio.Event()
@@ -103,7 +101,7 @@ class Handshake(Era):
                         return
                 except (AwayError, BrokenError):
                     self._routers.lost(target)
-            await self._clock.sleep(backoff.next())
+            await self._routers.pause(backoff.next())
 
     async def _listen(self, target: Target, backoff: Backoff) -> bool:
         """One stream to its end; False when there is none to be had."""

@@ -16,7 +16,6 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from typing_extensions import override
 
 from common.backoff import Backoff
-from common.clock import Clock
 from common.wire import dump_json, load_json
 from longhaul.bridge.asking import Era, Reply
 from longhaul.bridge.headers import HeaderMap, header_map, modern_headers
@@ -34,10 +33,9 @@ PAGES = 100  # of a list that is asked for
 class Modern(Era):
     """What the bridge knows of tools, and the stream on which it hears that they changed."""
 
-    def __init__(self, routers: Routers, wire: Wire, clock: Clock) -> None:
+    def __init__(self, routers: Routers, wire: Wire) -> None:
         self._routers = routers
         self._wire = wire
-        self._clock = clock
         self._mirrored: dict[str, HeaderMap] = {}  # by tool
 
     @override
@@ -74,7 +72,7 @@ class Modern(Era):
                         return
                 except (AwayError, BrokenError):
                     self._routers.lost(target)
-            await self._clock.sleep(backoff.next())
+            await self._routers.pause(backoff.next())
 
     async def _listen(self, target: Target, backoff: Backoff) -> bool:
         """One stream to its end; False where the router has none."""

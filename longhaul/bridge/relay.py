@@ -41,10 +41,9 @@ class Relay:
         self._stdio = stdio
         self._routers = routers
         self._wire = wire = Wire(bridge)
-        clock = routers.clock
         self._asker = Asker(routers, wire, stdio.write)
-        self._handshake = Handshake(routers, wire, stdio.write, clock)
-        self._modern = Modern(routers, wire, clock)
+        self._handshake = Handshake(routers, wire, stdio.write)
+        self._modern = Modern(routers, wire)
         self._flights: dict[types.RequestId, tuple[Flight, asyncio.Task[None]]] = {}
         self._aside: set[asyncio.Task[None]] = set()  # notifications, the client's answers
         self._last_aside: asyncio.Task[None] | None = None

@@ -1,6 +1,7 @@
 """Which router the bridge speaks to: the one it was given, the data folder's, or one it starts."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Routers:
         self._target: Target | None = None
         self._found_once = False
         self._searching = asyncio.Lock()
+        self._found = asyncio.Event()  # while there is a target
         self._warm = asyncio.Event()
         self._warm.set()
         self._warming: asyncio.Task[None] | None = None
@@ -56,6 +58,7 @@ class Routers:
             if self._target is None:
                 self._target = await self._find()
                 self._found_once = True
+                self._found.set()
                 log.info("bridge.router_found", address=self._target.url)
             return self._target
 
@@ -73,6 +76,16 @@ class Routers:
         if self._target is target:
             log.warning("bridge.router_lost", address=target.url)
             self._target = None
+            self._found.clear()
+
+    async def pause(self, seconds: float) -> None:
+        """Between two tries to listen; shorter when a router is found: it may end unheard."""
+        if self._target is not None:
+            await self.clock.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._found.wait()
 
     async def warm(self) -> None:
         """A router that has just been started does not know its backends' tools yet."""

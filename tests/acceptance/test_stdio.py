@@ -1,6 +1,7 @@
 """`longhaul stdio` as desktop clients use it: official clients, real processes, nothing shared."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -254,7 +255,11 @@ class TestWithARouter:
             assert "4194304 bytes" in answer["error"]["message"]
             fits = served.arguments(big=3_000_000)
             answer = await bridge.ask(2, "tools/call", name="b__work", arguments=fits)
-            assert len(answer["result"]["content"][0]["text"]) == 3_000_000
+            link = answer["result"]["content"][-1]
+            assert link["type"] == "resource_link"
+            answer = await bridge.ask(3, "resources/read", uri=link["uri"])
+            whole = json.loads(answer["result"]["contents"][0]["text"])
+            assert len(whole["content"][0]["text"]) == 3_000_000
 
     async def test_messages_pass_as_they_are(self, served: BridgedDesk) -> None:
         async with raw_bridge(served.folder, served.variables) as bridge:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from longhaul.idle import LOOK, Visitors, until_idle
+from longhaul.idle import FIRST_CLIENT, LOOK, Visitors, until_idle
 from tests.support.surfaces import Surface, surface
 from tests.support.waiting import until
 
@@ -69,13 +69,13 @@ async def visiting(visitors: Visitors, room: Room, path: str) -> AsyncIterator[N
 
 @asynccontextmanager
 async def waiting(
-    visitors: Visitors, place: Surface, clock: MadeTime
+    visitors: Visitors, place: Surface, clock: MadeTime, after: float = AFTER
 ) -> AsyncIterator[list[float]]:
     """Until it is idle; the time when that was, once it was."""
     ended: list[float] = []
 
     async def wait() -> None:
-        await until_idle(visitors, place.runtime.store, clock, AFTER)
+        await until_idle(visitors, place.runtime.store, clock, after)
         ended.append(clock.time)
 
     task = asyncio.create_task(wait())
@@ -92,6 +92,20 @@ async def test_nobody_comes(place: Surface) -> None:
     async with waiting(visitors, place, clock) as ended:
         await until(lambda: ended)
     assert ended == [100.0 + AFTER]
+
+
+@pytest.mark.parametrize(("path", "patience"), [("/v1/tools", FIRST_CLIENT), ("/mcp", 0.5)])
+async def test_it_waits_for_its_first_client_however_short_the_time_is(
+    place: Surface, path: str, patience: float
+) -> None:
+    """Whoever had it started greets it, and comes over MCP once its own library is loaded."""
+    clock, room = MadeTime(), Room()
+    visitors = Visitors(room, clock)
+    async with visiting(visitors, room, path):
+        pass
+    async with waiting(visitors, place, clock, after=0.5) as ended:
+        await until(lambda: ended)
+    assert ended[0] == pytest.approx(100.0 + patience)
 
 
 async def test_who_is_served_keeps_it_and_the_time_begins_when_the_last_one_leaves(
