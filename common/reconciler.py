@@ -93,7 +93,9 @@ class Reconciler:
             if isinstance(action, decisions.Look):
                 facts = await queues.look(current.queue, facts)
                 action = decide_due(current, now, facts)
-            current = await self._act(current, action)
+            if isinstance(action, decisions.Publish) and current.queue in queues.deaf:
+                return  # it comes back by itself; another one tries for all of its queue
+            current = await self._act(current, action, queues)
             facts = replace(facts, holder_gone=False)
 
     async def _facts(self, heads: Sequence[Head]) -> list[Facts]:
@@ -105,7 +107,7 @@ class Reconciler:
             for owner, holder in zip(gone[: len(heads)], gone[len(heads) :], strict=True)
         ]
 
-    async def _act(self, head: Head, action: DueAction) -> Head | None:
+    async def _act(self, head: Head, action: DueAction, queues: "_Queues") -> Head | None:
         """The record when there may be more to do about it."""
         self._runtime.metrics.due_actions.labels(action=_LABELS[type(action)]).inc()
         if isinstance(action, decisions.Remove):
@@ -127,7 +129,8 @@ class Reconciler:
         if isinstance(action, decisions.Publish):
             log.info("job.republished", job_id=head.id, why=action.why)
             token = token_of(head, generation=head.generation, version=answer.version)
-            await publish_token(self._runtime, head, token)
+            if not await publish_token(self._runtime, head, token):
+                queues.deaf.add(head.queue)
         elif change.name == "rescued":
             token = token_of(head, generation=head.generation + 1, version=answer.version)
             await publish_token(self._runtime, head, token)
@@ -186,6 +189,8 @@ class _Queues:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        # A blocked broker costs each try seconds: one a sweep, or dead workers' jobs would wait.
+        self.deaf: set[str] = set()
         self._ready: dict[str, int] = {}
         self._passings: dict[str, tuple[Passing, ...]] | None = None
 

@@ -236,6 +236,8 @@ def check_ms(head: Head) -> int:
     """Milliseconds until the reconciler looks at a job that stays where it is."""
     if head.owner or head.still_running:
         return LEASE_MS
+    if head.state in {JobState.QUEUED, JobState.WAITING} and head.confirmed < head.generation:
+        return FIRST_CHECK_MS  # seconds after the broker is back, however long it was away
     doubled: int = CHECK_MS << max(0, min(head.checks - 4, 6))
     return min(doubled, LAST_REPUBLISH_MS)
 

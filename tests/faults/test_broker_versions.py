@@ -111,8 +111,6 @@ async def test_a_broker_behind_its_memory_alarm(
             await system.submit(log=str(log))
         await anyio.to_thread.run_sync(relieve, server)
         monkeypatch.undo()  # a busy machine needs its time to confirm
-        await until(lambda: system.runtime.broker.unreachable_since is None, seconds=60)
-        await system.look_now(*jobs)
         await all_complete(system, jobs)
     assert lines(log).count("started") == 3
 

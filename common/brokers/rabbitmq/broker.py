@@ -170,6 +170,7 @@ class RabbitBroker:
         # The broker may have come back without its data, or as another version.
         self._declared.clear()
         await declare_standing(connection, self._names, self._kind(connection))
+        self._stalled_since = None  # what confirmed nothing was the connection that is gone
 
     def _kind(self, connection: AbstractConnection) -> QueueKind:
         return choose_kind(self._queue_type, server_version(connection))

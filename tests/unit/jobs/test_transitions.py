@@ -254,10 +254,16 @@ def test_only_a_running_job_is_entrusted_to_its_backend() -> None:
 
 
 def test_checks_become_rarer_up_to_the_last_interval() -> None:
-    intervals = [check_ms(a_head(checks=checks)) for checks in range(40)]
+    intervals = [check_ms(a_head(confirmed=1, checks=checks)) for checks in range(40)]
     assert intervals[0] == CHECK_MS
     assert intervals == sorted(intervals)
     assert intervals[-1] == LAST_REPUBLISH_MS
+
+
+def test_what_the_broker_never_took_is_tried_as_often_after_a_long_outage() -> None:
+    for state in (JobState.QUEUED, JobState.WAITING):
+        for checks in (0, 4, 30):
+            assert check_ms(a_head(state, generation=2, confirmed=1, checks=checks)) == 5_000
 
 
 def test_a_running_job_is_looked_at_every_lease() -> None:
