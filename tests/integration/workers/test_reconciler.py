@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from common.brokers.base import BrokerError
 from common.config.model import Retention
 from common.config.urls import sqlite_path
 from common.jobs import decisions
@@ -15,6 +16,7 @@ from common.jobs.change import Done, Note
 from common.jobs.head import Head
 from common.jobs.ids import new_job_id
 from common.jobs.state import JobState
+from common.jobs.token import Token
 from common.jobs.transitions import Submission, submit
 from common.reconciler import Reconciler
 from ingress.operations.call_request import Accepted, submission_of
@@ -191,6 +193,29 @@ async def test_a_record_that_cannot_be_read_at_all_hides_no_other(
             await until(lambda: said.of("record.unreadable", job_id=odd))
             store.hset(key, "state", "queued")
         assert (await system.ended(odd)).state is JobState.COMPLETED
+
+
+async def test_a_broker_that_takes_nothing_is_tried_once_a_look(
+    place: Place, said: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind an alarm each try costs seconds; dead workers' jobs must not wait for them all."""
+    refusing = True
+
+    async with open_system(place.settings()) as system, system.worker():
+        publish = system.runtime.broker.publish
+
+        async def refused(queue: str, token: Token, priority: int) -> None:
+            if refusing:
+                raise BrokerError("not confirmed")
+            await publish(queue, token, priority)
+
+        monkeypatch.setattr(system.runtime.broker, "publish", refused)
+        jobs = [await stored_only(system, tmp_path / "log") for _ in range(6)]
+        await system.look_now(*jobs)
+        assert len(said.of("job.republished")) < len(jobs)
+        refusing = False
+        for job in jobs:
+            assert (await system.ended(job, seconds=20)).state is JobState.COMPLETED
 
 
 async def stored_only(system: System, log: Path, holder: str = "") -> str:
