@@ -25,7 +25,6 @@ from common.jobs.entrusting import entrust
 from common.jobs.indexes import owner_index, queue_index
 from common.jobs.state import JobState
 from common.jobs.transitions import (
-    CHECK_MS,
     FIRST_CHECK_MS,
     LEASE_MS,
     check,
@@ -239,7 +238,7 @@ async def test_a_held_call_whose_id_is_given_out(ledger: Ledger, cancel_after: i
     assert (head.handed_off, head.holder) == (True, "")
     at = (await ledger.store.events(head.id))[-1].at
     assert head.cancel_at == (0 if cancel_after is None else at + cancel_after)
-    assert await ledger.due_at(head) == (head.cancel_at or at + CHECK_MS)
+    assert await ledger.due_at(head) == (head.cancel_at or at + FIRST_CHECK_MS)
     head = await ledger.done(head, await a_claim(ledger))
     head = await ledger.done(head, complete(head, b"{}", RETENTION, tool_error=False))
     assert head.cancel_at == 0
@@ -262,7 +261,7 @@ async def test_a_check_counts_and_comes_back(ledger: Ledger) -> None:
     head = await ledger.submitted()
     head = await ledger.done(head, check(head, republished=True))
     assert (head.checks, head.published_at > 0) == (1, True)
-    assert await ledger.due_at(head) == head.published_at + CHECK_MS
+    assert await ledger.due_at(head) == head.published_at + FIRST_CHECK_MS
 
 
 async def test_a_token_without_a_job_becomes_a_dead_letter(ledger: Ledger) -> None:

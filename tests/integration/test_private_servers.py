@@ -78,8 +78,7 @@ def test_a_killed_test_run_leaves_no_server_behind() -> None:
 def test_a_private_rabbitmq_ends_with_its_port_mapper() -> None:
     with PrivateRabbit() as server:
         assert listens(server.port + EPMD)
-    assert not listens(server.port)
-    assert not listens(server.port + EPMD)
+    wait_for(lambda: not listens(server.port) and not listens(server.port + EPMD))
 
 
 def test_nothing_of_a_namespace_stays_on_shared_servers(
