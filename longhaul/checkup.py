@@ -17,6 +17,7 @@ from common.config.urls import mask_url, sqlite_path
 from common.config.validate import check_listen, check_names, collisions
 from common.errors import StoreUnreachableError
 from common.store.redis.survey import survey as survey_redis
+from common.tasks import cancel_and_join
 from longhaul.datafolder import running_router
 from workers.backends.base import BackendStatus, ToolListing
 from workers.backends.pool import BackendPool
@@ -172,8 +173,7 @@ async def _backend(config: Backend) -> Tried:
             pass  # what there is by now is the answer
         finally:
             status = pool.status()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await cancel_and_join(running)
     return _tried(status, listed.result() if listed.done() else None)
 
 

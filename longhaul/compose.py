@@ -16,6 +16,7 @@ from common.reconciler import Reconciler
 from common.recovery import publish_waiting, release_predecessors
 from common.routing.rules import Rules
 from common.runtime import Runtime, new_lease, open_runtime
+from common.tasks import first_of
 from ingress.app import create_app
 from ingress.ingress import build_ingress
 from longhaul.assignment import needs_shared_servers, slots_of
@@ -23,7 +24,7 @@ from longhaul.datafolder import HeldLock, hold, secret_of
 from longhaul.idle import Visitors, until_idle
 from longhaul.screen.ready import OnReady
 from longhaul.serving import address_of, listen_on, serving, stop_asked
-from longhaul.working import background, first_of
+from longhaul.working import background
 from workers.remains import clear_dead
 from workers.worker import Worker
 

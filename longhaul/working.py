@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from common.routing.rules import Rules
 from common.runtime import Runtime, open_runtime
+from common.tasks import first_of
 from longhaul.assignment import Assignment
 from longhaul.screen.ready import OnReady
 from longhaul.serving import address_of, listen_on, serving, stop_asked
@@ -50,18 +51,6 @@ def _health_and_metrics(runtime: Runtime) -> ASGIApp:
     from ingress.app import create_worker_app  # noqa: PLC0415 - as said
 
     return create_worker_app(runtime)
-
-
-async def first_of(*waits: Coroutine[Any, Any, Any]) -> None:
-    """Until one of them has ended, as it did; the others are cancelled."""
-    tasks = [asyncio.create_task(each) for each in waits]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from common.jobs.token import TOKEN_FORMAT, MalformedTokenError, Token, decode_t
 from common.ledger import ContendedError
 from common.poison import bury_raw
 from common.runtime import Runtime
+from common.tasks import first_of
 from workers import measure
 from workers.backends.base import (
     BackendError,
@@ -167,7 +168,7 @@ class Executor:
         except (StoreUnreachableError, ContendedError, BrokerError):
             raise
         except Exception:
-            # Whatever it was, the job must not be left as running: its owner lives.
+            # The boundary of an end: whatever it was, the job must not be left as running.
             log.exception("job.not_settled")
             await self._settlement.settle(head, unsettled(outcome))
 
@@ -206,12 +207,7 @@ class Executor:
 
     async def _let_go(self, place: Place) -> None:
         """Until the tool of a cancelled call has let go; once the worker must end, no longer."""
-        waits = {asyncio.ensure_future(place.let_go()), asyncio.ensure_future(self.ends.wait())}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(place.let_go(), self.ends.wait())
 
     async def _place(self, token: Token) -> Place | None:
         """A place on a live replica of the token's backend, soon; None when there is none."""

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from common.brokers.base import Broker, Consumer
+from common.tasks import first_of
 from workers.backends.pool import BackendPool
 from workers.executor import Executor
 from workers.holding import Held
@@ -81,12 +82,7 @@ class Serving:
             await asyncio.Event().wait()
 
     async def _until_or_drained(self, fact: Coroutine[Any, Any, None]) -> None:
-        waits = {asyncio.ensure_future(fact), asyncio.ensure_future(self._draining.wait())}
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(fact, self._draining.wait())
 
 
 async def _stop(deliveries: Consumer, over: asyncio.Event) -> None:

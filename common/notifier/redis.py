@@ -13,24 +13,29 @@ from common.backoff import Backoff
 from common.clock import Clock
 from common.notifier.base import Gap, Hint, Notifier
 from common.store.redis.wire import Wire, packed
+from common.tasks import cancel_and_join
 
 log = structlog.get_logger(__name__)
 
 BUFFERED = 100_000  # hints kept for a slow listener; past that they are dropped, and a Gap says so
+PATIENCE = 5.0  # seconds for a connection, or for a hint to be taken
 PING_EVERY = 10.0  # seconds of silence after which the connection is tried
 
 
 class RedisNotifier:
     def __init__(self, url: str, namespace: str, clock: Clock) -> None:
-        self._redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+        # Without a socket_timeout: redis-py keeps one by asyncio.wait_for, which on Python 3.11
+        # loses a cancel that comes in the moment of success.
+        self._redis = Redis.from_url(url, socket_timeout=None)
         self._prefix = f"{namespace}:"
         self._clock = clock
 
     async def publish(self, channel: str, payload: bytes) -> None:
         try:
-            await self._redis.publish(self._prefix + channel, payload)
-        except RedisError as error:
-            log.warning("hint.lost", channel=channel, error=str(error))
+            async with asyncio.timeout(PATIENCE):
+                await self._redis.publish(self._prefix + channel, payload)
+        except (RedisError, OSError) as error:
+            log.warning("hint.lost", channel=channel, error=str(error) or "no answer")
 
     @asynccontextmanager
     async def listen(self, channels: Sequence[str]) -> AsyncIterator[AsyncIterator[Hint | Gap]]:
@@ -41,8 +46,7 @@ class RedisNotifier:
             await standing.wait()
             yield _drain(buffer)
         finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+            await cancel_and_join(listener)
 
     async def _listen(
         self, channels: Sequence[str], buffer: asyncio.Queue[Hint | Gap], standing: asyncio.Event
@@ -52,13 +56,14 @@ class RedisNotifier:
         while True:
             connection = pool.make_connection()
             try:
-                await connection.connect()
+                async with asyncio.timeout(PATIENCE):
+                    await connection.connect()
                 hearing = _Hearing(self._prefix, buffer, standing)
                 await hearing.run(Wire(connection, hearing.hear, hearing.hear), channels)
                 backoff.reset()
                 log.warning("hints.lost_connection")
             except (RedisError, OSError) as error:
-                log.warning("hints.lost_connection", error=str(error))
+                log.warning("hints.lost_connection", error=str(error) or "no answer")
             finally:
                 await connection.disconnect(nowait=True)
             await self._clock.sleep(backoff.next())

@@ -171,4 +171,5 @@ def _replayed(each: Replay) -> shapes.Replayed:
         new=bool(each.job) and each.new,
         refused=each.refused or None,
         again=each.again,
+        missing=each.missing,
     )

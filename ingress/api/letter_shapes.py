@@ -125,6 +125,7 @@ class Replayed(Shape):
     new: bool = Field(description="false: it had been replayed before, or is not")
     refused: str | None = Field(description="why it is not replayed")
     again: bool = Field(description="refused for now: try again later")
+    missing: bool = Field(description="refused: there is no such letter")
 
 
 class ReplayedMany(Shape):

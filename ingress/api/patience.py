@@ -5,6 +5,7 @@ import asyncio
 from fastapi import Request
 
 from common.jobs.head import Head
+from common.tasks import cancel_and_join
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 
@@ -29,9 +30,7 @@ async def head_at_end(
         # A response to nobody is still a response.
         return end.result() if end.done() else await ingress.read.head(job, caller)
     finally:
-        for task in (end, gone):
-            task.cancel()
-        await asyncio.gather(end, gone, return_exceptions=True)
+        await cancel_and_join(end, gone)
 
 
 async def _until_gone(request: Request) -> None:

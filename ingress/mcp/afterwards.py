@@ -16,6 +16,7 @@ from common.errors import StoreUnreachableError
 from common.jobs.change import Note
 from common.ledger import ContendedError
 from common.runtime import Runtime
+from common.tasks import cancel_and_join
 from ingress.operations.cancel import Cancel
 from ingress.operations.jottings import Jottings
 
@@ -61,9 +62,7 @@ class Afterwards:
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=LAST_CHANCE)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await cancel_and_join(*late)
 
     async def _note_collected(self, job: str) -> None:
         await self._runtime.store.note(job, Note(fields={"collected": 1}))

@@ -21,6 +21,7 @@ from common.jobs.head import Head
 from common.jobs.questions import ELICITATION, SAMPLING, Answer, Request, Round, open_requests
 from common.jobs.state import JobState
 from common.ledger import ContendedError
+from common.tasks import cancel_and_join
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.declared import Context
@@ -78,10 +79,7 @@ class Asking:
 
     async def aclose(self) -> None:
         """What was asked stays open: the client is asked again when it comes again."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_join(*self._tasks)
 
     async def _round(
         self, ctx: Context, head: Head, asked: Round, caller: Caller, related: str | None

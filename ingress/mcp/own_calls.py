@@ -13,6 +13,7 @@ from common.jobs.head import Head
 from common.jobs.questions import open_requests
 from common.jobs.state import TERMINAL, JobState
 from common.jobs.transitions import LEASE_MS
+from common.tasks import cancel_and_join
 from common.wire import load_json
 from ingress.caller import Caller
 from ingress.ingress import Ingress
@@ -120,9 +121,7 @@ class OwnCalls:
             for task in done:
                 task.result()
         finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await cancel_and_join(*waits)
         return await self._report(exchange, [await self._read.head(job, caller) for job in jobs])
 
     async def _until_end(

@@ -23,6 +23,7 @@ from common.clock import Clock
 from common.errors import StoreUnreachableError
 from common.notifier.base import Notifier
 from common.store.sessions import Session, SessionStore
+from common.tasks import cancel_and_join
 from common.wire import dump_json
 from ingress.mcp.dialogue import OURS, Dialogue, OwnStream, cancel_of, reply_to
 from ingress.mcp.errors import wire_error
@@ -81,8 +82,7 @@ class LegacySessions:
             async with self._kernel.run(server):
                 yield
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await cancel_and_join(listening)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange, request = exchange_in(scope), Request(scope, receive)

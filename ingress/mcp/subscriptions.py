@@ -71,6 +71,7 @@ class Subscriptions:
         self._tasks = tasks
         self._changed = asyncio.Event()
         self._streams: set[Stream] = set()
+        self._closed = False
 
     async def listen(
         self, ctx: Context, params: types.SubscriptionsListenRequestParams
@@ -94,6 +95,8 @@ class Subscriptions:
             {"toolsListChanged": True if asked.tools_list_changed else None, **more}
         )
         stream = Stream(ctx)
+        if self._closed:  # it was let in before the end was asked for
+            stream.closing.set()
         self._streams.add(stream)
         try:
             await stream.acknowledge(honoured)
@@ -113,6 +116,7 @@ class Subscriptions:
 
     def close(self) -> None:
         """End every listen stream as the protocol ends them; clients listen again elsewhere."""
+        self._closed = True
         for stream in self._streams:
             stream.closing.set()
 

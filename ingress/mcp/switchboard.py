@@ -75,6 +75,7 @@ class Switchboard:
         self._early: dict[tuple[str, str], None] = {}  # the oldest first
         self._noted: asyncio.Queue[tuple[str, str]] = asyncio.Queue()  # to be read
         self._stale = asyncio.Event()
+        self._closed = False  # streams end as soon as they begin
         self.listening = asyncio.Event()  # nothing may be opened before
 
     async def run(self) -> None:
@@ -116,6 +117,8 @@ class Switchboard:
         if open_.news is not None:
             open_.news.close()
         open_.news = news
+        if self._closed:
+            news.close()
         try:
             yield news
         finally:
@@ -161,7 +164,8 @@ class Switchboard:
         await self._publish("ended", session)
 
     def close_streams(self) -> None:
-        """Their clients come back to a living process."""
+        """Those that are here, and those to come: their clients come back to a living process."""
+        self._closed = True
         for open_ in self._open.values():
             if open_.news is not None:
                 open_.news.close()

@@ -170,8 +170,12 @@ class DeadLetters:
                 except StoreUnreachableError:
                     raise
                 except LonghaulError as error:
-                    full = isinstance(error, RefusedError)
-                    return Replay(letter=letter, refused=str(error), again=full)
+                    return Replay(
+                        letter=letter,
+                        refused=str(error),
+                        again=isinstance(error, RefusedError),
+                        missing=isinstance(error, NotFoundError),
+                    )
 
         return await asyncio.gather(*(one(letter) for letter in dict.fromkeys(letters)))
 

@@ -48,6 +48,7 @@ class Replay:
     new: bool = True  # False: it had been replayed before
     refused: str = ""  # why not
     again: bool = False  # refused for now: later it may be replayed
+    missing: bool = False  # refused: there is no such letter, or not for this caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

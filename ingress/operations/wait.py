@@ -10,6 +10,7 @@ from common.jobs.state import JobState
 from common.notifier.hints import JobHint
 from common.runtime import Runtime
 from common.store.base import Event
+from common.tasks import cancel_and_join
 from ingress.caller import Caller
 from ingress.operations.follow import Follower, Watch
 from ingress.operations.read import Read
@@ -126,8 +127,7 @@ class Wait:
             await asyncio.wait({hint, stop}, return_when=asyncio.FIRST_COMPLETED)
             return hint.result() if hint.done() else None
         finally:
-            hint.cancel()
-            stop.cancel()
+            await cancel_and_join(hint, stop)
 
 
 def _is_broken(after: int, events: Sequence[Event], head: Head) -> bool:

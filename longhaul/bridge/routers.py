@@ -12,6 +12,7 @@ from common.clock import Clock
 from common.config.load import load_settings
 from common.config.urls import scheme
 from common.config.validate import check_listen
+from common.tasks import cancel_and_join
 from longhaul.bridge.starting import NotStartedError, StartedRouter
 from longhaul.client import Client
 from longhaul.datafolder import Announced, running_router
@@ -92,9 +93,7 @@ class Routers:
         await self._warm.wait()
 
     async def aclose(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.gather(self._warming, return_exceptions=True)
+        await cancel_and_join(self._warming)
 
     # --- finding
 

@@ -179,7 +179,7 @@ def _report(came_of: list[Json], *, named: bool, dry_run: bool, as_json: bool) -
             show(replay_list(came_of, dry_run=dry_run))
         say(replay_counts(came_of, dry_run=dry_run))
     if named and refused:
-        missing = all(each["refused"].startswith("no dead letter") for each in refused)
+        missing = all(each["missing"] for each in refused)
         raise typer.Exit(Exit.NOT_FOUND if missing else Exit.USAGE)
 
 

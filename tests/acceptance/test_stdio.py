@@ -186,6 +186,7 @@ async def test_a_router_that_is_stopped_answers_first(desk: BridgedDesk, mode: s
         call = calling(seat, desk, gate="later", label="it")
         await until(lambda: desk.noted("it started"))
         os.kill(desk.router_pid(), signal.SIGTERM)
+        await until(lambda: desk.router_said("ingress.drains"))
         second = calling(seat, desk, label="second")
         desk.gate("later").touch()
         assert [text_of(await each)[:3] for each in (call, second)] == ["run", "run"]

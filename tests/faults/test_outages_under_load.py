@@ -10,6 +10,8 @@ import pytest
 
 from tests.chaos.deployment import Deployment, deployed
 from tests.chaos.load import Load, ended, submitted
+from tests.support.logbook import lines
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
@@ -28,7 +30,7 @@ async def test_the_store_is_away_for_twice_a_lease(deployment: Deployment, tmp_p
     async with anyio.create_task_group() as group:
 
         async def take_away() -> None:
-            await anyio.sleep(3)
+            await until(lambda: len(lines(load.starts)) > load.calls / 5)
             await anyio.to_thread.run_sync(deployment.redis.stop)
             await anyio.sleep(AWAY)
             await anyio.to_thread.run_sync(deployment.redis.start)

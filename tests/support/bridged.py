@@ -86,6 +86,10 @@ class BridgedDesk(Desk):
         (worker,) = self.run("workers", "--json").json["workers"]
         return int(worker["pid"])
 
+    def router_said(self, event: str) -> bool:
+        """In the log of those that bridges have started."""
+        return event in (self.data / LOG).read_text()
+
     def router_runs(self) -> bool:
         return running_router(self.data) is not None
 

@@ -17,6 +17,7 @@ from common.config.model import Answering, Backend, Settings
 from common.jobs.head import Head
 from common.jobs.indexes import ALL
 from common.jobs.state import JobState
+from common.recovery import publish_waiting, release_predecessors
 from common.routing.rules import Rules
 from common.runtime import Runtime, new_lease, open_runtime
 from ingress.auth import Admission, Door
@@ -85,6 +86,9 @@ async def router(
     )
     rules = Rules(configured)
     async with open_runtime(configured) as runtime:
+        if configured.embedded:  # as `longhaul up` does
+            await release_predecessors(runtime)
+            await publish_waiting(runtime)
         ingress = _ingress(runtime, rules)
         endpoint = McpEndpoint(ingress)
         worker = Worker(runtime, new_lease("worker"), rules, {"fixture": slots} if slots else {})

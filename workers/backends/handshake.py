@@ -15,6 +15,7 @@ from mcp_types.version import (
     MODERN_PROTOCOL_VERSIONS,
 )
 
+from common.tasks import cancel_and_join
 from workers.backends.base import Era, ProtocolFailure
 from workers.backends.envelope import CLIENT_INFO, modern_headers, modern_meta
 from workers.backends.link import Link
@@ -72,9 +73,7 @@ async def _either(link: Link, *, interactive: bool) -> Agreed:
                 await asyncio.wait([probe], timeout=PATIENCE / 2)
         return next((task for task in tasks if _settles(task)), tasks[-1]).result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_join(*tasks)
 
 
 async def _until_one_settles(tasks: list[asyncio.Task[Agreed]]) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx2
 
+from common.tasks import cancel_and_join
 from workers.backends.base import ConnectionLost, NotStarted
 from workers.backends.envelope import CLIENT_INFO
 from workers.backends.exchange import CONNECT_LIMIT, IDLE_LIMIT
@@ -41,11 +42,9 @@ class HttpPool:
     async def aclose(self) -> None:
         if self._sweep is not None:
             self._sweep.cancel()
-        for task in self._lingering:
-            task.cancel()
         for connection in self._idle:
             connection.abort()
-        await asyncio.gather(*self._lingering, return_exceptions=True)
+        await cancel_and_join(*self._lingering)
 
     async def take(self, url: SplitResult) -> HttpConnection:
         """A live connection.

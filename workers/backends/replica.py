@@ -11,6 +11,7 @@ import structlog
 from common.backoff import Backoff
 from common.clock import Clock
 from common.config.model import Backend
+from common.tasks import cancel_and_join
 from workers.backends import balance
 from workers.backends.base import (
     BackendError,
@@ -232,8 +233,7 @@ class Replica:
             await asyncio.wait({lost, over}, return_when=asyncio.FIRST_COMPLETED)
             return lost.result() if lost.done() else f"replaced: {self.fitness.retiring}"
         finally:
-            lost.cancel()
-            over.cancel()
+            await cancel_and_join(lost, over)
 
     async def _agree(self, link: Link) -> Agreed:
         known = self._era or self._guess

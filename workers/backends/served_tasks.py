@@ -16,6 +16,7 @@ from mcp_types import (
 )
 
 from common.clock import Clock
+from common.tasks import cancel_and_join
 from workers.backends import jsonrpc
 from workers.backends.base import (
     Call,
@@ -153,9 +154,7 @@ class ServedTasks:
                     fetching = asyncio.create_task(self._ask("tasks/result", call, told))
                 pause = state.pause
         finally:
-            if fetching is not None:
-                fetching.cancel()
-                await asyncio.gather(fetching, return_exceptions=True)
+            await cancel_and_join(fetching)
 
     async def _look(self, call: Call, told: "Told") -> TaskState:
         try:

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import structlog
 
+from common.tasks import cancel_and_join
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,10 +29,7 @@ class Side:
         await self.aclose()
 
     async def aclose(self) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_join(*self._tasks)
 
     def start(self, what: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._contained(what))

@@ -16,6 +16,8 @@ from common.store.redis.wire import Command, Wire, packed
 
 log = structlog.get_logger(__name__)
 
+CONNECT_WITHIN = 5.0  # seconds, with the first commands
+
 
 class Link:
     """Sends commands in order and matches replies in order, over a connection that it renews.
@@ -26,9 +28,7 @@ class Link:
 
     def __init__(self, url: str, clock: Clock, on_connect: Callable[[], list[Command]]) -> None:
         # Only the connection's own settings are used of the pool: it parses the URL.
-        self._pool: Any = ConnectionPool.from_url(
-            url, socket_timeout=None, socket_connect_timeout=5, retry=None
-        )
+        self._pool: Any = ConnectionPool.from_url(url, socket_timeout=None, retry=None)
         self._clock = clock
         self._on_connect = on_connect
         self._unsent: list[bytes] = []
@@ -67,10 +67,11 @@ class Link:
         backoff = Backoff(first=0.1, limit=2.0)
         while True:
             try:
-                connection = await self._connect()
+                async with asyncio.timeout(CONNECT_WITHIN):
+                    connection = await self._connect()
             except (RedisError, OSError) as error:
                 if self.down_since is None or backoff.attempts == 0:
-                    log.warning("store.unreachable", error=str(error))
+                    log.warning("store.unreachable", error=str(error) or "no answer")
                     self.down_since = self.down_since or self._clock.now()
                 await self._clock.sleep(backoff.next())
                 continue

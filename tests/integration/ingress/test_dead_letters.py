@@ -221,6 +221,7 @@ async def test_of_many_ids_each_is_its_own_case(anywhere: Surface) -> None:
     assert came_of[letter]["new"]
     assert "may have run" in came_of[gone]["refused"]
     assert came_of[unknown]["refused"] == f"no dead letter {unknown}"
+    assert [each["missing"] for each in (came_of[gone], came_of[unknown])] == [False, True]
     assert len(await replays_of(anywhere, letter)) == 1
 
 
