@@ -67,3 +67,14 @@ async def test_a_legacy_client_with_an_open_stream(
         longhaul.endpoint.stop()
         with pytest.raises(StopAsyncIteration):
             await stream.next()
+
+
+async def test_a_legacy_stream_that_opens_while_streams_are_ended(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    longhaul.endpoint.end_streams()
+    async with http.stream("GET", longhaul.url, headers=legacy.headers) as response:
+        with pytest.raises(StopAsyncIteration):
+            await Stream(response).next()

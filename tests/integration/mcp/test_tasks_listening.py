@@ -77,6 +77,16 @@ async def test_each_change_is_told_until_the_end(
         assert (await stream.next())["result"]["_meta"].items() >= SUBSCRIPTION.items()
 
 
+async def test_who_comes_while_streams_are_ended_hears_the_end_at_once(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    longhaul.endpoint.end_streams()
+    async with listen(longhaul, http, toolsListChanged=True) as response:
+        stream = Stream(response)
+        assert (await stream.next())["params"]["_meta"] == SUBSCRIPTION
+        assert (await stream.next())["result"]["_meta"].items() >= SUBSCRIPTION.items()
+
+
 async def until_all_ended(stream: Stream, tasks: set[str]) -> dict[str, list[dict[str, Any]]]:
     told: dict[str, list[dict[str, Any]]] = {task: [] for task in tasks}
     while tasks:
