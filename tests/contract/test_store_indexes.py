@@ -161,6 +161,7 @@ async def test_counts_and_the_oldest(ledger: Ledger) -> None:
 async def test_the_rank_in_a_queue_is_by_priority_then_age(ledger: Ledger) -> None:
     low = await ledger.submitted(prioritised(2))
     first = await ledger.submitted(prioritised(4))
+    await ledger.until_later_than(first.created_at)  # age counts in whole milliseconds
     second = await ledger.submitted(prioritised(4))
     high = await ledger.submitted(prioritised(9))
     index = queue_index("exporter")

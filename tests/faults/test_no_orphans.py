@@ -57,10 +57,16 @@ class Mortal:
 async def test_after_fifty_kills_no_process_is_left(tmp_path: Path, said: Journal) -> None:
     chance = random.Random()
     tag = f"86400.{chance.randrange(10**8)}"
-    settings = Settings(store_url=sqlite_url(tmp_path / "jobs.db"), data=str(tmp_path / "data"))
-    assignment = Assignment(lease="", settings=settings, slots={})
-    mortals = [Mortal(settings, tag, chance) for _ in range(PARENTS)]
-    parents = [Supervisor(assignment, SystemClock(), each.start) for each in mortals]
+    data = tmp_path / "data"  # one, as on one machine; such workers do not share a store of SQLite
+    each_own = [
+        Settings(store_url=sqlite_url(tmp_path / f"{number}.db"), data=str(data))
+        for number in range(PARENTS)
+    ]
+    mortals = [Mortal(settings, tag, chance) for settings in each_own]
+    parents = [
+        Supervisor(Assignment(lease="", settings=settings, slots={}), SystemClock(), mortal.start)
+        for settings, mortal in zip(each_own, mortals, strict=True)
+    ]
     async with asyncio.TaskGroup() as running:
         ends = [running.create_task(parent.run()) for parent in parents]
         await until(lambda: all(each.lives > DEATHS for each in mortals), seconds=100)
@@ -70,7 +76,7 @@ async def test_after_fifty_kills_no_process_is_left(tmp_path: Path, said: Journa
     assert len(said.of("worker.died")) == PARENTS * DEATHS
     assert sum(entry["groups"] for entry in said.of("replicas.killed")) > PARENTS
     await until(lambda: mentioning(tag) == [])
-    assert dead_owners(Path(settings.data)) == ()
+    assert dead_owners(data) == ()
 
 
 async def test_a_worker_that_dies_at_once_is_started_again_ever_more_rarely(

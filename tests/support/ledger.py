@@ -26,6 +26,7 @@ from common.notifier.base import Notifier
 from common.notifier.open import open_notifier
 from common.store.base import JobStore, Timings
 from common.store.open import open_store
+from tests.support.waiting import until_answered
 
 RETENTION = RetentionMs(answered=600_000, completed=1_000_000, failed=2_000_000, dead=3_000_000)
 SUBMISSION = Submission(
@@ -109,6 +110,14 @@ class Ledger:
         head = await self.submitted(submission)
         await self.store.beat(worker, {})
         return await self.done(head, claim(worker))
+
+    async def until_later_than(self, ms: int) -> None:
+        """By the store's clock."""
+
+        async def later() -> bool:
+            return await self.store.now() > ms
+
+        await until_answered(later)
 
     async def members(self, index: str) -> set[str]:
         return {head.id for head in await all_pages(self.store, index)}
