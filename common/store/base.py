@@ -21,6 +21,7 @@ from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
 from common.store.api_keys import ApiKeyStore
+from common.store.documents import DocumentStore
 from common.store.sessions import SessionStore
 from common.store.standing import StandingOrders
 
@@ -87,6 +88,9 @@ class JobStore(Protocol):
 
     @property
     def orders(self) -> StandingOrders: ...
+
+    @property
+    def documents(self) -> DocumentStore: ...
 
     # --- records
     async def commit(

@@ -28,6 +28,7 @@ from common.store.base import (
 )
 from common.store.reading import read_taken
 from common.store.redis.api_keys import RedisApiKeys
+from common.store.redis.documents import RedisDocuments
 from common.store.redis.keys import Keys
 from common.store.redis.link import Link
 from common.store.redis.request import (
@@ -61,6 +62,7 @@ class RedisStore:
         self.sessions = RedisSessions(self._send, self._run, keys, timings)
         self.api_keys = RedisApiKeys(self._run, keys)
         self.orders = RedisStandingOrders(self._send, keys)
+        self.documents = RedisDocuments(self._send, self._run, keys)
 
     # --- records
 

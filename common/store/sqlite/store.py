@@ -19,6 +19,7 @@ from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
 from common.store.sqlite import lease_rows, listings, output_rows, records
 from common.store.sqlite.api_keys import SqliteApiKeys
+from common.store.sqlite.documents import SqliteDocuments
 from common.store.sqlite.schema import open_pair
 from common.store.sqlite.sessions import SqliteSessions
 from common.store.sqlite.standing import SqliteStandingOrders
@@ -46,6 +47,7 @@ class SqliteStore:
         self.sessions = SqliteSessions(self._write, self._read, self._now, timings)
         self.api_keys = SqliteApiKeys(self._write, self._read, self._now, self._keys_changed)
         self.orders = SqliteStandingOrders(self._write, self._read, self._orders_changed)
+        self.documents = SqliteDocuments(self._write, self._read, self._now)
 
     # --- records
 
