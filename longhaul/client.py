@@ -1,6 +1,6 @@
 """The REST interface, as the commands use it: plain JSON in, errors that say what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ Json = dict[str, Any]
 
 SPARE = 10.0  # seconds that a long poll may take besides its own wait
 STREAM_SILENCE = 40.0  # seconds; a keep-alive comes every 15
+UPLOAD = 120.0  # seconds without a sign of life while a body is sent and looked at
 
 
 class ConnectionLostError(UnreachableError):
@@ -68,14 +69,29 @@ class Client:
 
     def result(self, job: str) -> Iterator[bytes]:
         """The whole result, as the tool gave it, in pieces as they come."""
+        return self.pieces(f"{_path(job)}/result")
+
+    def pieces(self, path: str, **query: str | float | None) -> Iterator[bytes]:
+        """A body as it comes. Raises: ConnectionLostError: It broke, or nothing came for long."""
+        given = {name: value for name, value in query.items() if value is not None}
         with (
             self._errors(),
-            self._http.stream("GET", f"{_path(job)}/result", timeout=STREAM_SILENCE) as response,
+            self._http.stream("GET", path, params=given, timeout=STREAM_SILENCE) as response,
         ):
             if not response.is_success:
                 response.read()
                 raise self._refusal(response)
             yield from response.iter_bytes()
+
+    def upload(
+        self, path: str, body: Iterable[bytes], headers: Mapping[str, str], **query: str | int
+    ) -> Json:
+        """A body that is sent piece by piece; it is read once."""
+        with self._errors():
+            response = self._http.post(
+                path, params=query, content=body, headers=headers, timeout=UPLOAD
+            )
+        return self._answer(response)
 
     def cancel(self, job: str) -> Json:
         return self._json("DELETE", _path(job), {})
@@ -90,6 +106,12 @@ class Client:
 
     def revoke_key(self, name: str) -> None:
         self._send("DELETE", f"/v1/keys/{quote(name, safe='')}", {})
+
+    def delete(self, path: str) -> Json:
+        return self._json("DELETE", path, {})
+
+    def post(self, path: str, body: Json) -> Json:
+        return self._json("POST", path, {}, body)
 
     def order_backend(self, backend: str, order: str, **query: str | float | None) -> Json:
         return self._json("POST", f"{_backend(backend)}/{order}", query)
@@ -158,7 +180,11 @@ class Client:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
     ) -> Json:
-        response = self._send(method, path, query, body, headers)
+        return self._answer(self._send(method, path, query, body, headers))
+
+    def _answer(self, response: httpx2.Response) -> Json:
+        if not response.is_success:
+            raise self._refusal(response)
         try:
             return dict(response.json())
         except ValueError as error:
