@@ -15,6 +15,7 @@ import structlog
 from common.backoff import Backoff
 from common.errors import StoreUnreachableError
 from common.jobs.answers import answer_foregone
+from common.jobs.checkpoint import resuming
 from common.jobs.questions import (
     Answer,
     Round,
@@ -144,7 +145,7 @@ class Calling:
         return Call(
             tool=self._run.head.spec.backend_tool,
             arguments=call.arguments,
-            meta=call.meta,
+            meta=resuming(call.meta, self._run.checkpoint),
             client_capabilities=call.client_capabilities,
             log_level=call.log_level or LOG_LEVEL,
             input_responses=_known_to(task, self._asked) if task else leg.responses,

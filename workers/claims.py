@@ -10,6 +10,7 @@ from common.brokers.base import Delivery
 from common.errors import StoreUnreachableError
 from common.heartbeat import Heartbeat
 from common.jobs.change import Done, Refused
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.decisions import ClaimAt, PutBack, Reaction, Release, react
 from common.jobs.endings import let_go
 from common.jobs.head import Head, StoredCall, decode_call
@@ -30,6 +31,7 @@ class Claimed:
     call: StoredCall
     now: int  # the store's time of the claim, ms
     asked: Round | None  # the newest questions, when the tool asked some before
+    checkpoint: bytes | None  # the newest, when a run before this one said one
 
 
 class Claims:
@@ -128,4 +130,5 @@ def _claimed(answer: Done) -> Claimed:
         call=decode_call(answer.parts[CALL]),
         now=answer.now,
         asked=None if raw is None else decode_round(raw),
+        checkpoint=answer.parts.get(CHECKPOINT),
     )

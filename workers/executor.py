@@ -139,7 +139,7 @@ class Executor:
             if not await self._adopt(delivery, token):
                 await self._reactions.react(claimed, delivery, token)
             return
-        run = Run(claimed.head, claimed.call, delivery, claimed.asked)
+        run = Run(claimed.head, claimed.call, delivery, claimed.asked, claimed.checkpoint)
         if fenced := self.running.get(token.job):
             fenced.claim_gone()
         self.running[token.job] = run

@@ -15,12 +15,18 @@ class Run:
     """One claimed job: its head as claimed, the call, and the delivery that stands for it."""
 
     def __init__(
-        self, head: Head, call: StoredCall, delivery: Delivery, asked: Round | None = None
+        self,
+        head: Head,
+        call: StoredCall,
+        delivery: Delivery,
+        asked: Round | None = None,
+        checkpoint: bytes | None = None,
     ) -> None:
         self.head = head
         self.call = call
         self.delivery = delivery
         self.asked = asked  # the newest questions of its tool
+        self.checkpoint = checkpoint  # the newest: what the next call of its tool begins from
         self.task = head.backend_task  # the backend's own, that the call goes on as
         self.entrusted = bool(self.task)  # so the record says: whoever claims it next follows it
         self.parked = False  # it waits, or waited, for an answer: its delivery was released

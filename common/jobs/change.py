@@ -165,6 +165,7 @@ class Note:
     unwatch: str | None = None  # a watcher to remove
     relay: tuple[bytes, ...] = ()  # hints, sent to every watcher of all changes
     output: Appended | None = None  # put behind the job's output
+    checkpoint: bytes | None = None  # takes the place of the one before
 
 
 WATCH_END = "!"

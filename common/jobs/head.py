@@ -13,7 +13,7 @@ import orjson
 from common.jobs.state import TERMINAL, JobState
 from common.wire import dump_json, load_json
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,7 @@ class Spec:
     default_answer: Mapping[str, Any] | None = None  # when nobody answers, where it fits
     arguments_blob: str = ""  # where the call's arguments are, when they are not with it
     attach: str = ""  # the unique key of identical calls; empty: none attaches to it
+    callback: str = ""  # the URL that is told of its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,14 @@ class Head:
     reason: str = ""  # of the newest transition, one sentence
     progress: str = ""  # JSON [value, total, message] (noted)
     progress_at: int = 0
+    checkpoint_at: int = 0  # when the newest was stored (noted)
+    checkpoint_bytes: int = 0  # of it, beside the record; 0: there is none
+    callback: str = ""  # how the message to its callback stands; empty: none is owed yet
+    callback_at: int = 0  # when it is sent next, while it is owed
+    callback_tries: int = 0
+    callback_error: str = ""  # of the newest try that failed
+    callback_delivered_at: int = 0
+    forget_at: int = 0  # end of its retention, when a callback may keep it for longer
     watchers: str = ""  # who hears of changes (noted); see common.jobs.change
     commits: str = ""  # ids of the newest commits
 
@@ -119,6 +128,8 @@ class StoredCall:
 
 _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
     "backend_task",
+    "callback",
+    "callback_error",
     "replayed_as",
     "result_blob",
     "watchers",

@@ -26,6 +26,7 @@ from common.jobs.change import (
     TimeReached,
     Value,
 )
+from common.jobs.checkpoint import CHECKPOINT, stored
 from common.jobs.head import RECORD_FORMAT, Head, Spec, StoredCall, encode_call
 from common.jobs.indexes import (
     ALL,
@@ -65,6 +66,7 @@ class Submission:
     deadline_ms: int = 0
     holder: str = ""  # lease of the ingress that holds the call; empty: the id is given out
     watcher: str = ""
+    checkpoint: bytes | None = None  # it begins where another job was
 
 
 def moves_between(tool: str, before: JobState | None, after: JobState) -> tuple[Move, ...]:
@@ -106,6 +108,8 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         fields["handed_off"] = 1
     if each.watcher:
         fields["watchers"] = each.watcher
+    begins = {} if each.checkpoint is None else {CHECKPOINT: each.checkpoint}
+    fields |= stored(each.checkpoint)
     letter = each.spec.replay_of
     return Change(
         name="submitted",
@@ -114,7 +118,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         moves=tuple(moves),
         due=Due(after=FIRST_CHECK_MS, fields=_DEADLINES),
         facts={"replay_of": letter} if letter else {},
-        parts={CALL: encode_call(each.call)},
+        parts={CALL: encode_call(each.call), **begins},
     )
 
 
@@ -153,7 +157,7 @@ def claim(worker: str) -> Change:
         ),
         due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),
         facts={"worker": worker},
-        returning=("head", CALL, QUESTIONS),
+        returning=("head", CALL, QUESTIONS, CHECKPOINT),
     )
 
 

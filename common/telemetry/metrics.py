@@ -42,6 +42,7 @@ DueLabel = Literal[
     "remove",
     "keep",
     "let_go",
+    "call_back",
     "fail",
     "cancel",
     "publish",
@@ -187,16 +188,25 @@ class Metrics:
 
     def _of_blobs(self) -> None:
         self.blob_bytes = self._counter(
-            "blob_bytes", "Bytes put apart from records; `kind` is result or arguments.", "kind"
+            "blob_bytes", "Bytes put apart; `kind` is result, arguments or document.", "kind"
         )
-        for kind in ("result", "arguments"):
+        for kind in ("result", "arguments", "document"):
             self.blob_bytes.labels(kind=kind)
         self.results_too_large = self._counter(
             "results_too_large", "Results over `max_result`: their jobs failed.", "tool"
         )
         self.strays_deleted = self._counter(
-            "blob_strays_deleted", "Blobs without a record that were found and deleted."
+            "blob_strays_deleted", "Blobs of no record and no document, found and deleted."
         )
+        self.documents_expired = self._counter(
+            "documents_expired", "Entries of documents that were removed when their time was over."
+        )
+
+        self.checkpoints = self._counter(
+            "checkpoints", "Checkpoints of tools; `kept` is no for one over its limit.", "kept"
+        )
+        for kept in ("yes", "no"):
+            self.checkpoints.labels(kept=kept)
 
     def _of_supervision(self) -> None:
         """Counted by the parent of a worker; each worker that it starts shows them."""

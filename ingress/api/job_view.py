@@ -11,7 +11,7 @@ from common.jobs.questions import Round, open_requests
 from common.jobs.state import JobState
 from common.store.base import Event
 from common.wire import load_json
-from ingress.api.shapes import Job, JobError, JobEvent, Progress, Question
+from ingress.api.shapes import Checkpoint, Job, JobError, JobEvent, Progress, Question
 from ingress.ingress import Ingress
 from ingress.operations.explain import Situation, waiting_because, why
 
@@ -79,6 +79,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         started_at=rfc3339_or_none(head.started_at),
         finished_at=rfc3339_or_none(head.finished_at),
         progress=_progress(head.progress),
+        checkpoint=checkpoint_of(head),
         waiting_because=waiting_because(head, situation),
         reason=why(head, situation),
         still_running=head.still_running,
@@ -105,6 +106,12 @@ def _questions(asked: Round | None) -> list[Question] | None:
         )
         for key, request in open_requests(asked, operator=True).items()
     ]
+
+
+def checkpoint_of(head: Head) -> Checkpoint | None:
+    if not head.checkpoint_bytes:
+        return None
+    return Checkpoint(at=rfc3339(head.checkpoint_at), bytes=head.checkpoint_bytes)
 
 
 def rfc3339(ms: float) -> str:

@@ -48,6 +48,11 @@ class Progress(Shape):
     message: str | None = None
 
 
+class Checkpoint(Shape):
+    at: str = Field(description="when it was stored; RFC 3339")
+    bytes: int
+
+
 class JobError(Shape):
     """A JSON-RPC error object."""
 
@@ -95,6 +100,9 @@ class Job(Shape):
     started_at: str | None = Field(description="start of the newest run")
     finished_at: str | None
     progress: Progress | None
+    checkpoint: Checkpoint | None = Field(
+        default=None, description="the newest of its tool, from which its next try goes on"
+    )
     waiting_because: str | None = Field(description="why it does not run yet; null otherwise")
     reason: str = Field(description="why it is where it is, in one sentence")
     still_running: bool = Field(description="cancelled, but the tool has not let go yet")

@@ -26,6 +26,7 @@ class CallRequest:
     key: str = ""  # the caller's idempotency key; one that `is_key` accepts
     replay_of: str = ""  # the dead letter that it runs again
     replayed_by: str = ""  # who asked for that
+    checkpoint: bytes | None = None  # of that letter, to begin from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ def submission_of(
         deadline_ms=_ms(policy.clocks.deadline),
         holder=holder,
         watcher=watcher,
+        checkpoint=request.checkpoint,
     )
 
 

@@ -5,7 +5,7 @@ A letter is the record of a job that is `dead` or `lost`, or of a token that sta
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from common.errors import (
     StoreUnreachableError,
 )
 from common.forgetting import forget
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.endings import RAW
 from common.jobs.head import Head, StoredCall, decode_call
 from common.jobs.indexes import state_index, tool_state_index
@@ -128,11 +129,14 @@ class DeadLetters:
         *,
         arguments: Mapping[str, Any] | None = None,
         lost: bool = False,
+        from_start: bool = False,
     ) -> Replay:
         """Run it again as a new job: once, however often and by however many this is asked.
 
         `arguments` take the place of the job's own. `lost` is the word that somebody has looked
         whether the tool did it: without it a job whose outcome is unknown is not replayed.
+        It goes on from the letter's checkpoint, unless that may be of something else: with other
+        arguments, or another version of the tool, or `from_start`, it begins at the beginning.
 
         Raises:
             NotFoundError: As `head`.
@@ -146,13 +150,21 @@ class DeadLetters:
         if head.replayed_as:
             return Replay(letter=letter, job=head.replayed_as, new=False)
         request = await self._request(head, caller, arguments, lost=lost)
+        if arguments is None and not from_start:
+            request = replace(request, checkpoint=await self._checkpoint(head))
         job, new = await self._submit.replay(request)
         if new:
             log.info("letter.replayed", job_id=letter, replayed_as=job, by=caller.name)
         return Replay(letter=letter, job=job, new=new)
 
     async def replay_many(
-        self, letters: Sequence[str], caller: Caller, *, dry_run: bool, lost: bool
+        self,
+        letters: Sequence[str],
+        caller: Caller,
+        *,
+        dry_run: bool,
+        lost: bool,
+        from_start: bool = False,
     ) -> Sequence[Replay]:
         """Each by itself, in their order: what is refused says why and keeps no other back.
 
@@ -166,7 +178,7 @@ class DeadLetters:
                 try:
                     if dry_run:
                         return await self._would_replay(letter, caller, lost=lost)
-                    return await self.replay(letter, caller, lost=lost)
+                    return await self.replay(letter, caller, lost=lost, from_start=from_start)
                 except StoreUnreachableError:
                     raise
                 except LonghaulError as error:
@@ -245,6 +257,12 @@ class DeadLetters:
             replay_of=head.id,
             replayed_by=caller.name,
         )
+
+    async def _checkpoint(self, head: Head) -> bytes | None:
+        same = self._submit.tool(head.tool).version == head.spec.tool_version
+        if not (head.checkpoint_bytes and same):
+            return None
+        return await self._store.part(head.id, CHECKPOINT)
 
     async def _call(self, head: Head) -> StoredCall | None:
         raw = await self._store.part(head.id, CALL)

@@ -40,6 +40,9 @@ Until = Annotated[
     typer.Option(help="Only those that died at least this long ago.", show_default=False),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All that match; instead of ids.")]
+FromStart = Annotated[
+    bool, typer.Option("--from-start", help="Not from their checkpoints, where they have some.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 
 
@@ -124,6 +127,7 @@ def replay(
     lost: Annotated[
         bool, typer.Option("--lost", help="Also what may have run: you looked whether it did.")
     ] = False,
+    from_start: FromStart = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -137,7 +141,8 @@ def replay(
             came_of = [_edited(router, ids[0], pairs, arguments, lost=lost)]
         else:
             request = {"ids": ids} if ids else {"all": True, **wanted}
-            came_of = _replay_all(router, request | {"lost": lost, "dry_run": dry_run})
+            request |= {"lost": lost, "dry_run": dry_run, "from_start": from_start}
+            came_of = _replay_all(router, request)
     _report(came_of, named=bool(ids), dry_run=dry_run, as_json=as_json)
 
 

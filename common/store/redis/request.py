@@ -60,6 +60,7 @@ def note_request(job_id: str, note: Note) -> bytes:
             "hints": len(note.relay),
             "mark": note.output.mark if note.output else "",
             "skipped": note.output.skipped if note.output else 0,
+            "checkpoint": note.checkpoint is not None,
         }
     )
 

@@ -83,7 +83,8 @@ class RedisStore:
 
     async def note(self, job_id: str, note: Note) -> bool:
         prefix, channels = self._keys.of_job(job_id), self._keys.channels
-        said = (*note.relay, *(note.output.entries if note.output else ()))
+        checkpoint = () if note.checkpoint is None else (note.checkpoint,)
+        said = (*note.relay, *(note.output.entries if note.output else ()), *checkpoint)
         return bool(await self._run("note", prefix, note_request(job_id, note), channels, *said))
 
     async def note_many(self, fields: Mapping[str, Mapping[str, Value]]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from common.jobs.change import Change, Done, Note, Refused, Room, Value
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.head import Head, decode_head, is_newer
 from common.jobs.indexes import DUE, REPLAYED, memberships
 from common.notifier.base import Hint
@@ -89,6 +90,8 @@ def note(
     after, hints = noted
     if after != before:
         _write_fields(database, job_id, after)
+    if written.checkpoint is not None:
+        _write_part(database, job_id, CHECKPOINT, written.checkpoint)
     if written.output is not None:
         tried = number(after, "tries")
         output_rows.append(database, job_id, written.output, tried=tried, now=now)
@@ -177,7 +180,7 @@ def _carry_out(
         _move(database, letter.job_id, {REPLAYED: float(letter.event.at)})
         _append(database, letter.job_id, letter.event)
     for name, body in parts.items():
-        database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
+        _write_part(database, job_id, name, body)
     for key in plan.keys:
         database.execute("INSERT OR REPLACE INTO unique_keys VALUES (?, ?)", (key, job_id))
 
@@ -192,6 +195,10 @@ def _append(database: sqlite3.Connection, job_id: str, event: Event) -> None:
             "DELETE FROM events WHERE job = ? AND version <= ?",
             (job_id, event.number - EVENTS_KEPT),
         )
+
+
+def _write_part(database: sqlite3.Connection, job_id: str, name: str, body: bytes) -> None:
+    database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
 
 
 def _write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:
