@@ -15,13 +15,14 @@ from common.errors import BlobsUnreachableError, StoreUnreachableError
 from common.forgetting import forget, look_after_strays
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
+from common.jobs.callbacks import CALLBACK_DUE, CALLBACKS
 from common.jobs.change import Change, Done
 from common.jobs.decisions import DueAction, Facts, Passing, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.transitions import check
 from common.leftovers import collect_leftovers
-from common.notifier.base import worker_channel
+from common.notifier.base import ingress_channel, worker_channel
 from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
@@ -116,7 +117,10 @@ class Reconciler:
         if isinstance(action, decisions.AnswerInstead):
             await answer_in_their_stead(self._runtime, head)
             return None
-        if isinstance(action, decisions.Leave) and (_owned(head) or head.newer):
+        if isinstance(action, decisions.CallBack):
+            await self._call_back_soon(head)
+            return None  # it comes back by itself, in case no ingress heard
+        if isinstance(action, decisions.Leave) and (_owned(head) or head.newer or head.terminal):
             await self._order_again(head)
             return None  # it comes back by itself; the version stays for the worker that settles it
         change = self._change(head, action)
@@ -151,6 +155,12 @@ class Reconciler:
             await self._runtime.notifier.publish(worker_channel(head.owner), encode_hint(order))
 
     def _change(self, head: Head, action: DueAction) -> Change:
+    async def _call_back_soon(self, head: Head) -> None:
+        due = JobHint(
+            kind="state", job=head.id, state=head.state, version=head.version, body=CALLBACK_DUE
+        )
+        await self._runtime.notifier.publish(ingress_channel(CALLBACKS), encode_hint(due))
+
         retention = self._runtime.retention
         match action:
             case decisions.KeepLonger():
@@ -174,6 +184,7 @@ _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.KeepLonger: "keep",
     decisions.LetGo: "let_go",
     decisions.Fail: "fail",
+    decisions.CallBack: "call_back",
     decisions.Cancel: "cancel",
     decisions.Publish: "publish",
     decisions.Look: "leave",

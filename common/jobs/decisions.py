@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from common.errors import TIMED_OUT
+from common.jobs.callbacks import is_owed
 from common.jobs.head import Head
 from common.jobs.state import LETTERS, JobState
 from common.jobs.token import Token
@@ -106,6 +107,11 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBack:
+    """Its caller is to be told of its end; whoever sends that takes it (a guarded commit)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     code: int
     message: str
@@ -147,6 +153,7 @@ DueAction = (
     Remove
     | KeepLonger
     | LetGo
+    | CallBack
     | Fail
     | Cancel
     | Publish
@@ -181,12 +188,8 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     """The one thing to do about a record whose check is due."""
     if head.newer:
         return Leave()  # somebody who knows the format looks after it
-    if head.still_running:
-        return LetGo() if facts.owner_gone else Leave()
     if head.terminal:
-        held = bool(head.holder) and not head.handed_off
-        untold = held and not head.answered and head.state not in LETTERS  # they were kept anyway
-        return KeepLonger() if untold else Remove()
+        return _ended_due(head, now, facts)
     if head.state is JobState.RUNNING or head.owner:
         return _running_due(head, now, facts)
     if head.cancel_at and head.cancel_at <= now:
@@ -200,6 +203,18 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     if facts.holder_gone:
         return HandOff()
     return _waiting_due(head, now, facts)
+
+
+def _ended_due(head: Head, now: int, facts: Facts) -> DueAction:
+    if head.still_running and facts.owner_gone:
+        return LetGo()
+    if is_owed(head):
+        return CallBack() if head.callback_at <= now else Leave()
+    if head.still_running:
+        return Leave()
+    held = bool(head.holder) and not head.handed_off
+    untold = held and not head.answered and head.state not in LETTERS  # they were kept anyway
+    return KeepLonger() if untold else Remove()
 
 
 def _running_due(head: Head, now: int, facts: Facts) -> DueAction:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
+from common.jobs import callbacks
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.head import Head, Spec
 from common.jobs.indexes import ALL, REPLAYED, owner_index, queue_index
@@ -120,12 +121,13 @@ def let_go(head: Head, retention: RetentionMs, *, seen_gone: bool = False) -> Ch
     """
     if not head.still_running:
         raise IllegalMoveError(f"{head.id} is {head.state}; nothing of it runs")
+    fields, due = callbacks.rest(head, retention.of(head.state, answered=False))
     return Change(
         name="let_go",
-        fields={"still_running": 0, "owner": ""},
+        fields={"still_running": 0, "owner": "", **fields},
         guards=(LeaseGone(head.owner),) if seen_gone else (),
         moves=(Move(owner_index(head.owner), None),),
-        due=Due(after=retention.of(head.state, answered=False)),
+        due=due,
     )
 
 
@@ -134,11 +136,14 @@ def keep(head: Head, retention: RetentionMs) -> Change:
     if not head.terminal:
         raise IllegalMoveError(f"{head.id} is {head.state}; it has not ended")
     key = head.spec.attach
+    fields, due = callbacks.rest(head, retention.of(head.state, answered=False))
+    if key:
+        fields["let_go_at"] = Now()
     return Change(
         name="kept",
-        fields={"handed_off": 1, "holder": "", **({"let_go_at": Now()} if key else {})},
+        fields={"handed_off": 1, "holder": "", **fields},
         takes=(key,) if key else (),
-        due=Due(after=retention.of(head.state, answered=False)),
+        due=due,
     )
 
 
@@ -170,17 +175,18 @@ def _end(
         if head.owner:
             moves.append(Move(owner_index(head.owner), None))
     held = bool(head.holder) and not head.handed_off
-    kept = LEASE_MS if keeps_claim else retention.of(state, answered=held)
-    return Change(
+    kept = retention.of(state, answered=held)
+    ending = Change(
         name=state.value,
         fields=ended,
         guards=guards,
         moves=tuple(moves),
-        due=Due(after=kept),
+        due=Due(after=LEASE_MS if keeps_claim else kept),
         facts={"reason": reason[:500], "try": head.tries},
         parts={} if result is None else {RESULT: result},
         wake_owner=keeps_claim,
     )
+    return callbacks.owing(head, ending, state, kept) if head.spec.callback else ending
 
 
 def owner_died(head: Head, retention: RetentionMs) -> Change:

@@ -32,6 +32,11 @@ def caller_index(caller: str) -> str:
     return f"caller:{caller}"
 
 
+def callback_index(state: str) -> str:
+    """Jobs by how the message to their callback stands, by the time they came to that."""
+    return f"callback:{state}"
+
+
 def queue_score(priority: int, created_at: int) -> float:
     return float((9 - priority) * PRIORITY_STEP + created_at)
 
@@ -46,4 +51,5 @@ def memberships(head: Head) -> tuple[str, ...]:
         queue_index(head.queue),
         owner_index(head.owner),
         REPLAYED,
+        *((callback_index(head.callback),) if head.callback else ()),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from common.clock import SystemClock
+from common.jobs.callbacks import CallbackState
 from common.jobs.change import Change, Done, Due, Guard, Move, Refused, Value
 from common.jobs.endings import RetentionMs
 from common.jobs.head import Head, Spec, StoredCall
@@ -14,6 +15,7 @@ from common.jobs.indexes import (
     ALL,
     DUE,
     REPLAYED,
+    callback_index,
     caller_index,
     owner_index,
     queue_index,
@@ -138,6 +140,7 @@ async def check_invariants(ledger: Ledger) -> None:
         assert await ledger.store.score(DUE, head.id) is not None, head
     expected: dict[str, set[str]] = {state_index(state): set() for state in JobState}
     expected[REPLAYED] = set()
+    expected |= {callback_index(state): set() for state in CallbackState}
     for head in heads:
         for state in JobState:
             expected.setdefault(tool_state_index(head.tool, state), set())
@@ -165,6 +168,8 @@ def _indexes_of(head: Head) -> Sequence[str]:
         indexes.append(owner_index(head.owner))
     if head.replayed_as and head.state in LETTERS:
         indexes.append(REPLAYED)
+    if head.callback:
+        indexes.append(callback_index(head.callback))
     return indexes
 
 
