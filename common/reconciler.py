@@ -154,13 +154,13 @@ class Reconciler:
             order = JobHint(kind="state", job=head.id, state=head.state, version=head.version)
             await self._runtime.notifier.publish(worker_channel(head.owner), encode_hint(order))
 
-    def _change(self, head: Head, action: DueAction) -> Change:
     async def _call_back_soon(self, head: Head) -> None:
         due = JobHint(
             kind="state", job=head.id, state=head.state, version=head.version, body=CALLBACK_DUE
         )
         await self._runtime.notifier.publish(ingress_channel(CALLBACKS), encode_hint(due))
 
+    def _change(self, head: Head, action: DueAction) -> Change:
         retention = self._runtime.retention
         match action:
             case decisions.KeepLonger():
@@ -183,8 +183,8 @@ _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.Remove: "remove",
     decisions.KeepLonger: "keep",
     decisions.LetGo: "let_go",
-    decisions.Fail: "fail",
     decisions.CallBack: "call_back",
+    decisions.Fail: "fail",
     decisions.Cancel: "cancel",
     decisions.Publish: "publish",
     decisions.Look: "leave",
