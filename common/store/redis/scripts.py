@@ -20,7 +20,15 @@ FLAGS = "#!lua flags=allow-oom\n"
 # Name: file. A record's creation is a commit that may be refused for want of memory.
 FILES = {"create": "commit"} | {
     name: name
-    for name in (*SETTLING, "output", "catalogue", "sessions", "api_keys", "document_put")
+    for name in (
+        *SETTLING,
+        "output",
+        "glances",
+        "catalogue",
+        "sessions",
+        "api_keys",
+        "document_put",
+    )
 }
 
 

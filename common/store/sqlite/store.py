@@ -16,7 +16,7 @@ from common.jobs.head import Head
 from common.jobs.output import OutputRead
 from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
-from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
+from common.store.base import CatalogueEntry, Event, Lease, Page, Place, Timings
 from common.store.sqlite import lease_rows, listings, output_rows, records
 from common.store.sqlite.api_keys import SqliteApiKeys
 from common.store.sqlite.documents import SqliteDocuments
@@ -106,6 +106,27 @@ class SqliteStore:
             )
         )
 
+    async def places(
+        self,
+        index: str,
+        *,
+        limit: int,
+        after: Place | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        newest_first: bool = True,
+    ) -> Sequence[Place]:
+        span = listings.Span(after=after, since=since, until=until, newest_first=newest_first)
+        return await self._read(lambda database: listings.places(database, index, limit, span))
+
+    async def heads(self, job_ids: Sequence[str]) -> Sequence[Head | None]:
+        return await self._read(lambda database: listings.heads(database, job_ids))
+
+    async def glances(
+        self, job_ids: Sequence[str], fields: Sequence[str]
+    ) -> Sequence[Sequence[str] | None]:
+        return await self._read(lambda database: listings.glances(database, job_ids, fields))
+
     async def count(self, index: str) -> int:
         (count,) = await self.counts([index])
         return count
@@ -116,8 +137,14 @@ class SqliteStore:
     async def rank(self, index: str, job_id: str) -> int | None:
         return await self._read(lambda database: listings.rank(database, index, job_id))
 
+    async def ranks(self, index: str, job_ids: Sequence[str]) -> Sequence[int | None]:
+        return await self._read(lambda database: listings.ranks(database, index, job_ids))
+
     async def score(self, index: str, job_id: str) -> float | None:
         return await self._read(lambda database: listings.score(database, index, job_id))
+
+    async def scores(self, index: str, job_ids: Sequence[str]) -> Sequence[float | None]:
+        return await self._read(lambda database: listings.scores(database, index, job_ids))
 
     async def oldest(self, index: str) -> float | None:
         return await self._read(lambda database: listings.oldest(database, index))
