@@ -13,6 +13,12 @@ from enum import StrEnum
 
 MEDIA_TYPE = "application/octet-stream"  # of what nobody said more about
 LONGEST_NAME = 255
+TEMPLATE = "longhaul://blob/{sha256}{?offset,length}"
+_URI = re.compile(
+    r"longhaul://blob/(?P<sha256>[0-9a-f]{64})"
+    r"(\?offset=(?P<offset>[0-9]{1,15})(&length=(?P<length>[0-9]{1,15}))?)?",
+    re.ASCII,
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _PLACE = re.compile(r"document-[0-9a-f]{32}", re.ASCII)
 _MEDIA_TYPE = re.compile(r"[\w.+!#$&^-]{1,127}/[\w.+!#$&^-]{1,127}(;[\x20-\x7e]{0,200})?", re.ASCII)
@@ -40,6 +46,28 @@ class Document:
     def position(self) -> tuple[int, str, str]:
         """Where it stands in every list, the newest first."""
         return self.created_at, self.sha256, self.owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentLink:
+    """The address of a document as an MCP resource, whole or a range of it."""
+
+    sha256: str
+    offset: int = 0  # bytes
+    length: int | None = None  # None: to the end
+
+
+def document_uri(sha256: str) -> str:
+    return f"longhaul://blob/{sha256}"
+
+
+def read_document_link(uri: str) -> DocumentLink | None:
+    """None for what is no such address."""
+    found = _URI.fullmatch(uri)
+    if found is None:
+        return None
+    length = None if found["length"] is None else int(found["length"])
+    return DocumentLink(sha256=found["sha256"], offset=int(found["offset"] or 0), length=length)
 
 
 def seen_by(reader: str | None, entries: Sequence[Document], now: int) -> Document | None:

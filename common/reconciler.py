@@ -12,7 +12,7 @@ import structlog
 from common.answering import answer_in_their_stead
 from common.brokers.base import BrokerError
 from common.errors import BlobsUnreachableError, StoreUnreachableError
-from common.forgetting import forget, look_after_strays
+from common.forgetting import forget, look_after_documents, look_after_strays
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
 from common.jobs.callbacks import CALLBACK_DUE, CALLBACKS
@@ -45,6 +45,7 @@ class Reconciler:
             group.create_task(self._look_after_records())
             group.create_task(self._look_after_leftovers())
             group.create_task(look_after_strays(self._runtime))
+            group.create_task(look_after_documents(self._runtime))
 
     async def _look_after_leftovers(self) -> None:
         while True:

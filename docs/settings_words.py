@@ -5,6 +5,7 @@ SECTIONS = {
     "listen": "listen.",
     "answering": "answering.",
     "retention": "retention.",
+    "documents": "documents.",
     "defaults": "defaults.",
     "mcpServers": "mcpServers.NAME.",
     "queues": "queues.NAME.",
@@ -72,6 +73,9 @@ WORDS = {
     "retention.completed": "also cancelled jobs",
     "retention.failed": "ended by an error or a clock",
     "retention.dead": "also lost jobs",
+    "documents.put": "the least role of a key whose caller may put documents: `user`, `operator`, "
+    "`admin`",
+    "documents.max_size": "bytes of one document",
     **{f"defaults.{key}": words for key, words in _EVERY_BACKEND.items()},
     **{f"mcpServers.NAME.{key}": words for key, words in _EVERY_BACKEND.items()},
     "mcpServers.NAME.command": "a program to start; it speaks MCP over stdio",

@@ -13,7 +13,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.config.model import Listen
 from common.runtime import Runtime
-from ingress.api import backends, dead_letters, fleet, health, jobs, keys, output, worker_health
+from ingress.api import (
+    backends,
+    blobs,
+    dead_letters,
+    fleet,
+    health,
+    jobs,
+    keys,
+    output,
+    worker_health,
+)
 from ingress.api.access import guarded
 from ingress.auth import OPEN, Admission, Door
 from ingress.doorstep import Doorstep
@@ -100,6 +110,7 @@ def create_api(ingress: Ingress) -> FastAPI:
     v1.include_router(fleet.router)
     v1.include_router(backends.router)
     v1.include_router(keys.router)
+    v1.include_router(blobs.router)
     api.include_router(v1)
     api.include_router(health.router)
     return api
@@ -127,8 +138,13 @@ def _fastapi() -> FastAPI:
 
 def _door(app: ASGIApp, runtime: Runtime, ring: KeyRing, local_key: str = "") -> Door:
     listen = runtime.settings.listen
-    admission = Admission(listen, local_key, ring.find)
-    return Door(app, admission=admission, max_body=listen.max_body, metrics=runtime.metrics)
+    return Door(
+        app,
+        admission=Admission(listen, local_key, ring.find),
+        max_body=listen.max_body,
+        streamed={("PUT", "/v1/blobs"): runtime.settings.documents.max_size},
+        metrics=runtime.metrics,
+    )
 
 
 def _for_pages(door: Door, listen: Listen) -> ASGIApp:
@@ -138,7 +154,7 @@ def _for_pages(door: Door, listen: Listen) -> ASGIApp:
     return CORSMiddleware(
         door,
         allow_origins=listen.allowed_origins,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["*"],
         expose_headers=["mcp-session-id", "x-request-id", "location", "retry-after"],
         max_age=3600,

@@ -122,12 +122,20 @@ class Door:
     """Admission, the request id and the body limit, around an application."""
 
     def __init__(
-        self, app: ASGIApp, *, admission: Admission, max_body: int, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        admission: Admission,
+        max_body: int,
+        streamed: Mapping[tuple[str, str], int],
+        metrics: Metrics,
     ) -> None:
+        """`streamed`: by method and path, bodies that are never in memory as a whole."""
         self._app = app
         self._metrics = metrics
         self._admission = admission
         self._max_body = max_body
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -151,7 +159,8 @@ class Door:
                     await respond(admitted, request_id)(scope, receive, answer)
                     return
                 state["caller"] = admitted
-            limit = BodyLimit(receive, answer, self._max_body)
+            most = self._streamed.get((scope["method"], scope["path"]), self._max_body)
+            limit = BodyLimit(receive, answer, most)
             if limit.announced_too_much(headers.get("content-length", "")):
                 await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
                 return

@@ -11,6 +11,7 @@ from ingress.catalogue_feed import CatalogueFeed
 from ingress.key_ring import KeyRing
 from ingress.operations.cancel import Cancel
 from ingress.operations.dead_letters import DeadLetters
+from ingress.operations.documents import Documents
 from ingress.operations.durations import Durations
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
@@ -45,6 +46,7 @@ class Ingress:
     ring: KeyRing
     keys: ManageKeys
     dead_letters: DeadLetters
+    documents: Documents
     durations: Durations = field(default_factory=Durations)
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
@@ -99,6 +101,7 @@ def build_ingress(
         ring=ring,
         keys=ManageKeys(runtime, ring),
         dead_letters=DeadLetters(runtime, read, submit),
+        documents=Documents(runtime),
         local_key=local_key,
         secret_key=secret_key,
     )

@@ -212,6 +212,13 @@ class Answering(_Frozen):
     attach_for: Duration = 600.0
 
 
+class Documents(_Frozen):
+    """What people put into the blob store themselves."""
+
+    put: Literal["user", "operator", "admin"] = "operator"  # the role that it needs
+    max_size: Count = Field(default=1024**3, ge=1024)  # bytes of one
+
+
 class ApiKey(_Frozen):
     key: str = Field(repr=False, min_length=1)
     caller: str = Field(min_length=1)
@@ -248,6 +255,7 @@ class Common(_Frozen):
     listen: Listen = Listen()
     answering: Answering = Answering()
     retention: Retention = Retention()
+    documents: Documents = Documents()
     queues: dict[QueueName, Queue] = Field(default_factory=dict)
     tools: dict[str, ToolRule] = Field(default_factory=dict)  # pattern -> rule, in file order
     clients: dict[str, ClientRule] = Field(default_factory=dict)

@@ -19,6 +19,8 @@ async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) ->
     """
     tag = f'"{body.sha256}"'
     headers = {"accept-ranges": "bytes", "etag": tag}
+    if tag in asked.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
     start, end, status = 0, body.size, 200
     if asked.get("if-range", tag) == tag and (wanted := asked.get("range")):
         span = span_of(wanted, body.size)

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from fastapi import Request
 
 from common.api_keys import Role
+from common.config.model import Documents
 from common.errors import ForbiddenError
 from common.runtime import Runtime
 from ingress.caller import Caller
 
 MCP = ("*", "/mcp")  # everybody: over MCP there are only jobs of one's own
+PUT_DOCUMENT = ("PUT", "/v1/blobs")
 NEEDED = {
     MCP: Role.USER,
     ("POST", "/v1/jobs"): Role.USER,
@@ -40,13 +42,20 @@ NEEDED = {
     ("POST", "/v1/backends/{name}/enable"): Role.OPERATOR,
     ("POST", "/v1/backends/{name}/restart"): Role.OPERATOR,
     ("GET", "/v1/backends/{name}/logs"): Role.OPERATOR,
+    # Those that the caller may see. Who may put: `documents.put` may say another role.
+    PUT_DOCUMENT: Role.OPERATOR,
+    ("GET", "/v1/blobs"): Role.USER,
+    ("GET", "/v1/blobs/{sha256}"): Role.USER,
+    ("DELETE", "/v1/blobs/{sha256}"): Role.USER,
     ("GET", "/v1/keys"): Role.ADMIN,
     ("POST", "/v1/keys"): Role.ADMIN,
     ("DELETE", "/v1/keys/{name}"): Role.ADMIN,
 }
 
 
-def needed(method: str, path: str) -> Role:
+def needed(method: str, path: str, documents: Documents) -> Role:
+    if (method, path) == PUT_DOCUMENT:
+        return Role(documents.put)
     return NEEDED.get((method, path), Role.ADMIN)
 
 
@@ -60,9 +69,10 @@ def guard(prefix: str = "") -> Callable[[Request], Awaitable[None]]:
     async def check(request: Request) -> None:
         caller = request.scope["state"]["caller"]
         assert isinstance(caller, Caller)  # noqa: S101 - the door put it there
-        role = needed(request.method, prefix + request.scope["route"].path)
+        runtime: Runtime = request.app.state.runtime
+        path = prefix + request.scope["route"].path
+        role = needed(request.method, path, runtime.settings.documents)
         if not caller.role.allows(role):
-            runtime: Runtime = request.app.state.runtime
             runtime.metrics.refuse("role")
             raise ForbiddenError(needs=role, has=caller.role)
 

@@ -115,7 +115,7 @@ async def test_a_list_tells_whose_and_how_old(blobs: BlobStore, job: str) -> Non
     await blobs.put(job, in_pieces(b"x"))
     await blobs.put(new_job_id(1_795_000_000_001), in_pieces(b"y"))
     [listed] = [each async for each in blobs.list(job)]
-    assert listed.job == job
+    assert listed.holder == job
     assert abs(listed.changed_at - before) < 60
     assert len(await names(blobs)) == 2
 
@@ -133,7 +133,7 @@ async def test_what_a_crash_left_unfinished_is_listed_as_no_blob(tmp_path: Path)
     blobs = open_blobs(f"file://{tmp_path / 'blobs'}")
     assert blobs is not None
     [listed] = [each async for each in blobs.list()]
-    assert (listed.name, listed.job) == (f"{UNFINISHED}/0f", UNFINISHED)
+    assert (listed.name, listed.holder) == (f"{UNFINISHED}/0f", UNFINISHED)
 
 
 async def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path, job: str) -> None:

@@ -50,7 +50,7 @@ async def test_an_official_client_gets_a_link_and_reads_the_whole(
         assert json.loads(read["text"])["content"] == [{"type": "text", "text": "x" * 50_000}]
         assert len(read["text"].encode()) == link["size"]
         assert (await client.list_resources()).resources == []
-        [template] = (await client.list_resource_templates()).model_dump()["resource_templates"]
+        template, _ = (await client.list_resource_templates()).model_dump()["resource_templates"]
         assert template["uri_template"] == "longhaul://job/{job}/result{?offset,length}"
 
 
