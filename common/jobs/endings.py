@@ -12,7 +12,7 @@ import orjson
 from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
 from common.jobs import callbacks
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
-from common.jobs.head import Head, Spec
+from common.jobs.head import Head, Spec, encode_spec
 from common.jobs.indexes import ALL, REPLAYED, owner_index, queue_index
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
@@ -212,7 +212,7 @@ def bury_token(queue: str, raw: bytes, why: str, retention: RetentionMs) -> Chan
             "tool": "",
             "queue": queue,
             "caller": "",
-            "spec": orjson.dumps(spec).decode(),
+            "spec": encode_spec(spec),
             "created_at": Now(),
             "finished_at": Now(),
             "handed_off": 1,

@@ -170,6 +170,13 @@ def _decode_field(name: str, value: str | int) -> object:
     return JobState(str(value)) if name == "state" else int(value)
 
 
+def encode_spec(spec: Spec) -> str:
+    """Without what has its default: every record carries one. So a default never changes."""
+    said = {name: getattr(spec, name) for name in _SPEC}
+    told = {name: said[name] for name in _SPEC if said[name] != _SPEC[name]}
+    return orjson.dumps(told).decode()
+
+
 def _decode_spec(raw: str) -> Spec:
     """What a newer Longhaul adds is left out: the record's format says whether that matters."""
     return Spec(**{name: value for name, value in orjson.loads(raw).items() if name in _SPEC})
@@ -184,7 +191,7 @@ def decode_call(raw: bytes) -> StoredCall:
     return StoredCall(**{name: value for name, value in load_json(raw).items() if name in _CALL})
 
 
-_SPEC = frozenset(each.name for each in fields(Spec))
+_SPEC = {each.name: each.default for each in fields(Spec)}
 _CALL = tuple(each.name for each in fields(StoredCall))
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}
 # What a record of a newer format is shown as where its own words are not ours: nobody moves it.

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from common.jobs.change import (
     Add,
     Change,
@@ -27,7 +25,7 @@ from common.jobs.change import (
     Value,
 )
 from common.jobs.checkpoint import CHECKPOINT, stored
-from common.jobs.head import RECORD_FORMAT, Head, Spec, StoredCall, encode_call
+from common.jobs.head import RECORD_FORMAT, Head, Spec, StoredCall, encode_call, encode_spec
 from common.jobs.indexes import (
     ALL,
     caller_index,
@@ -87,7 +85,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         "tool": each.tool,
         "queue": each.queue,
         "caller": each.caller,
-        "spec": orjson.dumps(each.spec).decode(),
+        "spec": encode_spec(each.spec),
         "created_at": Now(),
         "generation": 1,
         "format": RECORD_FORMAT,
