@@ -118,6 +118,7 @@ def test_a_spec_says_only_what_is_not_so_by_itself() -> None:
 
 def test_a_spec_comes_back_as_it_was() -> None:
     odd = replace(SPEC, attempts=1, repeatable=True, default_answer={"ok": 1}, attach="a:b")
-    fields = {"id": "j", "version": 1, "state": "queued", "tool": "t", "queue": "q", "caller": "c"}
+    fields: dict[str, str | int] = {"id": "j", "version": 1, "state": "queued"}
+    fields |= {"tool": "t", "queue": "q", "caller": "c"}
     for spec in (SPEC, odd):
         assert decode_head({**fields, "spec": encode_spec(spec)}).spec == spec
