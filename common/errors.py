@@ -8,6 +8,7 @@ LonghaulError
 ├── KeyConflictError       the idempotency key of another call
 ├── MayHaveRunError        a lost job is replayed only by somebody who says so
 ├── NotReplayableError     a dead letter that is no job
+├── StillServedError       a backend that a worker runs is not forgotten
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
 │   └── BlobsUnreachableError  the place of large results and arguments does not
@@ -26,6 +27,7 @@ UNANSWERED = -31_005  # a question of its tool was refused, and the tool cannot 
 NOT_KEPT = -31_006  # the tool has answered, but the answer could not be stored
 TOO_LARGE = -31_009  # the answer has more bytes than may be kept; `data` names both
 OVERLOADED = -31_007  # the backend had too much to do, each time
+TOOL_GONE = -31_010  # its backend was forgotten while the job waited
 TOOL_FAILED = -31_008  # every try ended with the tool's own error; `data.result` is the last one
 
 
@@ -70,6 +72,10 @@ class MayHaveRunError(LonghaulError):
 
 class NotReplayableError(LonghaulError):
     """There is nothing to run."""
+
+
+class StillServedError(LonghaulError):
+    """A live worker runs the backend; the text names it."""
 
 
 class RefusedError(LonghaulError):

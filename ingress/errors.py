@@ -22,6 +22,7 @@ from common.errors import (
     NotFoundError,
     NotReplayableError,
     RefusedError,
+    StillServedError,
     StoreUnreachableError,
 )
 from common.ledger import ContendedError
@@ -103,6 +104,7 @@ MAY_HAVE_RUN = Problem(
 NOT_REPLAYABLE = Problem(
     name="not-replayable", status=409, title="This dead letter can only be dropped"
 )
+STILL_SERVED = Problem(name="still-served", status=409, title="A worker runs this backend")
 NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
 NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
 REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
@@ -132,6 +134,7 @@ INTERNAL = Problem(
     detail="This is a fault of Longhaul's own; its log has it under the request id.",
 )
 PROBLEMS = (
+    STILL_SERVED,
     *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
     *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
     *(NOT_FINISHED, NO_RESULT, MAY_HAVE_RUN, NOT_REPLAYABLE, REFUSED, FULL, STORE_UNREACHABLE),
@@ -146,6 +149,7 @@ _IN_ITS_WORDS: dict[type[LonghaulError], Problem] = {
     KeyConflictError: KEY_CONFLICT,
     MayHaveRunError: MAY_HAVE_RUN,
     NotReplayableError: NOT_REPLAYABLE,
+    StillServedError: STILL_SERVED,
 }
 
 
@@ -266,12 +270,7 @@ def _places(details: Sequence[Any]) -> str:
     return "; ".join(f"{each['at']}: {each['message']}" for each in _listed(details))
 
 
-_BY_STATUS = {
-    400: MALFORMED,
-    404: NOT_FOUND,
-    405: WRONG_METHOD,
-    413: TOO_LARGE,
-}
+_BY_STATUS = {400: MALFORMED, 404: NOT_FOUND, 405: WRONG_METHOD, 413: TOO_LARGE}
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 
 SPARE = 10.0  # seconds that a long poll may take besides its own wait
 STREAM_SILENCE = 40.0  # seconds; a keep-alive comes every 15
+ENDING_MANY = 300.0  # seconds for an order that ends any number of jobs
 UPLOAD = 120.0  # seconds without a sign of life while a body is sent and looked at
 
 
@@ -116,6 +117,10 @@ class Client:
     def order_backend(self, backend: str, order: str, **query: str | float | None) -> Json:
         return self._json("POST", f"{_backend(backend)}/{order}", query)
 
+    def forget_backend(self, backend: str) -> Json:
+        """Its waiting jobs are ended before the answer comes, however many."""
+        return self._answer(self._send("DELETE", _backend(backend), {}, patience=ENDING_MANY))
+
     def backend_logs(self, backend: str, lines: int) -> Json:
         return self.get(f"{_backend(backend)}/logs", lines=lines)
 
@@ -197,9 +202,10 @@ class Client:
         query: dict[str, str | float | None],
         body: Json | None = None,
         headers: dict[str, str] | None = None,
+        patience: float = SPARE,
     ) -> httpx2.Response:
         given = {name: value for name, value in query.items() if value is not None}
-        timeout = SPARE + float(given.get("wait", 0))
+        timeout = patience + float(given.get("wait", 0))
         with self._errors():
             response = self._http.request(
                 method, path, params=given, json=body, headers=headers, timeout=timeout

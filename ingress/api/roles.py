@@ -42,6 +42,7 @@ NEEDED = {
     ("POST", "/v1/backends/{name}/enable"): Role.OPERATOR,
     ("POST", "/v1/backends/{name}/restart"): Role.OPERATOR,
     ("GET", "/v1/backends/{name}/logs"): Role.OPERATOR,
+    ("DELETE", "/v1/backends/{name}"): Role.OPERATOR,
     # Those that the caller may see. Who may put: `documents.put` may say another role.
     PUT_DOCUMENT: Role.OPERATOR,
     ("GET", "/v1/blobs"): Role.USER,

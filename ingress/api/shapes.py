@@ -228,6 +228,12 @@ class Backends(Shape):
     collisions: list[str] = Field(description="tools that are not shown, and why")
 
 
+class ForgottenBackend(Shape):
+    name: str
+    tools: int = Field(description="that are in the catalogue no longer")
+    failed: int = Field(description="jobs of it that waited, and have failed")
+
+
 class BackendLog(Shape):
     worker: str
     host: str

@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("enable")(enable)
     group.command("restart")(restart)
     group.command("logs")(logs)
+    group.command("forget")(forget)
     app.add_typer(group, name="backends")
 
 
@@ -108,6 +109,21 @@ def logs(backend: BackendName, lines: Lines = 100, as_json: AsJson = False) -> N
         say(f"{backend} has written nothing to stderr, or is a URL: then it keeps its own log.")
     else:
         say(f"No worker runs {backend}.")
+
+
+def forget(backend: BackendName, as_json: AsJson = False) -> None:
+    """Take a backend's tools out of the list for good; no worker may run it any more."""
+    with connect() as router:
+        done = router.forget_backend(backend)
+    if as_json:
+        print_json(done)
+        return
+    tools, failed = done["tools"], done["failed"]
+    ended = (
+        "1 waiting job of it has failed" if failed == 1 else f"{failed} waiting jobs have failed"
+    )
+    words = "1 tool" if tools == 1 else f"{tools} tools"
+    say(f"{backend} is forgotten with {words}" + (f"; {ended}." if failed else "."))
 
 
 def _order(backend: str, order: str, words: str, as_json: bool, **query: str | None) -> None:
