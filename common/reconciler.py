@@ -20,6 +20,9 @@ from common.jobs.change import Change, Done
 from common.jobs.decisions import DueAction, Facts, Passing, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
+from common.jobs.held import release
+from common.jobs.indexes import SCHEDULED
+from common.jobs.state import JobState
 from common.jobs.transitions import check
 from common.leftovers import collect_leftovers
 from common.notifier.base import ingress_channel, worker_channel
@@ -33,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 TAKEN = 100  # records at once
 PERIOD = 1.0  # seconds between two looks at the due index
+SOON = 0.02  # seconds at least
 LEFTOVERS = 15.0  # seconds between two looks at what the broker could not place
 
 
@@ -57,15 +61,22 @@ class Reconciler:
 
     async def _look_after_records(self) -> None:
         while True:
-            more = False
+            pause = PERIOD
             try:
                 more = await self.sweep() == TAKEN
+                pause = 0.0 if more else await self._until_next()
             except StoreUnreachableError as error:
                 log.warning("sweep.failed", error=str(error))
             except Exception:  # boundary: a record that nobody expected must not end the process
                 log.exception("sweep.broken")
-            if not more:
-                await self._runtime.clock.sleep(PERIOD)
+            if pause:
+                await self._runtime.clock.sleep(pause)
+
+    async def _until_next(self) -> float:
+        """Seconds until the next look: a scheduled job is let go on time, not a period later."""
+        due = await self._runtime.store.oldest(SCHEDULED)
+        left = PERIOD if due is None else due / 1000 - self._runtime.clock.now()
+        return min(PERIOD, max(SOON, left))
 
     async def sweep(self) -> int:
         """One look; how many records were due.
@@ -78,14 +89,23 @@ class Reconciler:
             return 0
         now = await self._runtime.store.now()
         queues = _Queues(self._runtime)
-        for head, facts in zip(heads, await self._facts(heads), strict=True):
-            try:
-                await self._look_after(head, facts, now, queues)
-            except StoreUnreachableError:
-                raise
-            except Exception:  # boundary: one odd record must not keep the others from their turn
-                log.exception("record.broken", job_id=head.id)
+        known = list(zip(heads, await self._facts(heads), strict=True))
+        # Many may be scheduled for one moment: together, or the last of them would be late.
+        held = [each for each in known if each[0].state is JobState.HELD]
+        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in held))
+        for each in known:
+            if each[0].state is not JobState.HELD:
+                await self._look_safely(*each, now, queues)
         return len(heads)
+
+    async def _look_safely(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
+        """Raises: StoreUnreachableError."""
+        try:
+            await self._look_after(head, facts, now, queues)
+        except StoreUnreachableError:
+            raise
+        except Exception:  # boundary: one odd record must not keep the others from their turn
+            log.exception("record.broken", job_id=head.id)
 
     async def _look_after(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
         """The one thing due; after a hand-off the next one, too: its token may be missing."""
@@ -136,8 +156,9 @@ class Reconciler:
             token = token_of(head, generation=head.generation, version=answer.version)
             if not await publish_token(self._runtime, head, token):
                 queues.deaf.add(head.queue)
-        elif change.name == "rescued":
-            token = token_of(head, generation=head.generation + 1, version=answer.version)
+        elif change.name in {"rescued", "released"}:
+            again = change.name == "rescued"
+            token = token_of(head, generation=head.generation + again, version=answer.version)
             await publish_token(self._runtime, head, token)
         elif isinstance(action, decisions.HandOff):
             return await self._runtime.store.get(head.id)
@@ -168,6 +189,8 @@ class Reconciler:
                 return keep(head, retention)
             case decisions.LetGo():
                 return let_go(head, retention, seen_gone=True)
+            case decisions.TakeTurn():
+                return release(head)
             case decisions.Rescue():
                 return owner_died(head, retention)
             case decisions.HandOff():
@@ -188,6 +211,7 @@ _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.Fail: "fail",
     decisions.Cancel: "cancel",
     decisions.Publish: "publish",
+    decisions.TakeTurn: "release",
     decisions.Look: "leave",
     decisions.Leave: "leave",
     decisions.Rescue: "rescue",

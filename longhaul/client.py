@@ -54,11 +54,11 @@ class Client:
         return self._json("GET", path, query)
 
     def submit(
-        self, tool: str, arguments: Json, priority: int | None = None, key: str | None = None
+        self, tool: str, arguments: Json, key: str | None = None, **more: str | float | None
     ) -> Json:
-        body: Json = {"tool": tool, "arguments": arguments}
-        if priority is not None:
-            body["priority"] = priority
+        """`more` are further members of `POST /v1/jobs`, where they are said."""
+        said = {name: value for name, value in more.items() if value is not None}
+        body: Json = {"tool": tool, "arguments": arguments, **said}
         headers = {} if key is None else {"idempotency-key": key}
         return self._json("POST", "/v1/jobs", {}, body, headers)
 

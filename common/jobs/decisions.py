@@ -130,6 +130,11 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Held until now: it joins the queue."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Ask the broker how the queue stands, then decide again."""
 
@@ -157,6 +162,7 @@ DueAction = (
     | Fail
     | Cancel
     | Publish
+    | TakeTurn
     | Look
     | Leave
     | Rescue
@@ -202,6 +208,8 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
         return AnswerInstead()
     if facts.holder_gone:
         return HandOff()
+    if head.state is JobState.HELD and _past(head.not_before, now):
+        return TakeTurn()
     return _waiting_due(head, now, facts)
 
 

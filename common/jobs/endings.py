@@ -13,7 +13,7 @@ from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
 from common.jobs import callbacks
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.head import Head, Spec, encode_spec
-from common.jobs.indexes import ALL, REPLAYED, owner_index, queue_index
+from common.jobs.indexes import ALL, REPLAYED, SCHEDULED, owner_index, queue_index
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
 from common.wire import dump_json
@@ -158,7 +158,6 @@ def _end(
     guards: tuple[Guard, ...] = (),
     keeps_claim: bool = False,
 ) -> Change:
-    moves = [*moves_between(head.tool, head.state, state), Move(queue_index(head.queue), None)]
     ended: dict[str, Value] = {
         "state": state,
         "finished_at": Now(),
@@ -168,25 +167,32 @@ def _end(
     }
     if head.answer_by:
         ended["answer_by"] = 0
-    if head.replayed_as:  # a letter no longer: it was lost, and has finished after all
-        moves.append(Move(REPLAYED, None))
     if not keeps_claim:
         ended["owner"] = ""
-        if head.owner:
-            moves.append(Move(owner_index(head.owner), None))
     held = bool(head.holder) and not head.handed_off
     kept = retention.of(state, answered=held)
     ending = Change(
         name=state.value,
         fields=ended,
         guards=guards,
-        moves=tuple(moves),
+        moves=_moves_at_end(head, state, keeps_claim=keeps_claim),
         due=Due(after=LEASE_MS if keeps_claim else kept),
         facts={"reason": reason[:500], "try": head.tries},
         parts={} if result is None else {RESULT: result},
         wake_owner=keeps_claim,
     )
     return callbacks.owing(head, ending, state, kept) if head.spec.callback else ending
+
+
+def _moves_at_end(head: Head, state: JobState, *, keeps_claim: bool) -> tuple[Move, ...]:
+    moves = [*moves_between(head.tool, head.state, state), Move(queue_index(head.queue), None)]
+    if head.state is JobState.HELD:
+        moves.append(Move(SCHEDULED, None))
+    if head.replayed_as:  # a letter no longer: it was lost, and has finished after all
+        moves.append(Move(REPLAYED, None))
+    if head.owner and not keeps_claim:
+        moves.append(Move(owner_index(head.owner), None))
+    return tuple(moves)
 
 
 def owner_died(head: Head, retention: RetentionMs) -> Change:

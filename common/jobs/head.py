@@ -70,6 +70,7 @@ class Head:
     started_at: int = 0  # of the newest claim
     finished_at: int = 0
     lost_at: int = 0
+    run_at: int = 0  # the time it was scheduled for; 0: at once
     not_before: int = 0
     queue_deadline: int = 0
     queue_left: int = 0  # of the queue clock, when it was handed back last
@@ -101,6 +102,11 @@ class Head:
     def newer(self) -> bool:
         """A newer release wrote it in its own format: nobody here may change it."""
         return self.format > RECORD_FORMAT
+
+    @property
+    def came_at(self) -> int:
+        """Since when it could have run."""
+        return max(self.created_at, self.run_at)
 
     @property
     def terminal(self) -> bool:

@@ -5,6 +5,7 @@ from common.jobs.state import JobState
 
 DUE = "due"
 ALL = "all"  # by creation
+SCHEDULED = "scheduled"  # held until a time, by that time
 REPLAYED = "replayed"  # dead letters that an operator has replayed, by the time of that
 PRIORITY_STEP = 10_000_000_000_000  # larger than any time in ms: priority first, then age
 
@@ -41,6 +42,11 @@ def queue_score(priority: int, created_at: int) -> float:
     return float((9 - priority) * PRIORITY_STEP + created_at)
 
 
+def scheduled_score(run_at: int) -> float:
+    """Behind everything that waits now, by its time."""
+    return float(10 * PRIORITY_STEP + run_at)
+
+
 def memberships(head: Head) -> tuple[str, ...]:
     """Every index besides the due index that may hold the job."""
     return (
@@ -50,6 +56,7 @@ def memberships(head: Head) -> tuple[str, ...]:
         tool_state_index(head.tool, head.state),
         queue_index(head.queue),
         owner_index(head.owner),
+        SCHEDULED,
         REPLAYED,
         *((callback_index(head.callback),) if head.callback else ()),
     )

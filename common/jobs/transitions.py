@@ -246,7 +246,9 @@ def check_ms(head: Head) -> int:
 
 def due_of(head: Head) -> Due:
     """The next look at a job that stays where it is."""
-    queued = head.state is JobState.QUEUED
+    if head.state is JobState.HELD and head.not_before:
+        return Due(fields=("not_before", *_DEADLINES[1:]))
+    queued = head.state in {JobState.QUEUED, JobState.HELD}
     return Due(after=check_ms(head), fields=_DEADLINES if queued else _DEADLINES[1:])
 
 

@@ -46,6 +46,7 @@ DueLabel = Literal[
     "fail",
     "cancel",
     "publish",
+    "release",
     "rescue",
     "hand_off",
     "answer",

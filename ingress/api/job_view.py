@@ -76,6 +76,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         repeatable=spec.repeatable,
         repeatable_from=spec.repeatable_from,
         created_at=rfc3339(head.created_at),
+        run_at=rfc3339_or_none(head.run_at),
         started_at=rfc3339_or_none(head.started_at),
         finished_at=rfc3339_or_none(head.finished_at),
         progress=_progress(head.progress),

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from common.errors import NotFoundError
+from common.errors import NotFoundError, RefusedError
+from common.jobs.held import RunAt
 from common.jobs.links import MEDIA_TYPE as MEDIA_TYPE_OF_RESULTS
 from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
@@ -34,6 +35,7 @@ from ingress.errors import (
 from ingress.operations.call_request import CallRequest
 from ingress.operations.read import is_cursor
 from ingress.operations.results import body_of
+from ingress.operations.schedule import read_schedule
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 
@@ -61,6 +63,7 @@ async def submit_job(
             priority=body.priority,
             client_capabilities=body.capabilities,
             key=idempotency_key or "",
+            run_at=_schedule(body, ingress.runtime.clock.now()),
         )
     )
     head = await head_at_end(ingress, request, accepted.job, caller, body.wait)
@@ -68,6 +71,13 @@ async def submit_job(
     if head.terminal:
         response.status_code = 200
     return await show_job(ingress, head)
+
+
+def _schedule(body: NewJob, now: float) -> RunAt | None:
+    try:
+        return read_schedule({"run_at": body.run_at, "delay": body.delay}, now)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
 
 
 @router.get("", response_model=Jobs)

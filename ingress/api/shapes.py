@@ -40,6 +40,14 @@ class NewJob(Shape):
         examples=[{"elicitation": {"form": {}}}],
     )
     wait: Wait = Field(default=0, description="seconds to wait for the end before answering")
+    run_at: str | None = Field(
+        default=None,
+        description="not before this time, RFC 3339 with a zone; a past one is at once",
+        examples=["2026-12-31T23:00:00Z"],
+    )
+    delay: Annotated[float, Field(strict=True)] | str | None = Field(
+        default=None, description="not before so many seconds, or 10m", examples=["10m"]
+    )
 
 
 class Progress(Shape):
@@ -97,6 +105,7 @@ class Job(Shape):
         "backend's tool) | default"
     )
     created_at: str = Field(description="RFC 3339")
+    run_at: str | None = Field(default=None, description="what it was scheduled for")
     started_at: str | None = Field(description="start of the newest run")
     finished_at: str | None
     progress: Progress | None

@@ -53,7 +53,7 @@ class Calls:
             MCPError: The call was refused, or its job ended without a result.
         """
         exchange = exchange_of(ctx)
-        call = read_call(ctx.params or {}, exchange.wait)
+        call = read_call(ctx.params or {}, exchange.wait, self._clock.now())
         levels = levels_from(log_level_of(ctx, exchange))
         everything = (
             call.wants_progress or bool(levels) or not asks_nothing(capabilities_of(ctx, exchange))
@@ -109,6 +109,8 @@ class Calls:
     async def _turn(self, turn: Turn, ticket: Ticket | None) -> Mapping[str, Any]:
         if ticket is not None and ticket.round and turn.call.answers is not None:
             await self._held.respond(turn, ticket.round, turn.call.answers)
+        if turn.accepted.held:
+            return await self._held.scheduled(turn)
         if turn.manner != "task":
             return await self._held.answer(turn)
         return await (self._held.task(turn) if ticket is None else self._held.as_task(turn))
@@ -137,6 +139,7 @@ class Calls:
             log_level=log_level_of(ctx, exchange),
             attachable=True,
             fresh=call.fresh,
+            run_at=call.run_at,
             key=call.key,
         )
 

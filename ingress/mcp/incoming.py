@@ -10,12 +10,16 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from common.config.model import Answering, ClientRule
+from common.jobs.held import RunAt
 from common.jobs.idempotency import KEY_RULE, is_key
+from ingress.operations.schedule import read_schedule
 
 PRIORITY = "longhaul/priority"
 WAIT = "longhaul/wait"
 NEW = "longhaul/new"
 KEY = "longhaul/idempotency-key"
+RUN_AT = "longhaul/run_at"
+DELAY = "longhaul/delay"
 WAIT_HEADER = b"x-longhaul-wait"
 LEVELS: tuple[str, ...] = get_args(types.LoggingLevel)  # by severity, the least first
 
@@ -33,13 +37,14 @@ class IncomingCall:
     wants_progress: bool = False
     fresh: bool = False  # it wants a job of its own
     key: str = ""  # with which it may be repeated
+    run_at: RunAt | None = None  # None: at once
     as_task: bool = False  # it has the `task` of 2025-11-25
     answers: Mapping[str, Any] | None = None  # to the tool's questions, by the keys it was shown
     state: str | None = None  # the `requestState` that it was given with them
 
 
-def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCall:
-    """`params` have the shape that the protocol gives them.
+def read_call(params: Mapping[str, Any], wait_header: str | None, now: float) -> IncomingCall:
+    """`params` have the shape that the protocol gives them; `now` is in seconds since the epoch.
 
     Raises:
         MCPError: What the caller said to Longhaul makes no sense (-32602).
@@ -59,6 +64,7 @@ def read_call(params: Mapping[str, Any], wait_header: str | None) -> IncomingCal
         wants_progress=_is_token(meta.get("progressToken")),
         fresh=_flag(meta.get(NEW)),
         key=_key(meta.get(KEY)),
+        run_at=_schedule(meta, now),
         as_task=isinstance(params.get("task"), Mapping),
         answers=_answers(params),
         state=_state(params.get("requestState")),
@@ -137,6 +143,14 @@ def _key(value: object) -> str:
     if isinstance(value, str) and is_key(value):
         return value
     raise _invalid(f"_meta[{KEY!r}] should be {KEY_RULE}")
+
+
+def _schedule(meta: Mapping[str, Any], now: float) -> RunAt | None:
+    said = {f"_meta[{name!r}]": meta.get(name) for name in (RUN_AT, DELAY)}
+    try:
+        return read_schedule(said, now)
+    except ValueError as error:
+        raise _invalid(str(error)) from error
 
 
 def _wait(value: object, header: str | None) -> float | None:

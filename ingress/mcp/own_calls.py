@@ -62,7 +62,7 @@ class OwnCalls:
             StoreUnreachableError: Nobody knows.
         """
         exchange = exchange_of(ctx)
-        call = read_call(ctx.params or {}, exchange.wait)
+        call = read_call(ctx.params or {}, exchange.wait, self._runtime.clock.now())
         arguments = call.arguments or {}
         try:
             self._check(TOOLS[call.tool], arguments)

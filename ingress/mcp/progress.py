@@ -33,6 +33,8 @@ def describe(head: Head, position: int | None, waited: float, now_ms: int) -> st
             return f"running for {seconds(running)}{again}"
         case JobState.QUEUED:
             return f"queued{_before(position)}, {seconds(waited)}"
+        case JobState.HELD if head.not_before > now_ms:
+            return f"to start in {seconds((head.not_before - now_ms) / 1000)}"
         case JobState.WAITING:
             return f"waiting for try {head.tries + 1}, {seconds(waited)}"
         case JobState.INPUT_REQUIRED:

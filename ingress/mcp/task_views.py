@@ -140,7 +140,10 @@ def ttl_ms(head: Head, retention: RetentionMs) -> int | None:
     shortest = min(retention.completed, retention.failed, retention.dead)
     if head.deadline:
         return head.deadline - head.created_at + shortest
-    waits = (head.started_at or head.queue_deadline) - head.created_at
+    clock = head.queue_deadline
+    if head.state is JobState.HELD and head.not_before and head.spec.queue_ms:
+        clock = head.not_before + head.spec.queue_ms  # begins then
+    waits = (head.started_at or clock) - head.created_at
     if waits < 0 or not head.spec.run_ms:
         return None
     return waits + head.spec.run_ms * head.spec.attempts + shortest
@@ -159,7 +162,7 @@ def poll_ms(head: Head, now: int, position: int | None, expected: int | None) ->
             wanted = (now - head.started_at) // 2
         case JobState.QUEUED:
             wanted = POLL_DEFAULT_MS * (1 + (position or 0))
-        case JobState.WAITING:
+        case JobState.WAITING | JobState.HELD if head.not_before:
             wanted = head.not_before - now
         case _:
             wanted = POLL_DEFAULT_MS
@@ -196,6 +199,8 @@ def _message(head: Head, status: Status, position: int | None) -> str:
             )
             words = f": {message}" if message else ""
             return f"running, try {head.tries}{pace}{words}"
+        case JobState.HELD if head.not_before:
+            return f"scheduled for {_stamp(head.not_before)}"
         case JobState.WAITING:
             return f"try {head.tries + 1} of {head.spec.attempts} follows; {head.reason}"
         case JobState.LOST:

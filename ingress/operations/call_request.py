@@ -7,6 +7,7 @@ from typing import Any, Self
 from common.catalogue import CatalogueTool
 from common.jobs.attaching import attach_key
 from common.jobs.head import Head, Spec, StoredCall
+from common.jobs.held import RunAt
 from common.jobs.transitions import Submission
 from common.routing.rules import ToolPolicy
 
@@ -27,6 +28,7 @@ class CallRequest:
     replay_of: str = ""  # the dead letter that it runs again
     replayed_by: str = ""  # who asked for that
     checkpoint: bytes | None = None  # of that letter, to begin from
+    run_at: RunAt | None = None  # None: at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Accepted:
     policy: ToolPolicy
     priority: int
     attached: bool = False  # to a job that was there before
+    held: bool = False  # for later: it has no token yet, and its caller is told the id
     given_out: bool = False  # somebody was told the job's id, or is about to be
     head: Head | None = None  # as its record began, for who is told of it at once
 
@@ -110,7 +113,9 @@ def _call_of(request: CallRequest, *, apart: bool) -> StoredCall:
 
 
 def _attach_key(request: CallRequest, accepted: Accepted) -> str:
-    if request.key or not (request.attachable and accepted.policy.attach):
+    if request.key or request.run_at is not None:
+        return ""  # two calls for later are two jobs
+    if not (request.attachable and accepted.policy.attach):
         return ""
     tool = accepted.tool
     return attach_key(request.caller, tool.name, tool.version, request.arguments)

@@ -34,7 +34,7 @@ def why(head: Head, situation: Situation) -> str:
         return "a newer Longhaul looks after it; this process cannot tell more"
     match head.state:
         case JobState.HELD:
-            return head.reason or "held back until its turn comes"
+            return _held(head, situation)
         case JobState.QUEUED:
             return _queued(head, situation)
         case JobState.WAITING:
@@ -55,6 +55,13 @@ def why(head: Head, situation: Situation) -> str:
             return head.reason or str(head.state)
         case unreachable:
             assert_never(unreachable)
+
+
+def _held(head: Head, situation: Situation) -> str:
+    if head.not_before > situation.now:
+        left = _span(head.not_before - situation.now)
+        return f"scheduled for {_moment(head.not_before)}, in {left}"
+    return head.reason or "held back until its turn comes"
 
 
 def _queued(head: Head, situation: Situation) -> str:
@@ -116,6 +123,10 @@ def _nobody(head: Head, situation: Situation) -> str:
 def _time(seconds: float) -> str:
     """Of the day, of a moment since the epoch."""
     return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"
+
+
+def _moment(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _in_line(head: Head, situation: Situation) -> str:

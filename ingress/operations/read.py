@@ -49,6 +49,8 @@ class Read:
 
     async def position(self, head: Head) -> int | None:
         """How many jobs will start before it; None when it does not wait in a queue."""
+        if head.state is JobState.HELD and head.not_before:
+            return None  # nobody knows what will wait there then
         return await self._runtime.store.rank(queue_index(head.queue), head.id)
 
     async def list(

@@ -17,13 +17,14 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
-from common.jobs.change import AtLeast, Done, Free, Guard, Replays, Room, Unique
+from common.jobs.change import AtLeast, Change, Done, Free, Guard, Replays, Room, Unique
+from common.jobs.held import schedule
 from common.jobs.idempotency import unique_key
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import ALL, queue_index, state_index
 from common.jobs.state import JobState
 from common.jobs.token import Token, ToolRef
-from common.jobs.transitions import submit
+from common.jobs.transitions import Submission, submit
 from common.ledger import ROUNDS, ContendedError
 from common.routing.rules import Rules
 from common.runtime import Runtime
@@ -151,6 +152,7 @@ class Submit:
                 job=stored.job,
                 attached=not stored.by_key,
                 given_out=stored.given_out,
+                held=request.run_at is not None,
             ), None
         metrics.submissions.labels(tool=tool.name).inc()
         log.info(
@@ -162,8 +164,10 @@ class Submit:
             priority=accepted.priority,
         )
         ref = ToolRef(backend=tool.backend, tool=tool.backend_tool, version=tool.version)
-        token = Token(job=job, generation=1, version=stored.version, tool=ref)
-        return replace(accepted, head=stored.head), token
+        accepted = replace(accepted, head=stored.head, held=request.run_at is not None)
+        if accepted.held:
+            return accepted, None
+        return accepted, Token(job=job, generation=1, version=stored.version, tool=ref)
 
     async def _store(
         self, request: CallRequest, accepted: Accepted, watch: Watch | None, *, held: bool
@@ -171,8 +175,9 @@ class Submit:
         """The commit of the new record; or the job that this call made before, or an identical one
         left behind. That there is none is a guard of the record's creation.
         """
-        # With a key its caller can find it again, as with an id.
-        holder = self._lease if held and not request.key else ""
+        # With a key its caller can find it again, as with an id; of a scheduled one it is told.
+        findable = request.key or request.run_at is not None
+        holder = self._lease if held and not findable else ""
         passed_over, blob = "", None
         for _ in range(ROUNDS):
             blob = await self._apart(accepted.job, request) if blob is None else blob
@@ -183,7 +188,7 @@ class Submit:
             only = _only(request, submission.spec.attach, passed_over)
             guards = (*only, *self._admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
-            change = submit(submission, now, guards)
+            change = _creation(submission, request, now, guards)
             if watch is not None and not held:
                 change = replace(change, returning=("head",))
             answer = await self._runtime.store.commit(accepted.job, change, version=0)
@@ -246,6 +251,14 @@ class Submit:
                 self._jottings.jot(token.job, {"confirmed": AtLeast(token.generation)})
         except BrokerError as error:
             log.warning("job.unconfirmed", job_id=token.job, error=str(error))
+
+
+def _creation(
+    submission: Submission, request: CallRequest, now: int, guards: tuple[Guard, ...]
+) -> Change:
+    if request.run_at is None:
+        return submit(submission, now, guards)
+    return schedule(submission, request.run_at, now, guards)
 
 
 def _only(request: CallRequest, attach: str, passed_over: str) -> tuple[Guard, ...]:

@@ -77,6 +77,18 @@ Key = Annotated[
         show_default=False,
     ),
 ]
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Run it then: RFC 3339 with a zone, as 2026-12-31T23:00:00Z.",
+        show_default=False,
+    ),
+]
+Delay = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Run it after this, as 30s or 10m.", show_default=False),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ from common.jobs.indexes import (
     ALL,
     DUE,
     REPLAYED,
+    SCHEDULED,
     callback_index,
     caller_index,
     owner_index,
@@ -141,6 +142,7 @@ async def check_invariants(ledger: Ledger) -> None:
     expected: dict[str, set[str]] = {state_index(state): set() for state in JobState}
     expected[REPLAYED] = set()
     expected |= {callback_index(state): set() for state in CallbackState}
+    expected[SCHEDULED] = set()
     for head in heads:
         for state in JobState:
             expected.setdefault(tool_state_index(head.tool, state), set())
@@ -164,6 +166,8 @@ def _indexes_of(head: Head) -> Sequence[str]:
         indexes.append(caller_index(head.caller))
     if head.state in _IN_QUEUE:
         indexes.append(queue_index(head.queue))
+    if head.state is JobState.HELD and head.not_before:
+        indexes.append(SCHEDULED)
     if head.owner:
         indexes.append(owner_index(head.owner))
     if head.replayed_as and head.state in LETTERS:
