@@ -1,7 +1,7 @@
 """A job as the REST interface shows it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,16 +18,21 @@ from ingress.operations.explain import Situation, waiting_because, why
 _IN_LINE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.HELD})
 
 
-async def show_job(ingress: Ingress, head: Head, *, whole: bool = True) -> Job:
-    """With its result or error when `whole`. Raises: StoreUnreachableError."""
-    ended = head.terminal and whole
-    raw = await ingress.read.result(head) if ended else None
+async def show_job(ingress: Ingress, head: Head) -> Job:
+    """With its result or error. Raises: StoreUnreachableError."""
+    raw = await ingress.read.result(head) if head.terminal else None
     return job_shape(head, await situation_of(ingress, head), _Ended.of(head, raw))
 
 
 async def show_jobs(ingress: Ingress, heads: Sequence[Head]) -> list[Job]:
-    await ingress.fleet.now()  # once for all
-    return await asyncio.gather(*(show_job(ingress, head, whole=False) for head in heads))
+    """Without results; where they stand in their queues is asked once for all."""
+    await ingress.fleet.now()
+    positions = await ingress.read.positions([head for head in heads if head.state in _IN_LINE])
+    situations = await asyncio.gather(*(situation_of(ingress, head, positions) for head in heads))
+    return [
+        job_shape(head, situation, _Ended())
+        for head, situation in zip(heads, situations, strict=True)
+    ]
 
 
 def show_event(event: Event) -> JobEvent:
@@ -36,12 +41,16 @@ def show_event(event: Event) -> JobEvent:
     )
 
 
-async def situation_of(ingress: Ingress, head: Head) -> Situation:
-    """What decides about it now. Raises: StoreUnreachableError."""
+async def situation_of(
+    ingress: Ingress, head: Head, positions: Mapping[str, int] | None = None
+) -> Situation:
+    """What decides about it now; `positions` of many. Raises: StoreUnreachableError."""
+    if positions is None and head.state in _IN_LINE:
+        positions = await ingress.read.positions([head])
     return Situation(
         now=round(ingress.runtime.clock.now() * 1000),
         fleet=await ingress.fleet.now(),
-        position=await ingress.read.position(head) if head.state in _IN_LINE else None,
+        position=(positions or {}).get(head.id),
         broker_down_since=ingress.runtime.broker.unreachable_since,
         asked=await ingress.respond.open_round(head),
     )

@@ -12,6 +12,7 @@ from common.jobs.links import MEDIA_TYPE as MEDIA_TYPE_OF_RESULTS
 from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.event_stream import EVENT_STREAM, number_of, stream_of
+from ingress.api.job_filter import JobFilter
 from ingress.api.job_view import show_event, show_job, show_jobs
 from ingress.api.patience import head_at_end
 from ingress.api.ranges import respond_with
@@ -82,17 +83,12 @@ def _schedule(body: NewJob, now: float) -> RunAt | None:
 
 @router.get("", response_model=Jobs)
 async def list_jobs(
-    ingress: TheIngress,
-    caller: CurrentCaller,
-    state: JobState | None = None,
-    tool: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: str | None = None,
+    asked: Annotated[JobFilter, Query()], ingress: TheIngress, caller: CurrentCaller
 ) -> Jobs | Response:
-    """The newest first, without results. A page may be short and still have a cursor."""
-    if cursor is not None and not is_cursor(cursor):
+    """The newest first, without results. A page may be short, or empty, and still have a cursor."""
+    if asked.cursor is not None and not is_cursor(asked.cursor):
         return respond(MALFORMED.saying("cursor is not one that a page gave out"))
-    page = await ingress.read.list(caller, limit=limit, cursor=cursor, state=state, tool=tool)
+    page = await ingress.read.list(caller, asked.wanted(), limit=asked.limit, cursor=asked.cursor)
     return Jobs(jobs=await show_jobs(ingress, page.heads), cursor=page.cursor)
 
 

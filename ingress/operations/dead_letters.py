@@ -23,30 +23,22 @@ from common.forgetting import forget
 from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.endings import RAW
 from common.jobs.head import Head, StoredCall, decode_call
-from common.jobs.indexes import state_index, tool_state_index
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import CALL
 from common.runtime import Runtime
 from common.wire import load_json
 from ingress.caller import Caller
 from ingress.operations.call_request import CallRequest
-from ingress.operations.letters import Group, Replay, Wanted, group, is_token
+from ingress.operations.letters import Death, Group, Replay, Wanted, group, is_token
 from ingress.operations.read import Read
+from ingress.operations.search import Found, find, look
 from ingress.operations.submit import Submit
 from ingress.operations.tries import Try, tries_of
 
 log = structlog.get_logger(__name__)
 
-PAGE = 200  # records of one index
-SCANNED = 2_000  # letters looked at for one page
 GROUPED = 10_000  # letters looked at for one grouping
 AT_ONCE = 20  # replays under way for one request
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    heads: Sequence[Head]
-    cursor: str | None  # where the next page begins; None: there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,31 +64,19 @@ class DeadLetters:
         self, caller: Caller, wanted: Wanted, *, limit: int, cursor: str | None = None
     ) -> Found:
         """The newest first. A page may be short and still have a cursor."""
-        found: list[Head] = []
-        scanned = 0
-        while True:
-            heads, cursor = await self._newest(wanted, cursor)
-            for head in heads:
-                if _sees(caller, head) and wanted.fits(head):
-                    found.append(head)
-                if len(found) == limit:
-                    more = head is not heads[-1] or cursor is not None
-                    return Found(heads=found, cursor=_cursor_of(head) if more else None)
-            scanned += len(heads)
-            if cursor is None or scanned >= SCANNED:
-                return Found(heads=found, cursor=cursor)
+        walk = wanted.walk(_mine(caller))
+        if walk is None:
+            return Found(heads=[], cursor=None)
+        found = await find(self._store, walk, limit=limit, cursor=cursor)
+        return replace(found, heads=[head for head in found.heads if head.state in LETTERS])
 
     async def groups(self, caller: Caller, wanted: Wanted) -> tuple[Sequence[Group], bool]:
         """By what went wrong, the largest first; and whether that is all of them."""
-        found: list[Head] = []
-        scanned = 0
-        cursor: str | None = None
-        while True:
-            heads, cursor = await self._newest(wanted, cursor)
-            found += (head for head in heads if _sees(caller, head) and wanted.fits(head))
-            scanned += len(heads)
-            if cursor is None or scanned >= GROUPED:
-                return group(found), cursor is None
+        walk = wanted.walk(_mine(caller))
+        if walk is None:
+            return [], True
+        seen = await look(self._store, walk, limit=GROUPED, budget=GROUPED)
+        return group(Death.of(job, fields) for job, fields in seen.jobs), seen.cursor is None
 
     async def head(self, letter: str, caller: Caller) -> Head:
         """Raises: NotFoundError: Unknown, no dead letter, or somebody else's: the same for all."""
@@ -203,25 +183,6 @@ class DeadLetters:
                 log.info("letter.dropped", job_id=letter, by=caller.name)
                 return head
 
-    async def _newest(
-        self, wanted: Wanted, cursor: str | None
-    ) -> tuple[Sequence[Head], str | None]:
-        """The next of both kinds as one list, by the time of their end: their score in an index."""
-        states = [wanted.state] if wanted.state else sorted(LETTERS)
-        pages = await asyncio.gather(
-            *(
-                self._store.page(_index(state, wanted.tool), limit=PAGE, cursor=cursor)
-                for state in states
-            )
-        )
-        heads = sorted((head for page in pages for head in page.heads), key=_place, reverse=True)
-        ends = [page.cursor for page in pages if page.cursor is not None]
-        if not ends:
-            return heads, None
-        # What is older than the end of a page may have others of that index before it.
-        end = max(ends, key=_place_of)
-        return [head for head in heads if _place(head) >= _place_of(end)], end
-
     # --- replaying them
 
     async def _would_replay(self, letter: str, caller: Caller, *, lost: bool) -> Replay:
@@ -254,6 +215,7 @@ class DeadLetters:
             meta=call.meta,
             client_capabilities=call.client_capabilities,
             log_level=call.log_level,
+            callback=head.spec.callback,
             replay_of=head.id,
             replayed_by=caller.name,
         )
@@ -271,22 +233,6 @@ class DeadLetters:
         return await whole_call(self._runtime.blobs, head, decode_call(raw))
 
 
-def _sees(caller: Caller, head: Head) -> bool:
-    return caller.operator or head.caller == caller.name
-
-
-def _place(head: Head) -> tuple[int, str]:
-    return head.finished_at, head.id
-
-
-def _cursor_of(head: Head) -> str:
-    return f"{head.finished_at}:{head.id}"
-
-
-def _place_of(cursor: str) -> tuple[int, str]:
-    score, _, job = cursor.partition(":")
-    return round(float(score)), job
-
-
-def _index(state: JobState, tool: str | None) -> str:
-    return state_index(state) if tool is None else tool_state_index(tool, state)
+def _mine(caller: Caller) -> str | None:
+    """Whose letters a caller may see; None: everybody's."""
+    return None if caller.operator else caller.name
