@@ -19,6 +19,7 @@ from longhaul.commands import (
     fleet,
     jobs,
     keys,
+    resources,
     roles,
     stdio,
 )
@@ -61,6 +62,7 @@ jobs.register(app)
 dead.register(app)
 fleet.register(app)
 keys.register(app)
+resources.register(app)
 drill.register(app)
 
 

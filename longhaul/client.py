@@ -94,6 +94,17 @@ class Client:
             )
         return self._answer(response)
 
+    def put_document(self, body: Iterable[bytes], headers: Mapping[str, str], said: Json) -> Json:
+        """As `upload`. `said` is what the query says of it: name, visibility, ttl."""
+        with self._errors():
+            response = self._http.put(
+                "/v1/blobs", params=said, content=body, headers=headers, timeout=UPLOAD
+            )
+        return self._answer(response)
+
+    def drop_document(self, sha256: str, owner: str | None) -> None:
+        self._send("DELETE", f"/v1/blobs/{quote(sha256, safe='')}", {"owner": owner})
+
     def cancel(self, job: str) -> Json:
         return self._json("DELETE", _path(job), {})
 
