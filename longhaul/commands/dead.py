@@ -1,14 +1,13 @@
 """`dead`: jobs that need a person. Look at them, replay them, drop them."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import typer
 
 from longhaul.arguments import arguments_of, unnamed
 from longhaul.client import Client
-from longhaul.commands.options import Arguments, AsJson, Pairs, seconds
+from longhaul.commands.options import Arguments, AsJson, Pairs, ago
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, NotThereError, UsageError
 from longhaul.screen.dead import letter_card, letter_groups, letter_list, replay_counts, replay_list
@@ -241,13 +240,8 @@ def _filter(
     until: str | None,
 ) -> Json:
     given = {"state": state, "tool": tool, "caller": caller, "error": error}
-    times = {"since": _ago(since, "--since"), "until": _ago(until, "--until")}
+    times = {"since": ago(since, "--since"), "until": ago(until, "--until")}
     return {name: value for name, value in (given | times).items() if value is not None}
-
-
-def _ago(text: str | None, option: str) -> str | None:
-    span = seconds(text, option)
-    return None if span is None else (now() - timedelta(seconds=span)).isoformat()
 
 
 def _some(router: Client, wanted: Json, limit: int) -> tuple[list[Json], bool]:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from common.config.duration import parse_duration
 from longhaul.exits import UsageError
+from longhaul.screen.words import now
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ConfigFile = Annotated[
@@ -107,3 +109,9 @@ def seconds(text: str | None, option: str = "--timeout") -> float | None:
         return float(str(parse_duration(text)))
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
+
+
+def ago(text: str | None, option: str) -> str | None:
+    """That long before now, as RFC 3339. Raises: UsageError: Not a duration."""
+    span = seconds(text, option)
+    return None if span is None else (now() - timedelta(seconds=span)).isoformat()

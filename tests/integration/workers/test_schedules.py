@@ -8,6 +8,7 @@ import pytest
 from common.jobs.change import Now
 from common.jobs.state import JobState
 from ingress.caller import Caller
+from ingress.operations.wanted import Wanted
 from tests.support.logbook import started
 from tests.support.system import CALLER, OpenSystem, System
 
@@ -58,7 +59,7 @@ async def test_a_cancelled_one_never_runs(system_on: OpenSystem, tmp_path: Path)
         job = await scheduled(system, 1_000, log)
         after = await scheduled(system, 1_200, log, "after")
         page = await system.ingress.read.list(
-            Caller(name=CALLER), limit=10, state=JobState.HELD, tool="b__work"
+            Caller(name=CALLER), Wanted(state=JobState.HELD, tool="b__work"), limit=10
         )
         assert {head.id for head in page.heads} == {job, after}
         assert await system.cancel(job)
