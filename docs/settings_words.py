@@ -16,7 +16,7 @@ SECTIONS = {
 _EVERY_BACKEND = {
     "replicas": "processes of a command, per worker",
     "concurrency": "calls at once on one replica",
-    "balance": "which replica takes a call; `affinity` acts as `least-busy` for now",
+    "balance": "which replica takes a call; `affinity`: that of its caller, while it has room",
     "trusted": "its tool annotations may decide what may run again",
     "interactive": "its tools may ask the caller questions (older protocol revisions)",
     "health.interval": "between two looks at a replica that has no call",

@@ -214,10 +214,11 @@ class Executor:
         pool = self._pools.get(token.tool.backend)
         if pool is None:
             return None
-        place = pool.try_place()
+        key = await self._affinity(token) if pool.affine else ""
+        place = pool.try_place(key)
         if place is not None:
             return place
-        waiting = asyncio.create_task(pool.wait_place())
+        waiting = asyncio.create_task(pool.wait_place(key))
         try:
             for _ in range(LOOKS):
                 if not self._may_come(token.tool.backend, pool):
@@ -228,6 +229,11 @@ class Executor:
         finally:
             waiting.cancel()  # a place that comes in this moment goes back by itself
         return None
+
+    async def _affinity(self, token: Token) -> str:
+        """Which calls it shares a replica with: the token does not say, so the record is read."""
+        head = await self._runtime.store.get(token.job)
+        return "" if head is None else head.spec.affinity or head.caller
 
     def _may_come(self, backend: str, pool: BackendPool) -> bool:
         """A place is worth waiting for: it is busy, starts for the first time, was just there."""

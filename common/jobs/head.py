@@ -33,6 +33,7 @@ class Spec:
     run_ms: int = 0
     repeatable: bool = False
     repeatable_from: str = "default"  # operator | annotations | default
+    affinity: str = ""  # calls of one key go to one replica; empty: those of one caller
     keep: bool = False  # on_disconnect: only an explicit cancel ends it
     request_id: str = ""  # of the request that submitted it, for the logs
     replay_of: str = ""

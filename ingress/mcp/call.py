@@ -141,6 +141,7 @@ class Calls:
             fresh=call.fresh,
             run_at=call.run_at,
             key=call.key,
+            affinity=call.affinity,
         )
 
     def _ticket(self, ctx: Context, call: IncomingCall) -> Ticket | None:

@@ -18,9 +18,11 @@ PRIORITY = "longhaul/priority"
 WAIT = "longhaul/wait"
 NEW = "longhaul/new"
 KEY = "longhaul/idempotency-key"
+AFFINITY = "longhaul/affinity"
 RUN_AT = "longhaul/run_at"
 DELAY = "longhaul/delay"
 WAIT_HEADER = b"x-longhaul-wait"
+LONGEST_AFFINITY = 255  # characters
 LEVELS: tuple[str, ...] = get_args(types.LoggingLevel)  # by severity, the least first
 
 _OURS = ("longhaul/", "io.modelcontextprotocol/")
@@ -37,6 +39,7 @@ class IncomingCall:
     wants_progress: bool = False
     fresh: bool = False  # it wants a job of its own
     key: str = ""  # with which it may be repeated
+    affinity: str = ""  # which calls share a replica
     run_at: RunAt | None = None  # None: at once
     as_task: bool = False  # it has the `task` of 2025-11-25
     answers: Mapping[str, Any] | None = None  # to the tool's questions, by the keys it was shown
@@ -64,6 +67,7 @@ def read_call(params: Mapping[str, Any], wait_header: str | None, now: float) ->
         wants_progress=_is_token(meta.get("progressToken")),
         fresh=_flag(meta.get(NEW)),
         key=_key(meta.get(KEY)),
+        affinity=_affinity(meta.get(AFFINITY)),
         run_at=_schedule(meta, now),
         as_task=isinstance(params.get("task"), Mapping),
         answers=_answers(params),
@@ -143,6 +147,14 @@ def _key(value: object) -> str:
     if isinstance(value, str) and is_key(value):
         return value
     raise _invalid(f"_meta[{KEY!r}] should be {KEY_RULE}")
+
+
+def _affinity(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_AFFINITY:
+        return value
+    raise _invalid(f"_meta[{AFFINITY!r}] should be a text of 1 to {LONGEST_AFFINITY} characters")
 
 
 def _schedule(meta: Mapping[str, Any], now: float) -> RunAt | None:

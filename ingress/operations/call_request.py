@@ -24,6 +24,7 @@ class CallRequest:
     log_level: str | None = None
     attachable: bool = False  # an identical call may come for its job later
     fresh: bool = False  # it wants a job of its own, whatever there is
+    affinity: str = ""  # goes where the calls of the same word went; empty: of the same caller
     key: str = ""  # the caller's idempotency key; one that `is_key` accepts
     replay_of: str = ""  # the dead letter that it runs again
     replayed_by: str = ""  # who asked for that
@@ -100,6 +101,7 @@ def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> S
         arguments_blob=arguments_blob,
         attach=_attach_key(request, accepted),
         replay_of=request.replay_of,
+        affinity=request.affinity,
     )
 
 

@@ -216,6 +216,7 @@ class DeadLetters:
             client_capabilities=call.client_capabilities,
             log_level=call.log_level,
             callback=head.spec.callback,
+            affinity=head.spec.affinity,
             replay_of=head.id,
             replayed_by=caller.name,
         )

@@ -20,7 +20,10 @@ WORK = {
         "label": {"type": "string"},  # begins each of this call's lines
         "gate": {"type": "string"},
         "then": {
-            "enum": ["answer", "crash", "crash once", "refuse", "tool error", "kill the worker"]
+            "enum": [
+                *("answer", "crash", "crash once", "refuse", "tool error", "kill the worker"),
+                "name its process",
+            ]
         },
         "seconds": {"type": "number"},  # of work, after the gate
         "steps": {"type": "integer"},  # progress and a log line each, before the gate
@@ -102,6 +105,8 @@ def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
         say({"id": request, "error": error})
         return
     text = "x" * arguments.get("big", 0) or f"run {runs}"
+    if then == "name its process":
+        text = str(os.getpid())
     note(log, f"{label} finished")
     content = [{"type": "text", "text": text}]
     answer(request, {"content": content, "isError": then == "tool error"} | resumed(arguments))

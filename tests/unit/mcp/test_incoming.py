@@ -114,3 +114,11 @@ def test_levels_are_the_asked_one_and_above() -> None:
     assert levels_from("error") == {"error", "critical", "alert", "emergency"}
     assert levels_from("debug") >= {"debug", "info"}
     assert levels_from(None) == levels_from("loud") == frozenset()
+
+
+def test_affinity_is_a_short_text() -> None:
+    assert call({"longhaul/affinity": "cart 7"}).affinity == "cart 7"
+    assert call({}).affinity == ""
+    for odd in ("", 7, "x" * 256):
+        with pytest.raises(MCPError, match="longhaul/affinity"):
+            call({"longhaul/affinity": odd})
