@@ -8,6 +8,7 @@ from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.document_news import DocumentNews
 from ingress.key_ring import KeyRing
 from ingress.operations.cancel import Cancel
 from ingress.operations.dead_letters import DeadLetters
@@ -47,6 +48,9 @@ class Ingress:
     keys: ManageKeys
     dead_letters: DeadLetters
     documents: Documents
+    document_news: DocumentNews
+    sender: CallbackSender
+    callbacks: Callbacks
     durations: Durations = field(default_factory=Durations)
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
@@ -76,7 +80,8 @@ def build_ingress(
 ) -> Ingress:
     feed = CatalogueFeed(runtime)
     ring = KeyRing(runtime)
-    follower = Follower(runtime, lease, feed, ring)
+    document_news = DocumentNews(runtime.notifier)
+    follower = Follower(runtime, lease, feed, ring, document_news)
     read = Read(runtime)
     jottings = Jottings(runtime)
     wait = Wait(runtime, follower, read)
@@ -101,7 +106,10 @@ def build_ingress(
         ring=ring,
         keys=ManageKeys(runtime, ring),
         dead_letters=DeadLetters(runtime, read, submit),
-        documents=Documents(runtime),
+        documents=Documents(runtime, document_news),
+        document_news=document_news,
+        sender=CallbackSender(runtime, resolver),
+        callbacks=Callbacks(runtime, read),
         local_key=local_key,
         secret_key=secret_key,
     )

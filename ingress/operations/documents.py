@@ -18,6 +18,7 @@ from common.forgetting import delete_content
 from common.runtime import Runtime
 from common.store.documents import Content, DocumentPage, Kept
 from ingress.caller import Caller
+from ingress.document_news import DocumentNews
 from ingress.operations.results import Body
 
 log = structlog.get_logger(__name__)
@@ -36,8 +37,9 @@ class Said:
 class Documents:
     """Each raises: StoreUnreachableError: Nobody knows, or it cannot be done now."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, news: DocumentNews) -> None:
         self._runtime = runtime
+        self._news = news
 
     async def put(self, body: AsyncIterable[bytes], said: Said, caller: Caller) -> Kept:
         """Keep the body, in pieces as they come; what `body` raises is raised, nothing is kept.
@@ -69,6 +71,9 @@ class Documents:
             await delete_content(self._runtime, blob.sha256, place)
         self._runtime.metrics.blob_bytes.labels(kind="document").inc(blob.size)
         log.info("document.put", sha256=blob.sha256, size=blob.size, caller=caller.name)
+        # Perhaps it was everyone's before: only an operator can have made it so.
+        public = caller.operator if not kept.new else said.visibility is Visibility.EVERYONE
+        await self._news.tell("" if public else caller.name)
         return kept
 
     async def open(self, sha256: str, caller: Caller) -> tuple[Document, Body]:
@@ -118,13 +123,18 @@ class Documents:
         Raises:
             NotFoundError: No such entry, or none that this caller may delete.
         """
-        gone = None
-        if is_sha256(sha256) and (caller.operator or owner == caller.name):
+        gone, content = None, await self._content(sha256)
+        if content is not None and (caller.operator or owner == caller.name):
             gone = await self._runtime.store.documents.remove(sha256, owner)
         if gone is None:
             raise NotFoundError(f"{owner} has no document {sha256}")
         await delete_content(self._runtime, sha256, gone.place)
         log.info("document.deleted", sha256=sha256, owner=owner, by=caller.name)
+        public = any(
+            each.owner == owner and each.visibility is Visibility.EVERYONE
+            for each in (content.entries if content else ())
+        )
+        await self._news.tell("" if public else owner)
 
     def _blobs(self) -> BlobStore:
         if self._runtime.blobs is None:

@@ -50,7 +50,7 @@ async def test_an_official_client_gets_a_link_and_reads_the_whole(
         assert json.loads(read["text"])["content"] == [{"type": "text", "text": "x" * 50_000}]
         assert len(read["text"].encode()) == link["size"]
         assert (await client.list_resources()).resources == []
-        template, _ = (await client.list_resource_templates()).model_dump()["resource_templates"]
+        template, *_ = (await client.list_resource_templates()).model_dump()["resource_templates"]
         assert template["uri_template"] == "longhaul://job/{job}/result{?offset,length}"
 
 
@@ -93,7 +93,7 @@ async def test_an_older_client_is_told_so_in_its_own_code(
 ) -> None:
     client = LegacyClient(http, longhaul.url)
     told = await client.initialize()
-    assert told["result"]["capabilities"]["resources"] == {}
+    assert told["result"]["capabilities"]["resources"] == {"listChanged": True}
     response = await client.post("resources/read", {"uri": "longhaul://job/x/result"}, id=1)
     assert messages(response.text)[-1]["error"]["code"] == -32_002
 
