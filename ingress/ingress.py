@@ -49,8 +49,6 @@ class Ingress:
     dead_letters: DeadLetters
     documents: Documents
     document_news: DocumentNews
-    sender: CallbackSender
-    callbacks: Callbacks
     durations: Durations = field(default_factory=Durations)
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
@@ -108,8 +106,6 @@ def build_ingress(
         dead_letters=DeadLetters(runtime, read, submit),
         documents=Documents(runtime, document_news),
         document_news=document_news,
-        sender=CallbackSender(runtime, resolver),
-        callbacks=Callbacks(runtime, read),
         local_key=local_key,
         secret_key=secret_key,
     )
