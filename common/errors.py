@@ -5,6 +5,8 @@ LonghaulError
 ├── ForbiddenError         the role of the caller's key does not allow it
 ├── InvalidCallError       arguments against the tool's schema
 │   └── InvalidAnswerError an answer against what was asked
+├── CallbackRefusedError   the URL to be told is not one that may be asked
+├── NoCallbackError        nothing of the job can be sent again
 ├── KeyConflictError       the idempotency key of another call
 ├── MayHaveRunError        a lost job is replayed only by somebody who says so
 ├── NotReplayableError     a dead letter that is no job
@@ -54,6 +56,14 @@ class InvalidCallError(LonghaulError):
 
 class InvalidAnswerError(InvalidCallError):
     """An answer does not fit its question; the text names key, path and rule."""
+
+
+class CallbackRefusedError(LonghaulError):
+    """The URL that a caller wants to be told at may not be asked; the text says why."""
+
+
+class NoCallbackError(LonghaulError):
+    """The job names no URL, or has not ended."""
 
 
 class KeyConflictError(LonghaulError):

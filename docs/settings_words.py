@@ -5,6 +5,7 @@ SECTIONS = {
     "listen": "listen.",
     "answering": "answering.",
     "retention": "retention.",
+    "callbacks": "callbacks.",
     "documents": "documents.",
     "defaults": "defaults.",
     "mcpServers": "mcpServers.NAME.",
@@ -73,6 +74,16 @@ WORDS = {
     "retention.completed": "also cancelled jobs",
     "retention.failed": "ended by an error or a clock",
     "retention.dead": "also lost jobs",
+    "callbacks.secrets": "sign what is sent: `whsec_` and the Base64 of 24 to 64 bytes, the newest "
+    "first; better in `LONGHAUL_CALLBACK_SECRET` than in a file; empty: callbacks are refused",
+    "callbacks.allow": "networks, addresses, hosts or `*.domain` besides the public net, and with "
+    "http",
+    "callbacks.attempts": "tries of one message in all",
+    "callbacks.first": "before the second try; doubles, with jitter",
+    "callbacks.max": "the longest wait between two tries",
+    "callbacks.timeout": "for one try, from the look-up of the name to the answer",
+    "callbacks.at_once": "tries under way at once, per ingress; a quarter of them to one host",
+    "callbacks.public_url": "where receivers reach the REST interface, for links to large results",
     "documents.put": "the least role of a key whose caller may put documents: `user`, `operator`, "
     "`admin`",
     "documents.max_size": "bytes of one document",

@@ -16,6 +16,7 @@ from common.runtime import Runtime
 from ingress.api import (
     backends,
     blobs,
+    callbacks,
     dead_letters,
     fleet,
     health,
@@ -107,6 +108,7 @@ def create_api(ingress: Ingress) -> FastAPI:
     v1.include_router(jobs.router)
     v1.include_router(output.router)
     v1.include_router(dead_letters.router)
+    v1.include_router(callbacks.router)
     v1.include_router(fleet.router)
     v1.include_router(backends.router)
     v1.include_router(keys.router)

@@ -13,12 +13,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import (
+    CallbackRefusedError,
     ForbiddenError,
     InvalidAnswerError,
     InvalidCallError,
     KeyConflictError,
     LonghaulError,
     MayHaveRunError,
+    NoCallbackError,
     NotFoundError,
     NotReplayableError,
     RefusedError,
@@ -94,6 +96,12 @@ INVALID_ARGUMENTS = Problem(
 INVALID_ANSWER = Problem(
     name="invalid-answer", status=422, title="The answer does not fit the question"
 )
+CALLBACK_REFUSED = Problem(
+    name="callback-refused", status=422, title="The callback's URL may not be asked"
+)
+NO_CALLBACK = Problem(
+    name="no-callback", status=409, title="The job has no callback that could be sent again"
+)
 KEY_CONFLICT = Problem(
     name="idempotency-conflict", status=409, title="The idempotency key is another call's"
 )
@@ -138,7 +146,7 @@ PROBLEMS = (
     *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
     *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
     *(NOT_FINISHED, NO_RESULT, MAY_HAVE_RUN, NOT_REPLAYABLE, REFUSED, FULL, STORE_UNREACHABLE),
-    *(STOPPING, CONTENDED, INTERNAL),
+    *(CALLBACK_REFUSED, NO_CALLBACK, STOPPING, CONTENDED, INTERNAL),
 )
 
 
@@ -146,6 +154,8 @@ _IN_ITS_WORDS: dict[type[LonghaulError], Problem] = {
     NotFoundError: NOT_FOUND,
     InvalidAnswerError: INVALID_ANSWER,
     InvalidCallError: INVALID_ARGUMENTS,
+    CallbackRefusedError: CALLBACK_REFUSED,
+    NoCallbackError: NO_CALLBACK,
     KeyConflictError: KEY_CONFLICT,
     MayHaveRunError: MAY_HAVE_RUN,
     NotReplayableError: NOT_REPLAYABLE,

@@ -7,9 +7,12 @@ from typing import Any
 from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from ingress.callbacks.resolving import Resolver
+from ingress.callbacks.sender import CallbackSender
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.document_news import DocumentNews
 from ingress.key_ring import KeyRing
+from ingress.operations.callbacks import Callbacks
 from ingress.operations.cancel import Cancel
 from ingress.operations.dead_letters import DeadLetters
 from ingress.operations.documents import Documents
@@ -49,6 +52,8 @@ class Ingress:
     dead_letters: DeadLetters
     documents: Documents
     document_news: DocumentNews
+    sender: CallbackSender
+    callbacks: Callbacks
     durations: Durations = field(default_factory=Durations)
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
@@ -71,6 +76,7 @@ class Ingress:
             group.create_task(self.ring.run())
             group.create_task(self.headroom.run())
             group.create_task(self.follower.run())
+            group.create_task(self.sender.run())
 
 
 def build_ingress(
@@ -84,7 +90,8 @@ def build_ingress(
     jottings = Jottings(runtime)
     wait = Wait(runtime, follower, read)
     headroom = Headroom(runtime)
-    submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom)
+    resolver = Resolver(runtime.settings.callbacks)
+    submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom, resolver)
     return Ingress(
         runtime=runtime,
         lease=lease,
@@ -106,6 +113,8 @@ def build_ingress(
         dead_letters=DeadLetters(runtime, read, submit),
         documents=Documents(runtime, document_news),
         document_news=document_news,
+        sender=CallbackSender(runtime, resolver),
+        callbacks=Callbacks(runtime, read),
         local_key=local_key,
         secret_key=secret_key,
     )

@@ -12,6 +12,7 @@ from longhaul.arguments import split_json_option
 from longhaul.commands import (
     batch,
     batches,
+    callbacks,
     calls,
     check,
     dead,
@@ -60,6 +61,7 @@ batch.register(app)
 batches.register(app)
 jobs.register(app)
 dead.register(app)
+callbacks.register(app)
 fleet.register(app)
 keys.register(app)
 resources.register(app)

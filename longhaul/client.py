@@ -54,7 +54,7 @@ class Client:
         return self._json("GET", path, query)
 
     def submit(
-        self, tool: str, arguments: Json, key: str | None = None, **more: str | float | None
+        self, tool: str, arguments: Json, key: str | None = None, **more: str | float | Json | None
     ) -> Json:
         """`more` are further members of `POST /v1/jobs`, where they are said."""
         said = {name: value for name, value in more.items() if value is not None}
@@ -110,6 +110,9 @@ class Client:
 
     def answer(self, job: str, answers: Json) -> Json:
         return self._json("POST", f"{_path(job)}/answer", {}, {"answers": answers})
+
+    def replay_callback(self, job: str) -> Json:
+        return self._json("POST", f"{_path(job)}/callback/replay", {})
 
     def create_key(self, name: str, *, role: str, caller: str | None, life: float | None) -> Json:
         """`life` in seconds; None: for ever."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from common.config.api_keys import parse_api_keys
+from common.config.callbacks import Secrets, Targets
 from common.config.duration import parse_duration
 from common.jobs.answers import is_answer
 
@@ -219,6 +220,19 @@ class Documents(_Frozen):
     max_size: Count = Field(default=1024**3, ge=1024)  # bytes of one
 
 
+class Callbacks(_Frozen):
+    """Messages to URLs that callers name; without a secret there are none."""
+
+    secrets: Annotated[Secrets, BeforeValidator(_words)] = Field(default=(), repr=False)
+    allow: Annotated[Targets, BeforeValidator(_words)] = ()  # beyond the public net, and http
+    attempts: Count = Field(default=15, ge=1, le=100)  # tries in all
+    first: Period = 5.0
+    max: Period = 4 * 3_600.0
+    timeout: Period = 10.0  # of one try
+    at_once: Count = Field(default=16, ge=1, le=1_000)  # per ingress
+    public_url: Address | None = None  # of the REST interface, for links in them
+
+
 class ApiKey(_Frozen):
     key: str = Field(repr=False, min_length=1)
     caller: str = Field(min_length=1)
@@ -255,6 +269,7 @@ class Common(_Frozen):
     listen: Listen = Listen()
     answering: Answering = Answering()
     retention: Retention = Retention()
+    callbacks: Callbacks = Callbacks()
     documents: Documents = Documents()
     queues: dict[QueueName, Queue] = Field(default_factory=dict)
     tools: dict[str, ToolRule] = Field(default_factory=dict)  # pattern -> rule, in file order

@@ -43,6 +43,7 @@ DueLabel = Literal[
     "keep",
     "let_go",
     "call_back",
+    "drive",
     "fail",
     "cancel",
     "publish",
@@ -54,6 +55,7 @@ DueLabel = Literal[
 ]
 AuthFailure = Literal["missing", "unknown", "expired", "unchecked", "role", "origin", "host"]
 LetterReason = Literal["dead", "lost", "buried"]  # tries used up, outcome unknown, no job
+CallbackEnd = Literal["delivered", "retried", "failed"]  # of one try
 DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
 
 
@@ -73,6 +75,7 @@ class Metrics:
         self._of_the_ledger()
         self._of_supervision()
         self._of_blobs()
+        self._of_callbacks()
 
     def _of_the_fleet(self) -> None:
         """Measured at the time of the scrape, by `ingress.operations.survey`."""
@@ -111,7 +114,7 @@ class Metrics:
         self.refusals = self._counter(
             "refusals",
             "Calls not accepted.",
-            "reason",  # unknown_tool | arguments | key | full | store | blobs | contended
+            "reason",  # unknown_tool | arguments | key | callback | full | store | blobs …
         )
         self.hand_offs = self._counter(
             "hand_offs", "Held calls that were answered with a job id.", "tool"
@@ -208,6 +211,17 @@ class Metrics:
         )
         for kept in ("yes", "no"):
             self.checkpoints.labels(kept=kept)
+
+    def _of_callbacks(self) -> None:
+        """Tries are counted by an ingress; how many wait is measured at the scrape."""
+        self.callback_tries = self._counter(
+            "callback_tries", "Callbacks sent; `end` is a CallbackEnd.", "end"
+        )
+        for end in get_args(CallbackEnd):
+            self.callback_tries.labels(end=end)
+        self.callbacks = self._gauge(
+            "callbacks", "Callbacks that are owed, or were given up, by state.", "state"
+        )
 
     def _of_supervision(self) -> None:
         """Counted by the parent of a worker; each worker that it starts shows them."""

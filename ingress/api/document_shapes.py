@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field
 
 from common.documents import LONGEST_NAME, Document, Visibility, document_uri, is_name
 from ingress.api.job_view import rfc3339, rfc3339_or_none
-from ingress.api.shapes import LONGEST_LIFE, Shape
+from ingress.api.key_shapes import LONGEST_LIFE
+from ingress.api.shapes import Shape
 
 
 def _a_name(text: str) -> str:

@@ -11,7 +11,8 @@ from common.jobs.questions import Round, open_requests
 from common.jobs.state import JobState
 from common.store.base import Event
 from common.wire import load_json
-from ingress.api.shapes import Checkpoint, Job, JobError, JobEvent, Progress, Question
+from ingress.api.shapes import Callback, Checkpoint, Job, JobError, JobEvent, Progress, Question
+from ingress.callbacks.target import shown_url
 from ingress.ingress import Ingress
 from ingress.operations.explain import Situation, waiting_because, why
 
@@ -90,6 +91,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         finished_at=rfc3339_or_none(head.finished_at),
         progress=_progress(head.progress),
         checkpoint=checkpoint_of(head),
+        files=head.files,
         waiting_because=waiting_because(head, situation),
         reason=why(head, situation),
         still_running=head.still_running,
@@ -100,6 +102,22 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         answer_by=rfc3339_or_none(head.answer_by),
         replay_of=spec.replay_of or None,
         replayed_as=head.replayed_as or None,
+        callback=show_callback(head),
+    )
+
+
+def show_callback(head: Head) -> Callback | None:
+    if not head.spec.callback:
+        return None
+    return Callback.model_validate(
+        {
+            "url": shown_url(head.spec.callback),
+            "state": head.callback or "none",
+            "tries": head.callback_tries,
+            "next_try_at": rfc3339_or_none(head.callback_at),
+            "last_error": head.callback_error or None,
+            "delivered_at": rfc3339_or_none(head.callback_delivered_at),
+        }
     )
 
 

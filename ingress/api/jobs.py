@@ -64,6 +64,7 @@ async def submit_job(
             priority=body.priority,
             client_capabilities=body.capabilities,
             key=idempotency_key or "",
+            callback="" if body.callback is None else body.callback.url,
             run_at=_schedule(body, ingress.runtime.clock.now()),
         )
     )
@@ -106,6 +107,12 @@ async def answer_job(job_id: str, body: Answers, ingress: TheIngress, caller: Cu
     """Answer what the tool asks; the job goes on once nothing is open any more."""
     head = await ingress.respond.answer(job_id, body.answers, caller, operator=True)
     return await show_job(ingress, head)
+
+
+@router.post("/{job_id}/callback/replay", status_code=202, responses={409: _PROBLEM})
+async def replay_callback(job_id: str, ingress: TheIngress, caller: CurrentCaller) -> Job:
+    """Send its callback again, with all its tries and the same `webhook-id`."""
+    return await show_job(ingress, await ingress.callbacks.replay(job_id, caller))
 
 
 @router.delete("/{job_id}", status_code=202, responses={200: {"model": Job}})

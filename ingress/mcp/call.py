@@ -141,6 +141,7 @@ class Calls:
             fresh=call.fresh,
             run_at=call.run_at,
             key=call.key,
+            callback=call.callback,
             affinity=call.affinity,
         )
 

@@ -18,6 +18,7 @@ PRIORITY = "longhaul/priority"
 WAIT = "longhaul/wait"
 NEW = "longhaul/new"
 KEY = "longhaul/idempotency-key"
+CALLBACK = "longhaul/callback"
 AFFINITY = "longhaul/affinity"
 RUN_AT = "longhaul/run_at"
 DELAY = "longhaul/delay"
@@ -39,6 +40,7 @@ class IncomingCall:
     wants_progress: bool = False
     fresh: bool = False  # it wants a job of its own
     key: str = ""  # with which it may be repeated
+    callback: str = ""  # the URL that is told of its end
     affinity: str = ""  # which calls share a replica
     run_at: RunAt | None = None  # None: at once
     as_task: bool = False  # it has the `task` of 2025-11-25
@@ -67,6 +69,7 @@ def read_call(params: Mapping[str, Any], wait_header: str | None, now: float) ->
         wants_progress=_is_token(meta.get("progressToken")),
         fresh=_flag(meta.get(NEW)),
         key=_key(meta.get(KEY)),
+        callback=_callback(meta.get(CALLBACK)),
         affinity=_affinity(meta.get(AFFINITY)),
         run_at=_schedule(meta, now),
         as_task=isinstance(params.get("task"), Mapping),
@@ -147,6 +150,14 @@ def _key(value: object) -> str:
     if isinstance(value, str) and is_key(value):
         return value
     raise _invalid(f"_meta[{KEY!r}] should be {KEY_RULE}")
+
+
+def _callback(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping) and set(value) == {"url"} and isinstance(value["url"], str):
+        return value["url"]
+    raise _invalid(f"_meta[{CALLBACK!r}] should be an object with a url")
 
 
 def _affinity(value: object) -> str:

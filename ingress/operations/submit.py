@@ -10,6 +10,7 @@ from common.brokers.base import BrokerError
 from common.catalogue import CatalogueTool
 from common.errors import (
     BlobsUnreachableError,
+    CallbackRefusedError,
     InvalidCallError,
     KeyConflictError,
     LonghaulError,
@@ -28,6 +29,7 @@ from common.jobs.transitions import Submission, submit
 from common.ledger import ROUNDS, ContendedError
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from ingress.callbacks.resolving import Resolver
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.operations.arguments import ArgumentCheck
 from ingress.operations.attach import Attach, Joined
@@ -43,6 +45,7 @@ FULL_RETRY_AFTER = 5.0  # seconds
 _REFUSALS: dict[type[LonghaulError], str] = {
     NotFoundError: "unknown_tool",
     InvalidCallError: "arguments",
+    CallbackRefusedError: "callback",
     KeyConflictError: "key",
     RefusedError: "full",
     StoreUnreachableError: "store",
@@ -61,6 +64,7 @@ class Submit:
         follower: Follower,
         jottings: Jottings,
         headroom: Headroom,
+        resolver: Resolver,
     ) -> None:
         self._runtime = runtime
         self._lease = lease
@@ -72,6 +76,7 @@ class Submit:
         self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
         self._headroom = headroom
+        self._resolver = resolver
         self._publishing: set[asyncio.Task[None]] = set()
 
     def tool(self, name: str) -> CatalogueTool:
@@ -87,6 +92,7 @@ class Submit:
         Raises:
             NotFoundError: No such tool.
             InvalidCallError: Arguments against the schema; nothing was stored.
+            CallbackRefusedError: Its callback may not be asked; nothing was stored.
             KeyConflictError: Its idempotency key is another call's; nothing was stored.
             RefusedError: The queue is full; nothing was stored.
             StoreUnreachableError: Nobody knows; no id was given out.
@@ -140,6 +146,8 @@ class Submit:
             tool = self.tool(request.tool)
             self._check_arguments(tool, request.arguments)
             policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
+            if request.callback and not request.replay_of:  # a letter's was looked at before
+                await self._resolver.check(request.callback)
             job = new_job_id(round(self._runtime.clock.now() * 1000))
             accepted = Accepted.of(job, request, tool, policy)
             stored = await self._store(request, accepted, watch, held=held)
@@ -175,9 +183,7 @@ class Submit:
         """The commit of the new record; or the job that this call made before, or an identical one
         left behind. That there is none is a guard of the record's creation.
         """
-        # With a key its caller can find it again, as with an id; of a scheduled one it is told.
-        findable = request.key or request.run_at is not None
-        holder = self._lease if held and not findable else ""
+        holder = self._lease if held and not request.reachable else ""
         passed_over, blob = "", None
         for _ in range(ROUNDS):
             blob = await self._apart(accepted.job, request) if blob is None else blob

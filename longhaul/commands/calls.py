@@ -12,6 +12,7 @@ from longhaul.commands.options import (
     Arguments,
     AsJson,
     At,
+    Callback,
     Delay,
     Key,
     Pairs,
@@ -82,13 +83,17 @@ def submit(
     key: Key = None,
     at: At = None,
     delay: Delay = None,
+    callback: Callback = None,
     as_json: AsJson = False,
 ) -> None:
     """Call a tool without waiting; prints the id of the job."""
     _check_key(key)
     with connect() as router:
         given = _arguments(router, tool, pairs, arguments)
-        job = router.submit(tool, given, key, priority=priority, run_at=at, delay=delay)
+        told = None if callback is None else {"url": callback}
+        job = router.submit(
+            tool, given, key, priority=priority, run_at=at, delay=delay, callback=told
+        )
     if as_json:
         print_json(job)
     else:

@@ -91,6 +91,15 @@ Delay = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="Run it after this, as 30s or 10m.", show_default=False),
 ]
+Callback = Annotated[
+    str | None,
+    typer.Option(
+        "--callback",
+        metavar="URL",
+        help="Told of the job's end, with a signed POST.",
+        show_default=False,
+    ),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(
