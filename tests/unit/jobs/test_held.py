@@ -62,7 +62,7 @@ def test_the_queue_clock_of_a_released_job_begins_with_its_release() -> None:
     assert Move(SCHEDULED, None) in change.moves
 
 
-@pytest.mark.parametrize("state", set(JobState) - {JobState.HELD})
+@pytest.mark.parametrize("state", sorted(set(JobState) - {JobState.HELD}))
 def test_only_a_held_job_is_released(state: JobState) -> None:
     with pytest.raises(IllegalMoveError):
         release(a_head(state))
