@@ -22,6 +22,7 @@ from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.held import release
 from common.jobs.indexes import SCHEDULED
+from common.jobs.put_off import put_off
 from common.jobs.state import JobState
 from common.jobs.transitions import check
 from common.leftovers import collect_leftovers
@@ -63,7 +64,7 @@ class Reconciler:
         while True:
             pause = PERIOD
             try:
-                more = await self.sweep() == TAKEN
+                more = await self.sweep() >= TAKEN
                 pause = 0.0 if more else await self._until_next()
             except StoreUnreachableError as error:
                 log.warning("sweep.failed", error=str(error))
@@ -90,12 +91,15 @@ class Reconciler:
         now = await self._runtime.store.now()
         queues = _Queues(self._runtime)
         known = list(zip(heads, await self._facts(heads), strict=True))
-        # Many may be scheduled for one moment: together, or the last of them would be late.
-        held = [each for each in known if each[0].state is JobState.HELD]
-        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in held))
+        # Many may be scheduled for one moment, or over since one: together, or the last of them
+        # would be late.
+        together = [each for each in known if _at_once(each[0])]
+        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in together))
         for each in known:
-            if each[0].state is not JobState.HELD:
+            if not _at_once(each[0]):
                 await self._look_safely(*each, now, queues)
+        if queues.left:
+            await self._runtime.store.put_off([put_off(head, now) for head in queues.left])
         return len(heads)
 
     async def _look_safely(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
@@ -141,9 +145,9 @@ class Reconciler:
         if isinstance(action, decisions.CallBack):
             await self._call_back_soon(head)
             return None  # it comes back by itself, in case no ingress heard
-        if isinstance(action, decisions.Leave) and (_owned(head) or head.newer or head.terminal):
-            await self._order_again(head)
-            return None  # it comes back by itself; the version stays for the worker that settles it
+        if isinstance(action, decisions.Leave):
+            await self._leave(head, queues)
+            return None
         change = self._change(head, action)
         answer = await self._runtime.store.commit(head.id, change, version=head.version)
         if not isinstance(answer, Done):
@@ -163,6 +167,13 @@ class Reconciler:
         elif isinstance(action, decisions.HandOff):
             return await self._runtime.store.get(head.id)
         return None
+
+    async def _leave(self, head: Head, queues: "_Queues") -> None:
+        """What is not put off comes back by itself: its version stays for who settles it."""
+        if _owned(head) or head.newer or head.terminal:
+            await self._order_again(head)
+        else:
+            queues.left.append(head)
 
     async def _forget(self, head: Head) -> None:
         try:
@@ -200,7 +211,7 @@ class Reconciler:
             case decisions.Fail(code=code, message=message):
                 return fail(head, {"code": code, "message": message}, retention)
             case _:
-                return check(head, republished=isinstance(action, decisions.Publish))
+                return check(head)
 
 
 _LABELS: dict[type[DueAction], DueLabel] = {
@@ -227,6 +238,7 @@ class _Queues:
         self._runtime = runtime
         # A blocked broker costs each try seconds: one a sweep, or dead workers' jobs would wait.
         self.deaf: set[str] = set()
+        self.left: list[Head] = []  # to be looked at again; written for all of a sweep together
         self._ready: dict[str, int] = {}
         self._passings: dict[str, tuple[Passing, ...]] | None = None
 
@@ -258,6 +270,10 @@ def passings_of(leases: Sequence[Lease]) -> dict[str, tuple[Passing, ...]]:
                 )
                 found.setdefault(queue, []).append(passing)
     return {queue: tuple(passings) for queue, passings in found.items()}
+
+
+def _at_once(head: Head) -> bool:
+    return head.state is JobState.HELD or (head.terminal and not head.still_running)
 
 
 def _owned(head: Head) -> bool:

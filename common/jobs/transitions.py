@@ -226,11 +226,9 @@ def park(head: Head, delay_ms: int, reason: str) -> Change:
     )
 
 
-def check(head: Head, *, republished: bool) -> Change:
-    """The reconciler looked and left the job where it is."""
-    fields: dict[str, Value] = {"checks": Add(1)}
-    if republished:
-        fields["published_at"] = Now()
+def check(head: Head) -> Change:
+    """The reconciler publishes the job's token again and leaves it where it is."""
+    fields: dict[str, Value] = {"checks": Add(1), "published_at": Now()}
     return Change(name="checked", fields=fields, due=due_of(head))
 
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
+from common.jobs.put_off import PutOff
 from common.store.api_keys import ApiKeyStore
 from common.store.documents import DocumentStore
 from common.store.sessions import SessionStore
@@ -146,8 +147,14 @@ class JobStore(Protocol):
     async def due(self, limit: int) -> Sequence[Head]:
         """Take up to `limit` records whose check is due; each comes back in 5 s if nothing happens.
 
-        An entry of the due index without a record is dropped.
+        When there are more, as many of those that became due last are taken besides: a worker's
+        death must not wait behind a million records to forget. An entry of the due index without a
+        record is dropped.
         """
+        ...
+
+    async def put_off(self, looks: Sequence[PutOff]) -> None:
+        """Write when each is due next, and count the look; those that moved on are left alone."""
         ...
 
     # --- indexes

@@ -12,7 +12,7 @@ from common.store.redis.keys import Keys
 from common.store.redis.request import read_head
 from common.store.redis.rows import pairs_of, was_seen
 
-_AT_ONCE = 500  # records that one command reads
+_AT_ONCE = 200  # records that one command reads: it holds up everybody else
 
 
 class RedisListings:

@@ -15,7 +15,7 @@ from common.notifier.hints import INLINE_RESULT
 from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
 
 # A full Redis still lets these take memory: what is there must be able to end.
-SETTLING = ("commit", "note", "notes", "due", "remove", "leases", "document_remove")
+SETTLING = ("commit", "note", "notes", "due", "put_off", "remove", "leases", "document_remove")
 FLAGS = "#!lua flags=allow-oom\n"
 # Name: file. A record's creation is a commit that may be refused for want of memory.
 FILES = {"create": "commit"} | {

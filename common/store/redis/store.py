@@ -18,6 +18,7 @@ from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.indexes import DUE, memberships
 from common.jobs.output import OutputRead, decode_entry
+from common.jobs.put_off import PutOff
 from common.store.base import (
     DUE_PUSH_MS,
     CatalogueEntry,
@@ -129,6 +130,14 @@ class RedisStore(RedisListings):
             taken = await self._run("due", prefix, limit, DUE_PUSH_MS)
             heads.extend(read_taken(fields_of(flat) for flat in taken))
         return heads
+
+    async def put_off(self, looks: Sequence[PutOff]) -> None:
+        shards: dict[str, list[str | int]] = {}
+        for each in looks:
+            said = shards.setdefault(self._keys.of_job(each.job_id), [])
+            said += [each.job_id, each.version, each.at]
+        for prefix, arguments in shards.items():
+            await self._run("put_off", prefix, *arguments)
 
     # --- leases
 

@@ -10,7 +10,7 @@ from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.head import Head, decode_head, is_newer
 from common.jobs.indexes import DUE, REPLAYED, memberships
 from common.notifier.base import Hint
-from common.store.base import DUE_PUSH_MS, EVENTS_KEPT, Event, Timings
+from common.store.base import EVENTS_KEPT, Event, Timings
 from common.store.interpret import (
     Plan,
     Repeated,
@@ -18,7 +18,6 @@ from common.store.interpret import (
     interpret_note,
     number,
 )
-from common.store.reading import read_taken
 from common.store.replaying import Fields
 from common.store.sqlite import lease_rows, output_rows
 from common.wire import dump_json, load_json
@@ -89,7 +88,7 @@ def note(
         return False, ()
     after, hints = noted
     if after != before:
-        _write_fields(database, job_id, after)
+        write_fields(database, job_id, after)
     if written.checkpoint is not None:
         _write_part(database, job_id, CHECKPOINT, written.checkpoint)
     if written.output is not None:
@@ -105,23 +104,11 @@ def note_many(
         note(database, job_id, Note(fields=each), now)
 
 
-def take_due(database: sqlite3.Connection, limit: int, now: int) -> list[Head]:
-    rows = database.execute(
-        "SELECT job, head FROM entries LEFT JOIN records ON records.id = job"
-        " WHERE name = ? AND score <= ? ORDER BY score, job LIMIT ?",
-        (DUE, now, limit),
-    ).fetchall()
-    for job_id, head in rows:
-        score = None if head is None else float(now + DUE_PUSH_MS)
-        _move(database, job_id, {DUE: score})
-    return read_taken(orjson.loads(head) for _, head in rows if head is not None)
-
-
 def remove(database: sqlite3.Connection, job_id: str, version: int) -> bool:
     fields = read_fields(database, job_id)
     if fields is None or number(fields, "version") != version or is_newer(fields):
         return False
-    _move(database, job_id, dict.fromkeys((DUE, *memberships(decode_head(fields)))))
+    move(database, job_id, dict.fromkeys((DUE, *memberships(decode_head(fields)))))
     for table, column in (
         ("records", "id"),
         ("parts", "job"),
@@ -172,12 +159,12 @@ def read_events(database: sqlite3.Connection, job_id: str, after: int) -> Sequen
 def _carry_out(
     database: sqlite3.Connection, job_id: str, plan: Plan, parts: Mapping[str, bytes]
 ) -> None:
-    _write_fields(database, job_id, plan.fields)
-    _move(database, job_id, {**plan.moves, DUE: plan.due})
+    write_fields(database, job_id, plan.fields)
+    move(database, job_id, {**plan.moves, DUE: plan.due})
     _append(database, job_id, plan.event)
     for letter in plan.letters:
-        _write_fields(database, letter.job_id, letter.fields)
-        _move(database, letter.job_id, {REPLAYED: float(letter.event.at)})
+        write_fields(database, letter.job_id, letter.fields)
+        move(database, letter.job_id, {REPLAYED: float(letter.event.at)})
         _append(database, letter.job_id, letter.event)
     for name, body in parts.items():
         _write_part(database, job_id, name, body)
@@ -201,11 +188,11 @@ def _write_part(database: sqlite3.Connection, job_id: str, name: str, body: byte
     database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
 
 
-def _write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:
+def write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:
     database.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (job_id, orjson.dumps(fields)))
 
 
-def _move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | None]) -> None:
+def move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | None]) -> None:
     """Two statements however many moves: each one gives up and takes the interpreter lock."""
     out = [name for name, score in moves.items() if score is None]
     into = [(name, job_id, score) for name, score in moves.items() if score is not None]

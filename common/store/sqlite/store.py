@@ -14,10 +14,11 @@ from common.errors import StoreUnreachableError
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
+from common.jobs.put_off import PutOff
 from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Place, Timings
-from common.store.sqlite import lease_rows, listings, output_rows, records
+from common.store.sqlite import due_rows, lease_rows, listings, output_rows, records
 from common.store.sqlite.api_keys import SqliteApiKeys
 from common.store.sqlite.documents import SqliteDocuments
 from common.store.sqlite.schema import open_pair
@@ -93,7 +94,10 @@ class SqliteStore:
         return await self._write(lambda database: records.remove(database, job_id, version))
 
     async def due(self, limit: int) -> Sequence[Head]:
-        return await self._write(lambda database: records.take_due(database, limit, self._now()))
+        return await self._write(lambda database: due_rows.take(database, limit, self._now()))
+
+    async def put_off(self, looks: Sequence[PutOff]) -> None:
+        await self._write(lambda database: due_rows.put_off(database, looks))
 
     # --- indexes
 
