@@ -44,6 +44,8 @@ WORDS = {
     "inline_limit": "bytes; larger results and arguments are blobs",
     "preview": "bytes of a larger result that its caller is shown at once",
     "max_result": "bytes; a larger result fails its job",
+    "max_file": "bytes; a larger file of a [cooperative tool](cooperative-tools.md#files) fails "
+    "its job",
     "namespace": "begins the name of every queue, exchange and key",
     "queue_type": "`auto`: quorum from RabbitMQ 4.3, classic before",
     "data": "the data folder; empty: `longhaul` in `$XDG_STATE_HOME` or `~/.local/state`",

@@ -33,6 +33,7 @@ from workers.calling import Calling
 from workers.claims import Claimed, Claims
 from workers.holding import Held
 from workers.interview import Interview
+from workers.outbox import Outboxes
 from workers.outcome import NotReached, Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
 from workers.reactions import Reactions
 from workers.relay import Relay
@@ -61,6 +62,7 @@ class Executor:
         self._claims = claims
         self._settlement = settlement
         self._reactions = Reactions(runtime, claims)
+        self._outboxes = Outboxes(runtime)
         self._draining = draining
         self._served: dict[str, float] = {}  # backend: when a call of it ended last
         self.running: dict[str, Run] = {}
@@ -182,6 +184,7 @@ class Executor:
         calling = Calling(self._runtime, run, place, Interview(self._runtime, run, relay))
         try:
             run.call = await whole_call(self._runtime.blobs, run.head, run.call)
+            run.outbox = await self._outboxes.open(run.head)
             ended: Outcome = await run.under_clocks(calling(), now_ms)
             if isinstance(ended, Stopped | TimedOut):
                 await calling.cancel_task()

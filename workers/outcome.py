@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from common.blobs.base import Blob
 from common.errors import NOT_KEPT
+from common.jobs.files import File
 from common.jobs.questions import Round
 
 Clock = Literal["idle", "run", "deadline"]
@@ -16,6 +17,7 @@ class Answered:
     """The tool gave a result, perhaps one that says `isError`."""
 
     result: Mapping[str, Any]
+    files: tuple[File, ...] = ()  # that it handed over; kept by now
     apart: "Apart | None" = None  # the result is too large for a record, and this its preview
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from common.brokers.base import Delivery
@@ -27,6 +28,7 @@ class Run:
         self.delivery = delivery
         self.asked = asked  # the newest questions of its tool
         self.checkpoint = checkpoint  # the newest: what the next call of its tool begins from
+        self.outbox: Path | None = None  # a folder for its tool's files
         self.task = head.backend_task  # the backend's own, that the call goes on as
         self.entrusted = bool(self.task)  # so the record says: whoever claims it next follows it
         self.parked = False  # it waits, or waited, for an answer: its delivery was released

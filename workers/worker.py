@@ -20,6 +20,7 @@ from workers.claims import Claims
 from workers.discovery import Discovery
 from workers.executor import Executor
 from workers.orders import Orders
+from workers.outbox import Outboxes
 from workers.retry_budget import Budgets
 from workers.serving import Serving
 from workers.settlement import Settlement
@@ -73,6 +74,7 @@ class Worker:
             group.create_task(self._heartbeat.run())
             group.create_task(self._orders.run())
             group.create_task(self._strays.run())
+            group.create_task(Outboxes(self._runtime).run())
             group.create_task(self._backend_orders.run())
             group.create_task(self._reconciler.run())
             for pool in self._pools.values():

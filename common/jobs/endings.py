@@ -4,7 +4,7 @@ Pure functions from what is known to a `Change`, to be committed only at the hea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ import orjson
 from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
 from common.jobs import callbacks
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
+from common.jobs.files import FILES, File, encode_files
 from common.jobs.head import Head, Spec, encode_spec
 from common.jobs.indexes import ALL, REPLAYED, SCHEDULED, owner_index, queue_index
 from common.jobs.state import LETTERS, JobState
@@ -40,17 +41,30 @@ class RetentionMs:
 
 
 def complete(
-    head: Head, result: bytes, retention: RetentionMs, *, tool_error: bool, blob: str = ""
+    head: Head,
+    result: bytes,
+    retention: RetentionMs,
+    *,
+    tool_error: bool,
+    blob: str = "",
+    files: tuple[File, ...] = (),
 ) -> Change:
     """The tool answered, well or with an error of its own; `result` is a preview with a `blob`."""
     allow(head, JobState.COMPLETED)
-    return _end(
+    ending = _end(
         head,
         JobState.COMPLETED,
         retention,
         reason="the tool reported an error" if tool_error else "done",
         result=result,
         fields={"tool_error": int(tool_error), **({"result_blob": blob} if blob else {})},
+    )
+    if not files:
+        return ending
+    return replace(
+        ending,
+        fields={**ending.fields, "files": len(files)},
+        parts={**ending.parts, FILES: encode_files(files)},
     )
 
 

@@ -40,6 +40,7 @@ class Spec:
     answer_ms: int = 3_600_000  # how long its questions stay open
     default_answer: Mapping[str, Any] | None = None  # when nobody answers, where it fits
     arguments_blob: str = ""  # where the call's arguments are, when they are not with it
+    outbox: bool = False  # its tool hands over files, where it can
     attach: str = ""  # the unique key of identical calls; empty: none attaches to it
     callback: str = ""  # the URL that is told of its end
 
@@ -83,6 +84,7 @@ class Head:
     checks: int = 0  # times the reconciler published it again
     published_at: int = 0  # newest publication
     tool_error: bool = False
+    files: int = 0  # that its tool handed over beside the result
     result_blob: str = ""  # where the whole result is, when the record keeps a preview
     replayed_as: str = ""  # the job that an operator made of it after it was a dead letter
     reason: str = ""  # of the newest transition, one sentence
@@ -115,7 +117,7 @@ class Head:
 
     @property
     def has_blobs(self) -> bool:
-        return bool(self.result_blob or self.spec.arguments_blob)
+        return bool(self.result_blob or self.spec.arguments_blob or self.files)
 
     @property
     def claim(self) -> tuple[str, int]:

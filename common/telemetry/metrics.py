@@ -192,9 +192,9 @@ class Metrics:
 
     def _of_blobs(self) -> None:
         self.blob_bytes = self._counter(
-            "blob_bytes", "Bytes put apart; `kind` is result, arguments or document.", "kind"
+            "blob_bytes", "Bytes put apart; `kind` is result, arguments, document or file.", "kind"
         )
-        for kind in ("result", "arguments", "document"):
+        for kind in ("result", "arguments", "document", "file"):
             self.blob_bytes.labels(kind=kind)
         self.results_too_large = self._counter(
             "results_too_large", "Results over `max_result`: their jobs failed.", "tool"

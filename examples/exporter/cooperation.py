@@ -32,6 +32,12 @@ def mark_of(ctx: Context) -> Mark | None:
             return None
 
 
+def may_call_again(ctx: Context) -> bool:
+    """Whoever calls takes checkpoints: a call that is cut off may be followed by another."""
+    client = ctx.session.client_params
+    return client is not None and client.client_info.name == "longhaul"
+
+
 async def report(ctx: Context, done: int, total: int, mark: Mark) -> None:
     """As `ctx.report_progress`, which has no place for a checkpoint."""
     token = _meta(ctx).get("progress_token")

@@ -6,12 +6,15 @@ import hashlib
 import os
 import re
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 from uuid import uuid4
 
 _PIECE = 1024 * 1024
+_DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Part:
     def begin(cls, folder: Path, name: str) -> Self:
         path = folder / f".{name}.{uuid4().hex[:8]}.part"
         folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
         file = path.open("x+b")
         fcntl.flock(file, fcntl.LOCK_EX)
         return cls(path, file)
@@ -102,3 +106,11 @@ class Part:
         self._file.close()
         if delete:
             self.path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """What was cut off and never went on."""
+    for each in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - each.stat().st_mtime > _DAY:
+                each.unlink()

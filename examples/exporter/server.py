@@ -11,7 +11,7 @@ from mcp_types import CallToolResult, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from examples.exporter import datasets
-from examples.exporter.cooperation import OUTBOX, mark_of, outbox_of, report
+from examples.exporter.cooperation import OUTBOX, mark_of, may_call_again, outbox_of, report
 from examples.exporter.datasets import Dataset, UnknownName
 from examples.exporter.part import Mark
 from examples.exporter.writing import (
@@ -27,6 +27,15 @@ from examples.exporter.writing import (
 
 LARGE = 100_000  # rows; a larger export is handed to Longhaul where it takes files
 _MEDIA = {"csv": "text/csv", "jsonl": "application/jsonl"}
+
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_REPLACES = ToolAnnotations(
+    read_only_hint=False,
+    # The name follows from the arguments: a repeated export replaces itself, nothing else.
+    destructive_hint=False,
+    idempotent_hint=True,
+    open_world_hint=False,
+)
 
 DatasetName = Annotated[str, Field(description="A name that list_datasets gives, e.g. orders")]
 WhereClause = Annotated[
@@ -135,7 +144,8 @@ class Call:
         folder, outbox = folder_within(self.output, self.destination), outbox_of(self.ctx)
         mark = mark_of(self.ctx)
         if outbox is None:
-            return Place(target=folder / name, scratch=folder, mark=mark)
+            lasts = may_call_again(self.ctx)
+            return Place(target=folder / name, scratch=folder, lasts=lasts, mark=mark)
         kept = outbox if rows > LARGE else folder
         return Place(target=kept / name, scratch=outbox, lasts=True, mark=mark)
 
@@ -177,20 +187,10 @@ def build_server(output: Path) -> MCPServer:
         instructions="Exports rows of bundled data sets to CSV or JSON lines files.",
         log_level="WARNING",
     )
-    reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    server.tool(annotations=reads)(list_datasets)
-    server.tool(annotations=reads)(preview_rows)
+    server.tool(annotations=_READS)(list_datasets)
+    server.tool(annotations=_READS)(preview_rows)
 
-    @server.tool(
-        annotations=ToolAnnotations(
-            read_only_hint=False,
-            # The name follows from the arguments: a repeated export replaces itself, nothing else.
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=False,
-        ),
-        meta={OUTBOX: True},
-    )
+    @server.tool(annotations=_REPLACES, meta={OUTBOX: True})
     async def export_rows(
         ctx: Context,
         dataset: DatasetName,

@@ -49,7 +49,7 @@ class Place:
 
     target: Path
     scratch: Path  # the folder of its part
-    lasts: bool = False  # a later try finds that folder as this one leaves it
+    lasts: bool = False  # a later try may come, and find the part
     mark: Mark | None = None  # how far a try before this one came
 
     def part(self) -> Part:

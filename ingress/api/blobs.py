@@ -6,7 +6,6 @@ What a document says of itself is its owner's word. A browser is told to save it
 import base64
 import binascii
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
@@ -20,17 +19,12 @@ from ingress.api.document_shapes import (
     StoredDocuments,
     show_document,
 )
-from ingress.api.ranges import respond_with
+from ingress.api.ranges import respond_with_file
 from ingress.errors import INVALID_REQUEST, MALFORMED, respond
 from ingress.errors import MEDIA_TYPE as PROBLEM_TYPE
 from ingress.operations.documents import Said
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {PROBLEM_TYPE: {}}}
-_SANDBOX = {
-    "x-content-type-options": "nosniff",
-    "content-security-policy": "sandbox; default-src 'none'",
-    "cache-control": "private, no-cache",
-}
 
 router = APIRouter(
     prefix="/blobs", tags=["documents"], responses=dict.fromkeys((403, 422, 503), _PROBLEM)
@@ -93,14 +87,8 @@ async def get_document(
 ) -> Response:
     """The content, whole or a range."""
     document, body = await ingress.documents.open(sha256, caller)
-    response = await respond_with(body, document.media_type, request.headers)
-    # No charset is added: the header says what its owner said.
-    response.headers["content-type"] = document.media_type
-    response.headers["content-disposition"] = (
-        f"attachment; filename*=UTF-8''{quote(document.name or sha256, safe='')}"
-    )
-    response.headers.update(_SANDBOX)
-    return response
+    name = document.name or sha256
+    return await respond_with_file(body, name, document.media_type, request.headers)
 
 
 @router.delete("/{sha256}", status_code=204, responses={404: _PROBLEM})

@@ -91,6 +91,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         finished_at=rfc3339_or_none(head.finished_at),
         progress=_progress(head.progress),
         checkpoint=checkpoint_of(head),
+        files=head.files,
         waiting_because=waiting_because(head, situation),
         reason=why(head, situation),
         still_running=head.still_running,

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from common.documents import is_media_type
 from common.errors import NotFoundError, RefusedError
+from common.jobs.files import ANY_MEDIA_TYPE
 from common.jobs.held import RunAt
 from common.jobs.links import MEDIA_TYPE as MEDIA_TYPE_OF_RESULTS
 from common.jobs.state import JobState
@@ -15,7 +17,7 @@ from ingress.api.event_stream import EVENT_STREAM, number_of, stream_of
 from ingress.api.job_filter import JobFilter
 from ingress.api.job_view import show_event, show_job, show_jobs
 from ingress.api.patience import head_at_end
-from ingress.api.ranges import respond_with
+from ingress.api.ranges import respond_with, respond_with_file
 from ingress.api.shapes import (
     Answers,
     IdempotencyKey,
@@ -35,7 +37,7 @@ from ingress.errors import (
 )
 from ingress.operations.call_request import CallRequest
 from ingress.operations.read import is_cursor
-from ingress.operations.results import body_of
+from ingress.operations.results import body_of, file_of
 from ingress.operations.schedule import read_schedule
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
@@ -144,6 +146,17 @@ async def get_result(
     raw = await ingress.read.result(head)
     more["error"] = None if raw is None else orjson.loads(raw)
     return respond(replace(NO_RESULT, detail=head.reason, more=more), request_id)
+
+
+@router.get("/{job_id}/files/{name}", response_class=Response)
+async def get_file(
+    job_id: str, name: str, request: Request, ingress: TheIngress, caller: CurrentCaller
+) -> Response:
+    """A file that its tool handed over, whole or a range."""
+    head = await ingress.read.head(job_id, caller)
+    file, body = await file_of(ingress.runtime, head, name)
+    media_type = file.media_type if is_media_type(file.media_type) else ANY_MEDIA_TYPE
+    return await respond_with_file(body, name, media_type, request.headers)
 
 
 @router.get(

@@ -17,6 +17,8 @@ from mcp.shared.exceptions import MCPError
 from common.documents import TEMPLATE as DOCUMENT_TEMPLATE
 from common.documents import Document, document_uri, read_document_link
 from common.errors import NotFoundError
+from common.jobs.files import TEMPLATE as FILE_TEMPLATE
+from common.jobs.files import FileLink, file_path, read_file_link
 from common.jobs.links import MEDIA_TYPE, TEMPLATE, read_link
 from common.jobs.state import JobState
 from ingress.caller import Caller
@@ -24,7 +26,7 @@ from ingress.ingress import Ingress
 from ingress.mcp.declared import Context
 from ingress.mcp.eras import cacheable, is_modern
 from ingress.mcp.exchange import exchange_of
-from ingress.operations.results import Body, body_of
+from ingress.operations.results import Body, body_of, file_of
 
 LIST, TEMPLATES, READ = "resources/list", "resources/templates/list", "resources/read"
 METHODS = frozenset({LIST, TEMPLATES, READ})
@@ -41,6 +43,12 @@ _RESULT_TEMPLATE = {
     "title": "Result of a job",
     "description": "What a tool gave, whole; with offset and length (bytes), a part of it.",
     "mimeType": MEDIA_TYPE,
+}
+_FILE_TEMPLATE = {
+    "uriTemplate": FILE_TEMPLATE,
+    "name": "job-file",
+    "title": "File of a job",
+    "description": "What a tool made, whole; with offset and length (bytes), a part of it.",
 }
 _DOCUMENT_TEMPLATE = {
     "uriTemplate": DOCUMENT_TEMPLATE,
@@ -80,7 +88,9 @@ class Resources:
             case "resources/list":
                 answer = await self._list(params.get("cursor"), caller)
             case "resources/templates/list":
-                answer = {"resourceTemplates": [_RESULT_TEMPLATE, _DOCUMENT_TEMPLATE]}
+                answer = {
+                    "resourceTemplates": [_RESULT_TEMPLATE, _FILE_TEMPLATE, _DOCUMENT_TEMPLATE]
+                }
             case _:
                 answer = await self._answer(str(params["uri"]), caller, modern=modern)
         return cacheable(answer) if modern else answer
@@ -113,6 +123,8 @@ class Resources:
                 offset=document.offset,
                 length=document.length,
             )
+        if (file := read_file_link(uri)) is not None:
+            return await self._file(file, caller)
         link = read_link(uri)
         if link is None:
             raise NotFoundError(f"Resource not found: {uri}")
@@ -124,6 +136,17 @@ class Resources:
             body=result,
             media_type=MEDIA_TYPE,
             address=f"/v1/jobs/{link.job}/result",
+            offset=link.offset,
+            length=link.length,
+        )
+
+    async def _file(self, link: FileLink, caller: Caller) -> _Found:
+        head = await self._read.head(link.job, caller)
+        file, body = await file_of(self._runtime, head, link.name)
+        return _Found(
+            body=body,
+            media_type=file.media_type,
+            address=file_path(link.job, link.name),
             offset=link.offset,
             length=link.length,
         )

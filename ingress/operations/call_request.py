@@ -112,6 +112,7 @@ def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> S
         arguments_blob=arguments_blob,
         attach=_attach_key(request, accepted),
         replay_of=request.replay_of,
+        outbox=tool.wants_outbox,
         callback=request.callback,
         affinity=request.affinity,
     )

@@ -35,7 +35,7 @@ class Keys:
 
     @staticmethod
     def part(prefix: str, job_id: str, name: str) -> str:
-        """String: the call, the result, the questions, the checkpoint."""
+        """String: the call, the result, questions, checkpoint, files."""
         return f"{prefix}:j:{job_id}:{name}"
 
     @staticmethod
