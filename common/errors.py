@@ -3,6 +3,7 @@
 LonghaulError
 ├── NotFoundError          no such job, tool, queue for this caller
 ├── ForbiddenError         the role of the caller's key does not allow it
+├── InvalidRowsError       rows of a batch that cannot be read as a whole
 ├── InvalidCallError       arguments against the tool's schema
 │   └── InvalidAnswerError an answer against what was asked
 ├── CallbackRefusedError   the URL to be told is not one that may be asked
@@ -30,6 +31,7 @@ NOT_KEPT = -31_006  # the tool has answered, but the answer could not be stored
 TOO_LARGE = -31_009  # the answer has more bytes than may be kept; `data` names both
 OVERLOADED = -31_007  # the backend had too much to do, each time
 TOOL_GONE = -31_010  # its backend was forgotten while the job waited
+ROW_REFUSED = -31_011  # a row of a batch that cannot be a call; nothing was started
 TOOL_FAILED = -31_008  # every try ended with the tool's own error; `data.result` is the last one
 
 
@@ -52,6 +54,10 @@ class ForbiddenError(LonghaulError):
 
 class InvalidCallError(LonghaulError):
     """The arguments do not fit the tool's schema; the text names path and rule."""
+
+
+class InvalidRowsError(LonghaulError):
+    """The rows of a batch cannot be read as a whole; the text says why."""
 
 
 class InvalidAnswerError(InvalidCallError):

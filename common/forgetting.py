@@ -4,6 +4,7 @@ What a crash leaves between a blob and its record, or the entry of a document, i
 once a day, and deleted. Documents whose time is over go once a minute.
 """
 
+import asyncio
 import random
 
 import structlog
@@ -13,6 +14,8 @@ from common.documents import is_place
 from common.errors import BlobsUnreachableError, NotFoundError, StoreUnreachableError
 from common.jobs.head import Head
 from common.jobs.ids import is_job_id
+from common.jobs.indexes import ended_index, rows_index
+from common.jobs.rows import OPEN, stay
 from common.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -20,6 +23,8 @@ log = structlog.get_logger(__name__)
 DAY = 86_400.0  # seconds; also how old a stray must be: younger ones may be on their way
 MINUTE = 60.0  # seconds
 EXPIRED_AT_ONCE = 100
+ROWS_AT_ONCE = 2_000  # of a batch, at one look
+TOGETHER = 50
 FIRST_LOOK = 3_600.0  # seconds from the start, at most: a process may live for less than a day
 
 
@@ -30,6 +35,8 @@ async def forget(runtime: Runtime, head: Head) -> bool:
         BlobsUnreachableError: The record is still there.
     """
     blobs = runtime.blobs
+    if head.is_batch and not await _forget_rows(runtime, head):
+        return False  # the rest when it is due again
     if blobs is not None and head.has_blobs:
         current = await runtime.store.get(head.id)
         if current is None or current.version != head.version:
@@ -37,6 +44,28 @@ async def forget(runtime: Runtime, head: Head) -> bool:
         async for each in blobs.list(head.id):
             await blobs.delete(each.name)
     return await runtime.store.remove(head.id, version=head.version)
+
+
+async def stays_with_batch(runtime: Runtime, head: Head) -> bool:
+    """A row is kept as long as its batch: it is looked at again in a day."""
+    if not head.batch or head.is_batch or await runtime.store.get(head.batch) is None:
+        return False
+    await runtime.store.commit(head.id, stay(head, round(DAY * 1000)), version=head.version)
+    return True
+
+
+async def _forget_rows(runtime: Runtime, batch: Head) -> bool:
+    """Some of its rows; True when none is left. The batch itself goes last."""
+    for index in (ended_index(batch.id), rows_index(batch.id, OPEN)):
+        places = await runtime.store.places(index, limit=ROWS_AT_ONCE, newest_first=False)
+        rows = await runtime.store.heads([row for _, row in places])
+        there = [row for row in rows if row is not None]
+        for start in range(0, len(there), TOGETHER):
+            some = there[start : start + TOGETHER]
+            await asyncio.gather(*(forget(runtime, row) for row in some))
+        if places:
+            return False
+    return True
 
 
 async def look_after_strays(runtime: Runtime) -> None:

@@ -12,11 +12,16 @@ import structlog
 from common.answering import answer_in_their_stead
 from common.brokers.base import BrokerError
 from common.errors import BlobsUnreachableError, StoreUnreachableError
-from common.forgetting import forget, look_after_documents, look_after_strays
+from common.forgetting import (
+    forget,
+    look_after_documents,
+    look_after_strays,
+    stays_with_batch,
+)
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
 from common.jobs.callbacks import CALLBACK_DUE, CALLBACKS
-from common.jobs.change import Change, Done
+from common.jobs.change import BATCHES, Change, Done
 from common.jobs.decisions import DueAction, Facts, Passing, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
@@ -143,8 +148,11 @@ class Reconciler:
             await answer_in_their_stead(self._runtime, head)
             return None
         if isinstance(action, decisions.CallBack):
-            await self._call_back_soon(head)
+            await self._wake(CALLBACKS, head, CALLBACK_DUE)
             return None  # it comes back by itself, in case no ingress heard
+        if isinstance(action, decisions.Drive):
+            await self._wake(BATCHES, head, "due")
+            return None  # as above
         if isinstance(action, decisions.Leave):
             await self._leave(head, queues)
             return None
@@ -177,7 +185,8 @@ class Reconciler:
 
     async def _forget(self, head: Head) -> None:
         try:
-            await forget(self._runtime, head)
+            if not await stays_with_batch(self._runtime, head):
+                await forget(self._runtime, head)
         except BlobsUnreachableError as error:  # it comes back by itself; others need no blobs
             log.info("record.stays", job_id=head.id, error=str(error))
 
@@ -187,11 +196,10 @@ class Reconciler:
             order = JobHint(kind="state", job=head.id, state=head.state, version=head.version)
             await self._runtime.notifier.publish(worker_channel(head.owner), encode_hint(order))
 
-    async def _call_back_soon(self, head: Head) -> None:
-        due = JobHint(
-            kind="state", job=head.id, state=head.state, version=head.version, body=CALLBACK_DUE
-        )
-        await self._runtime.notifier.publish(ingress_channel(CALLBACKS), encode_hint(due))
+    async def _wake(self, watcher: str, head: Head, why: str) -> None:
+        """The ingresses that do what no other process does."""
+        due = JobHint(kind="state", job=head.id, state=head.state, version=head.version, body=why)
+        await self._runtime.notifier.publish(ingress_channel(watcher), encode_hint(due))
 
     def _change(self, head: Head, action: DueAction) -> Change:
         retention = self._runtime.retention
@@ -219,6 +227,7 @@ _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.KeepLonger: "keep",
     decisions.LetGo: "let_go",
     decisions.CallBack: "call_back",
+    decisions.Drive: "drive",
     decisions.Fail: "fail",
     decisions.Cancel: "cancel",
     decisions.Publish: "publish",

@@ -7,6 +7,7 @@ SECTIONS = {
     "retention": "retention.",
     "callbacks": "callbacks.",
     "documents": "documents.",
+    "batches": "batches.",
     "defaults": "defaults.",
     "mcpServers": "mcpServers.NAME.",
     "queues": "queues.NAME.",
@@ -89,6 +90,11 @@ WORDS = {
     "documents.put": "the least role of a key whose caller may put documents: `user`, `operator`, "
     "`admin`",
     "documents.max_size": "bytes of one document",
+    "batches.in_flight": "rows of one batch that are jobs and have not ended, where its caller says "
+    "no other number",
+    "batches.max_in_flight": "the most that a caller gets, whatever it says",
+    "batches.max_rows": "rows of one batch; a million at most",
+    "batches.max_size": "bytes of the rows of one batch, as they are sent",
     **{f"defaults.{key}": words for key, words in _EVERY_BACKEND.items()},
     **{f"mcpServers.NAME.{key}": words for key, words in _EVERY_BACKEND.items()},
     "mcpServers.NAME.command": "a program to start; it speaks MCP over stdio",

@@ -15,6 +15,7 @@ from common.config.model import Listen
 from common.runtime import Runtime
 from ingress.api import (
     backends,
+    batches,
     blobs,
     callbacks,
     dead_letters,
@@ -113,6 +114,7 @@ def create_api(ingress: Ingress) -> FastAPI:
     v1.include_router(backends.router)
     v1.include_router(keys.router)
     v1.include_router(blobs.router)
+    v1.include_router(batches.router)
     api.include_router(v1)
     api.include_router(health.router)
     return api
@@ -144,7 +146,10 @@ def _door(app: ASGIApp, runtime: Runtime, ring: KeyRing, local_key: str = "") ->
         app,
         admission=Admission(listen, local_key, ring.find),
         max_body=listen.max_body,
-        streamed={("PUT", "/v1/blobs"): runtime.settings.documents.max_size},
+        streamed={
+            ("PUT", "/v1/blobs"): runtime.settings.documents.max_size,
+            ("POST", "/v1/batches"): runtime.settings.batches.max_size,
+        },
         metrics=runtime.metrics,
     )
 

@@ -17,6 +17,7 @@ from common.errors import (
     ForbiddenError,
     InvalidAnswerError,
     InvalidCallError,
+    InvalidRowsError,
     KeyConflictError,
     LonghaulError,
     MayHaveRunError,
@@ -93,6 +94,7 @@ INVALID_REQUEST = Problem(
 INVALID_ARGUMENTS = Problem(
     name="invalid-arguments", status=422, title="The arguments do not fit the tool"
 )
+INVALID_ROWS = Problem(name="invalid-rows", status=422, title="The rows cannot be read")
 INVALID_ANSWER = Problem(
     name="invalid-answer", status=422, title="The answer does not fit the question"
 )
@@ -146,7 +148,7 @@ PROBLEMS = (
     *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
     *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
     *(NOT_FINISHED, NO_RESULT, MAY_HAVE_RUN, NOT_REPLAYABLE, REFUSED, FULL, STORE_UNREACHABLE),
-    *(CALLBACK_REFUSED, NO_CALLBACK, STOPPING, CONTENDED, INTERNAL),
+    *(INVALID_ROWS, CALLBACK_REFUSED, NO_CALLBACK, STOPPING, CONTENDED, INTERNAL),
 )
 
 
@@ -154,6 +156,7 @@ _IN_ITS_WORDS: dict[type[LonghaulError], Problem] = {
     NotFoundError: NOT_FOUND,
     InvalidAnswerError: INVALID_ANSWER,
     InvalidCallError: INVALID_ARGUMENTS,
+    InvalidRowsError: INVALID_ROWS,
     CallbackRefusedError: CALLBACK_REFUSED,
     NoCallbackError: NO_CALLBACK,
     KeyConflictError: KEY_CONFLICT,

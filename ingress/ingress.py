@@ -7,6 +7,7 @@ from typing import Any
 from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from ingress.batches.desk import Batches, build_batches
 from ingress.callbacks.resolving import Resolver
 from ingress.callbacks.sender import CallbackSender
 from ingress.catalogue_feed import CatalogueFeed
@@ -51,6 +52,7 @@ class Ingress:
     keys: ManageKeys
     dead_letters: DeadLetters
     documents: Documents
+    batches: Batches
     document_news: DocumentNews
     sender: CallbackSender
     callbacks: Callbacks
@@ -76,6 +78,7 @@ class Ingress:
             group.create_task(self.ring.run())
             group.create_task(self.headroom.run())
             group.create_task(self.follower.run())
+            group.create_task(self.batches.run())
             group.create_task(self.sender.run())
 
 
@@ -112,6 +115,7 @@ def build_ingress(
         keys=ManageKeys(runtime, ring),
         dead_letters=DeadLetters(runtime, read, submit),
         documents=Documents(runtime, document_news),
+        batches=build_batches(runtime, rules, submit, headroom),
         document_news=document_news,
         sender=CallbackSender(runtime, resolver),
         callbacks=Callbacks(runtime, read),

@@ -233,6 +233,15 @@ class Callbacks(_Frozen):
     public_url: Address | None = None  # of the REST interface, for links in them
 
 
+class Batches(_Frozen):
+    """Many calls of one tool as one thing."""
+
+    in_flight: Count = Field(default=256, ge=1)  # rows of one that are open at once
+    max_in_flight: Count = Field(default=4_096, ge=1)  # however many a caller asks for
+    max_rows: Count = Field(default=1_000_000, ge=1, le=1_000_000)
+    max_size: Count = Field(default=1024**3, ge=1024)  # bytes of the rows of one
+
+
 class ApiKey(_Frozen):
     key: str = Field(repr=False, min_length=1)
     caller: str = Field(min_length=1)
@@ -272,6 +281,7 @@ class Common(_Frozen):
     retention: Retention = Retention()
     callbacks: Callbacks = Callbacks()
     documents: Documents = Documents()
+    batches: Batches = Batches()
     queues: dict[QueueName, Queue] = Field(default_factory=dict)
     tools: dict[str, ToolRule] = Field(default_factory=dict)  # pattern -> rule, in file order
     clients: dict[str, ClientRule] = Field(default_factory=dict)

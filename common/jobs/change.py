@@ -84,7 +84,25 @@ class Replays:
     by: str = ""  # who asked for it; for the event
 
 
-Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique | Free | Replays
+@dataclass(frozen=True, slots=True)
+class BatchRuns:
+    """The batch, a record of the same shard, is there and running."""
+
+    batch: str
+
+
+Guard = (
+    LeaseAlive
+    | LeaseGone
+    | TimeReached
+    | TimeBefore
+    | OneOf
+    | Room
+    | Unique
+    | Free
+    | Replays
+    | BatchRuns
+)
 
 # --- field operations
 
@@ -114,6 +132,11 @@ Value = str | int | Add | Now | AtLeast
 
 
 @dataclass(frozen=True, slots=True)
+class Next:
+    """One above the highest score that the index has: a place behind all others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """Put the job into an index with a score, or take it out (`score` None).
 
@@ -122,7 +145,7 @@ class Move:
     """
 
     index: str
-    score: float | Now | None
+    score: float | Now | Next | None
     of_head: bool = False
 
 
@@ -170,6 +193,10 @@ class Note:
 
 WATCH_END = "!"
 """A watcher named with this suffix hears only of the end of the job."""
+BATCHES = "batches"
+"""The watcher of every row of a batch: whoever drives batches hears of its end."""
+WOKEN = frozenset({BATCHES})
+"""Watchers that are only woken: a result does not go with what they hear."""
 
 # --- what a commit answers
 

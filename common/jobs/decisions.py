@@ -112,6 +112,11 @@ class CallBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Drive:
+    """A batch: whoever drives batches looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     code: int
     message: str
@@ -159,6 +164,7 @@ DueAction = (
     | KeepLonger
     | LetGo
     | CallBack
+    | Drive
     | Fail
     | Cancel
     | Publish
@@ -194,6 +200,8 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     """The one thing to do about a record whose check is due."""
     if head.newer:
         return Leave()  # somebody who knows the format looks after it
+    if head.is_batch:
+        return Remove() if _past(head.forget_at, now) else Drive()
     if head.terminal:
         return _ended_due(head, now, facts)
     if head.state is JobState.RUNNING or head.owner:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
-from common.jobs import callbacks
+from common.jobs import callbacks, rows
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.files import FILES, File, encode_files
 from common.jobs.head import Head, Spec, encode_spec
@@ -55,7 +55,7 @@ def complete(
         head,
         JobState.COMPLETED,
         retention,
-        reason="the tool reported an error" if tool_error else "done",
+        reason=_reason(head, result, tool_error=tool_error),
         result=result,
         fields={"tool_error": int(tool_error), **({"result_blob": blob} if blob else {})},
     )
@@ -195,7 +195,15 @@ def _end(
         parts={} if result is None else {RESULT: result},
         wake_owner=keeps_claim,
     )
+    if head.batch:
+        ending = rows.counted(head, ending, state, reason[:500])
     return callbacks.owing(head, ending, state, kept) if head.spec.callback else ending
+
+
+def _reason(head: Head, result: bytes, *, tool_error: bool) -> str:
+    if not tool_error:
+        return "done"
+    return rows.tool_error_reason(result) if head.batch else "the tool reported an error"
 
 
 def _moves_at_end(head: Head, state: JobState, *, keeps_claim: bool) -> tuple[Move, ...]:

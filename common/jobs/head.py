@@ -98,6 +98,11 @@ class Head:
     callback_error: str = ""  # of the newest try that failed
     callback_delivered_at: int = 0
     forget_at: int = 0  # end of its retention, when a callback may keep it for longer
+    batch: str = ""  # whose row it is; a batch's own id: it is the batch itself
+    share: str = ""  # as what a row counts among its batch's; see common.jobs.rows
+    cursor: str = ""  # of a batch: the next row, and where in its rows that begins
+    rerun_before: int = 0  # of a batch: rows that failed before then are run again
+    rerun_lost_before: int = 0
     watchers: str = ""  # who hears of changes (noted); see common.jobs.change
     commits: str = ""  # ids of the newest commits
 
@@ -116,8 +121,12 @@ class Head:
         return self.state in TERMINAL
 
     @property
+    def is_batch(self) -> bool:
+        return bool(self.batch) and self.batch == self.id
+
+    @property
     def has_blobs(self) -> bool:
-        return bool(self.result_blob or self.spec.arguments_blob or self.files)
+        return bool(self.result_blob or self.spec.arguments_blob or self.files or self.is_batch)
 
     @property
     def claim(self) -> tuple[str, int]:
@@ -137,6 +146,9 @@ class StoredCall:
 
 _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
     "backend_task",
+    "batch",
+    "cursor",
+    "share",
     "callback",
     "callback_error",
     "replayed_as",

@@ -5,6 +5,7 @@ from common.jobs.state import JobState
 
 DUE = "due"
 ALL = "all"  # by creation
+ALL_BATCHES = "batches"  # by creation
 SCHEDULED = "scheduled"  # held until a time, by that time
 REPLAYED = "replayed"  # dead letters that an operator has replayed, by the time of that
 PRIORITY_STEP = 10_000_000_000_000  # larger than any time in ms: priority first, then age
@@ -38,6 +39,29 @@ def callback_index(state: str) -> str:
     return f"callback:{state}"
 
 
+def batches_index(caller: str) -> str:
+    """A caller's batches, by creation."""
+    return f"batches:{caller}"
+
+
+def rows_index(batch: str, share: str) -> str:
+    """Rows of a batch that count as this, by the time they came to that.
+
+    Each row stands in one of them: their cardinalities are the batch's sums.
+    """
+    return f"rows:{batch}:{share}"
+
+
+def ended_index(batch: str) -> str:
+    """Rows of a batch that have ended, numbered in that order."""
+    return f"ended:{batch}"
+
+
+def errors_index(batch: str) -> str:
+    """Rows of a batch that went wrong, by what went wrong and then by their number."""
+    return f"errors:{batch}"
+
+
 def queue_score(priority: int, created_at: int) -> float:
     return float((9 - priority) * PRIORITY_STEP + created_at)
 
@@ -49,6 +73,8 @@ def scheduled_score(run_at: int) -> float:
 
 def memberships(head: Head) -> tuple[str, ...]:
     """Every index besides the due index that may hold the job."""
+    if head.is_batch:
+        return (ALL_BATCHES, batches_index(head.caller))
     return (
         ALL,
         caller_index(head.caller),
@@ -59,4 +85,10 @@ def memberships(head: Head) -> tuple[str, ...]:
         SCHEDULED,
         REPLAYED,
         *((callback_index(head.callback),) if head.callback else ()),
+        *(_of_row(head) if head.batch else ()),
     )
+
+
+def _of_row(head: Head) -> tuple[str, ...]:
+    batch = head.batch
+    return rows_index(batch, head.share), ended_index(batch), errors_index(batch)

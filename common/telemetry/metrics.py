@@ -74,6 +74,7 @@ class Metrics:
         self._of_runs()
         self._of_the_ledger()
         self._of_supervision()
+        self._of_batches()
         self._of_blobs()
         self._of_callbacks()
 
@@ -222,6 +223,12 @@ class Metrics:
         self.callbacks = self._gauge(
             "callbacks", "Callbacks that are owed, or were given up, by state.", "state"
         )
+
+    def _of_batches(self) -> None:
+        """Counted by an ingress. Their rows are jobs, and counted as such."""
+        self.batches = self._counter("batches", "Batches accepted.", "tool")
+        self.rows_refused = self._counter("batch_rows_refused", "Rows that could not be a call.")
+        self.rows_run_again = self._counter("batch_rows_run_again", "Rows begun by a retry.")
 
     def _of_supervision(self) -> None:
         """Counted by the parent of a worker; each worker that it starts shows them."""

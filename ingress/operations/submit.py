@@ -99,7 +99,7 @@ class Submit:
         """
         accepted, token = await self._create(request, None, held=False)
         if token is not None:
-            await self._publish(accepted, token)
+            await self.publish(accepted, token)
         return accepted
 
     def check(self, request: CallRequest) -> None:
@@ -115,7 +115,7 @@ class Submit:
         """
         accepted, token = await self._create(request, None, held=False)
         if token is not None:
-            await self._publish(accepted, token)
+            await self.publish(accepted, token)
         return accepted.job, token is not None
 
     async def take(self, request: CallRequest, watch: Watch) -> Accepted:
@@ -192,7 +192,7 @@ class Submit:
                 request, accepted, holder=holder, watcher=watcher, arguments_blob=blob
             )
             only = _only(request, submission.spec.attach, passed_over)
-            guards = (*only, *self._admission(accepted.policy.queue))
+            guards = (*only, *self.admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
             change = _creation(submission, request, now, guards)
             if watch is not None and not held:
@@ -223,7 +223,8 @@ class Submit:
         runtime.metrics.blob_bytes.labels(kind="arguments").inc(blob.size)
         return str(blob)
 
-    def _admission(self, queue: str) -> tuple[Guard, ...]:
+    def admission(self, queue: str) -> tuple[Guard, ...]:
+        """What must hold for one more job in this queue."""
         if self._headroom.lacking:
             return (Room(ALL, 0),)  # after the guards that find the job which is there already
         guards: list[Guard] = []
@@ -245,11 +246,11 @@ class Submit:
 
     def _publish_soon(self, accepted: Accepted, token: Token | None) -> None:
         if token is not None:
-            task = asyncio.create_task(self._publish(accepted, token))
+            task = asyncio.create_task(self.publish(accepted, token))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
 
-    async def _publish(self, accepted: Accepted, token: Token) -> None:
+    async def publish(self, accepted: Accepted, token: Token) -> None:
         """Best effort: what is not noted as confirmed is published again when it is due."""
         try:
             await self._runtime.broker.publish(accepted.policy.queue, token, accepted.priority)

@@ -8,6 +8,7 @@ import orjson
 from common.jobs.change import (
     Add,
     AtLeast,
+    BatchRuns,
     Change,
     Done,
     Free,
@@ -15,6 +16,7 @@ from common.jobs.change import (
     LeaseAlive,
     LeaseGone,
     Move,
+    Next,
     Note,
     Now,
     OneOf,
@@ -140,6 +142,8 @@ def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
             return [kind, name, job]
         case Replays(letter=letter, by=by):
             return [kind, letter, by]
+        case BatchRuns(batch=batch):
+            return [kind, batch]
 
 
 def _move(move: Move) -> list[str | float | bool]:
@@ -148,5 +152,7 @@ def _move(move: Move) -> list[str | float | bool]:
             return [move.index, move.of_head, "out"]
         case Now(after=after):
             return [move.index, move.of_head, "now", after]
+        case Next():
+            return [move.index, move.of_head, "next"]
         case score:
             return [move.index, move.of_head, "=", score]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
+from common.jobs.change import WOKEN
 from common.jobs.head import RECORD_FORMAT
 from common.jobs.output import OUTPUT_BYTES, OUTPUT_ENTRIES
 from common.jobs.state import LETTERS, TERMINAL, JobState
@@ -57,9 +58,13 @@ def _constants(timings: Timings) -> str:
         f"local C = {{format={RECORD_FORMAT},inline={INLINE_RESULT},timings={judged},"
         f"commits_kept={COMMITS_KEPT},events_kept={EVENTS_KEPT},"
         f"output_entries={OUTPUT_ENTRIES},output_bytes={OUTPUT_BYTES},"
-        f"terminal={_states(TERMINAL)},letters={_states(LETTERS)}}}\n"
+        f"terminal={_states(TERMINAL)},letters={_states(LETTERS)},wakes={_names(WOKEN)}}}\n"
     )
 
 
 def _states(states: Iterable[JobState]) -> str:
-    return "{" + ",".join(f"{state}=true" for state in sorted(states)) + "}"
+    return _names(map(str, states))
+
+
+def _names(names: Iterable[str]) -> str:
+    return "{" + ",".join(f"{name}=true" for name in sorted(names)) + "}"

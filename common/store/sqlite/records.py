@@ -46,6 +46,12 @@ class Facts:
         ).fetchone()
         return bool(found < guard.limit)
 
+    def highest(self, index: str) -> float:
+        (score,) = self._database.execute(
+            "SELECT max(score) FROM entries WHERE name = ?", (index,)
+        ).fetchone()
+        return float(score or 0)
+
     def holder(self, key: str) -> str | None:
         row = self._database.execute("SELECT job FROM unique_keys WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])

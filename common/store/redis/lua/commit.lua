@@ -63,6 +63,9 @@ for _, guard in ipairs(R.guards) do
     local replay = letter.replayed_as or ''
     if replay ~= '' and replay ~= R.id then return refused(kind, replay) end
     holds = C.letters[letter.state or ''] and number(letter, 'format') <= C.format
+  elseif kind == 'BatchRuns' then
+    local batch = redis.call('HMGET', P .. ':j:' .. name, 'state', 'format')
+    holds = batch[1] == 'running' and tonumber(batch[2] or '0') <= C.format
   end
   if not holds then return refused(kind) end
 end
@@ -78,6 +81,9 @@ local function move_all()
   for _, move in ipairs(R.moves) do
     if move[3] == 'out' then
       redis.call('ZREM', named(move), R.id)
+    elseif move[3] == 'next' then
+      local last = redis.call('ZREVRANGE', named(move), 0, 0, 'WITHSCORES')
+      redis.call('ZADD', named(move), tonumber(last[2] or '0') + 1, R.id)
     else
       redis.call('ZADD', named(move), resolve(move[4], move[3], now), R.id)
     end
@@ -149,11 +155,13 @@ local watchers = split(head.watchers)
 if #watchers > 0 or (R.wake_owner and owner ~= '') then
   local terminal = C.terminal[state]
   local hint = cjson.encode({ 'state', R.id, state, R.version + 1, R.name })
-  if result and (state == 'completed' or state == 'failed') then hint = hint .. '\n' .. result end
+  local whole_hint = hint
+  if result and (state == 'completed' or state == 'failed') then whole_hint = hint .. '\n' .. result end
   for _, watcher in ipairs(watchers) do
     local name = string.gsub(watcher, '!$', '')
-    if terminal or name == watcher then redis.call('PUBLISH', ARGV[2] .. 'in:' .. name, hint) end
+    local said = C.wakes[name] and hint or whole_hint
+    if terminal or name == watcher then redis.call('PUBLISH', ARGV[2] .. 'in:' .. name, said) end
   end
-  if R.wake_owner and owner ~= '' then redis.call('PUBLISH', ARGV[2] .. 'w:' .. owner, hint) end
+  if R.wake_owner and owner ~= '' then redis.call('PUBLISH', ARGV[2] .. 'w:' .. owner, whole_hint) end
 end
 return done(R.version + 1)

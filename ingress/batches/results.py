@@ -1,0 +1,131 @@
+"""The results of a batch: a line of JSON for each row that has ended. Memory is bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from common.errors import NotFoundError
+from common.jobs.batch import Cursor
+from common.jobs.head import Head
+from common.jobs.ids import row_id, row_of
+from common.jobs.indexes import ended_index
+from common.jobs.rows import REFUSED
+from common.jobs.state import JobState
+from common.runtime import Runtime
+from common.store.base import Place
+from ingress.operations.results import body_of
+
+PAGE = 50  # rows that are read together
+AGAIN = 0.25  # seconds between two looks for rows that end meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which results: after which, at most how many, and whether those to come, too."""
+
+    after: int = 0
+    limit: int | None = None
+    in_order: bool = True  # as the rows stand in the input; else as they ended
+    follow: bool = False
+
+
+async def results_of(
+    runtime: Runtime, batch: str, wanted: Wanted, stopping: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """In pieces. In order it goes no further than the first row that has not ended.
+
+    Raises:
+        StoreUnreachableError: The lines so far are good.
+    """
+    after, left = wanted.after, wanted.limit
+    while left is None or left > 0:
+        head = await runtime.store.get(batch)
+        if head is None:
+            return
+        count = PAGE if left is None else min(PAGE, left)
+        read = _in_order if wanted.in_order else _as_ended
+        rows, after = await read(runtime, head, after, count)
+        for row, at in rows:
+            async for piece in _line(runtime, row, at):
+                yield piece
+        left = None if left is None else left - len(rows)
+        if rows:
+            continue
+        if not wanted.follow or head.terminal or stopping.is_set():
+            return
+        await runtime.clock.sleep(AGAIN)
+
+
+Rows = Sequence[tuple[Head, int | None]]
+
+
+async def _in_order(runtime: Runtime, batch: Head, after: int, count: int) -> tuple[Rows, int]:
+    """The next rows, and the last of those; a row that is no record is passed over at the end."""
+    last = Cursor.of(batch).row - 1
+    while after < last:
+        numbers = range(after + 1, min(after + count, last) + 1)
+        heads = await runtime.store.heads([row_id(batch.id, number) for number in numbers])
+        found: list[tuple[Head, int | None]] = []
+        for number, head in zip(numbers, heads, strict=True):
+            if head is not None and not head.terminal:
+                return found, number - 1
+            if head is not None:
+                found.append((head, None))
+        after = numbers[-1]
+        if found:
+            return found, after
+    return (), after
+
+
+async def _as_ended(runtime: Runtime, batch: Head, after: int, count: int) -> tuple[Rows, int]:
+    while places := await _places(runtime, batch.id, after, count):
+        after = round(places[-1][0])
+        heads = await runtime.store.heads([row for _, row in places])
+        found = [
+            (head, round(at))
+            for (at, _), head in zip(places, heads, strict=True)
+            if head is not None and head.terminal  # else it runs again, and ends at a later place
+        ]
+        if found:
+            return found, after
+    return (), after
+
+
+async def _places(runtime: Runtime, batch: str, after: int, count: int) -> Sequence[Place]:
+    return await runtime.store.places(
+        ended_index(batch), limit=count, since=float(after + 1), newest_first=False
+    )
+
+
+async def _line(runtime: Runtime, row: Head, at: int | None) -> AsyncIterator[bytes]:
+    facts: dict[str, object] = {
+        "row": row_of(row.id),
+        "id": row.id,
+        "state": REFUSED if row.share == REFUSED else str(row.state),
+    }
+    if at is not None:
+        facts["at"] = at
+    begin = orjson.dumps(facts)[:-1]
+    if row.state is not JobState.COMPLETED:
+        raw = await runtime.store.part(row.id, "result")
+        error = raw or orjson.dumps({"message": row.reason})
+        yield begin + b',"error":' + error.replace(b"\n", b" ") + b',"tool_error":false}\n'
+        return
+    yield begin + b',"result":'
+    try:
+        async for piece in _result(runtime, row):
+            # White space between tokens: inside of its strings JSON has no line's end.
+            yield piece.replace(b"\n", b" ")
+    except NotFoundError:
+        yield b"null"  # its batch is being removed
+    yield b',"tool_error":%b}\n' % (b"true" if row.tool_error else b"false")
+
+
+async def _result(runtime: Runtime, row: Head) -> AsyncIterator[bytes]:
+    body = await body_of(runtime, row)
+    if body is None:
+        raise NotFoundError(f"the result of {row.id} is gone")
+    async for piece in body.read(0, body.size):
+        yield piece
