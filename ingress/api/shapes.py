@@ -27,7 +27,7 @@ class Shape(BaseModel):
 
 
 class NewCallback(Shape):
-    url: str = Field(examples=["https://example.com/hooks/longhaul"])
+    url: str = Field(min_length=1, examples=["https://example.com/hooks/longhaul"])
 
 
 class Callback(Shape):

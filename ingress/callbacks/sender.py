@@ -32,7 +32,7 @@ from ingress.callbacks.verdict import Retries, settle, verdict_on
 log = structlog.get_logger(__name__)
 
 WAITING = 1_000  # jobs heard of and not yet sent; further ones come again with the due index
-HOLD_MS = 30_000  # besides its time limit, until a try counts as dead with its process
+HOLD_MS = 15_000  # besides its time limit, until a try counts as dead with its process
 _ENDS: dict[str, CallbackEnd] = {
     "callback_delivered": "delivered",
     "callback_retried": "retried",

@@ -8,7 +8,6 @@ from ipaddress import (
     IPv4Network,
     IPv6Address,
     IPv6Network,
-    ip_address,
     ip_network,
 )
 from urllib.parse import urlsplit
@@ -23,7 +22,15 @@ _URL = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _PORTS = {"http": 80, "https": 443}
-_WIRE_SERVER = ip_address("168.63.129.16")  # of Azure's machines: public by its number alone
+# What the standard library's word for "global" says too little of, in one of its versions.
+_NOBODYS = tuple(
+    ip_network(each)
+    for each in (
+        "168.63.129.16",  # of Azure's machines: public by its number alone
+        *("192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15"),
+        *("64:ff9b:1::/48", "100::/64", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10"),
+    )
+)
 _NAT64 = ip_network("64:ff9b::/96")
 
 IpAddress = IPv4Address | IPv6Address
@@ -106,7 +113,7 @@ class Reach:
 def is_public(address: IpAddress) -> bool:
     """Whether it is somebody's in the public net; one in disguise is what it stands for."""
     plain = _unwrapped(address)
-    if plain == _WIRE_SERVER or getattr(plain, "scope_id", None):
+    if any(plain in network for network in _NOBODYS) or getattr(plain, "scope_id", None):
         return False
     return plain.is_global and not (
         plain.is_multicast or plain.is_reserved or plain.is_unspecified or plain.is_loopback

@@ -155,8 +155,10 @@ def _key(value: object) -> str:
 def _callback(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, Mapping) and set(value) == {"url"} and isinstance(value["url"], str):
-        return value["url"]
+    if isinstance(value, Mapping) and set(value) == {"url"}:
+        url = value["url"]
+        if isinstance(url, str) and url:
+            return url
     raise _invalid(f"_meta[{CALLBACK!r}] should be an object with a url")
 
 
