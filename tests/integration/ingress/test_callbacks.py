@@ -263,3 +263,17 @@ async def test_another_caller_sees_no_callbacks(tmp_path: Path, hooks: Receiver)
 def test_the_secrets_of_tests_are_secrets() -> None:
     for secret in (SECRET, OLD_SECRET):
         assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
+
+
+async def test_who_may_be_asked_is_judged_again_when_it_is_sent(
+    tmp_path: Path, hooks: Receiver
+) -> None:
+    """A name may lead elsewhere by then; here it is the operator who thinks otherwise."""
+    async with surface(tmp_path, callbacks=dict(CALLBACKS)) as before:
+        job = await submitted(before, hooks.url)
+    async with surface(tmp_path, callbacks=dict(CALLBACKS) | {"allow": (), "attempts": 1}) as on:
+        head = await on.start(job)
+        await on.commit(job, complete(head, RESULT, on.retention, tool_error=False))
+        shown = await until_so(on, job, state="failed")
+        assert "not on the public net" in shown["last_error"]
+    assert hooks.came == []
