@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 
 # In the order of how much they matter to a reader.
 _ENDED = ("completed", "tool_error", "failed", "refused", "cancelled", "lost", "dead")
-_WORDS = {"tool_error": "tool errors", "refused": "broken rows"}
+_WORDS = {"tool_error": "tool error", "refused": "broken row"}
 _STYLE = {"running": "bold blue", "tool_error": "red", "refused": "red", **STATE_STYLE}
 FAULTS = ("tool_error", "failed", "refused", "lost", "dead")
 
@@ -33,7 +33,9 @@ def failed_rows(batch: Json) -> int:
 def count_words(batch: Json) -> str:
     """`96,120 completed · 12 tool errors · 3 broken rows`; what there is none of is left out."""
     counts = batch["counts"]
-    said = [f"{counts[state]:,} {_word(state)}" for state in _ENDED if counts.get(state)]
+    said = [
+        f"{counts[state]:,} {_word(state, counts[state])}" for state in _ENDED if counts.get(state)
+    ]
     return " · ".join(said)
 
 
@@ -89,7 +91,7 @@ def _facts(batch: Json, now: datetime) -> Iterator[tuple[str, RenderableType]]:
     for state in ("waiting", *_ENDED):
         if batch["counts"].get(state):
             style = _STYLE.get(state, "")
-            yield _word(state), Text(f"{batch['counts'][state]:,}", style=style)
+            yield _word(state, 2), Text(f"{batch['counts'][state]:,}", style=style)
     if batch["state"] == "running" and pace_words(batch):
         yield "pace", pace_words(batch)
     yield "created", f"{local_time(batch['created_at'])}  ({ago(batch['created_at'], now)})"
@@ -120,8 +122,11 @@ def _remark(batch: Json) -> str:
     return ", ".join([*words, *([f"{bad:,} failed"] if bad else [])])
 
 
-def _word(state: str) -> str:
-    return _WORDS.get(state, state)
+def _word(state: str, count: int) -> str:
+    noun = _WORDS.get(state)
+    if noun is None:
+        return state
+    return noun if count == 1 else f"{noun}s"
 
 
 def _state(state: str) -> Text:
