@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from common.blobs.base import UNFINISHED, blob_name, in_pieces
+from common.blobs.folder import FolderBlobs
 from common.documents import new_place
 from common.forgetting import DAY, delete_strays, expire_documents
 from tests.support.documents import LIMIT, RAW, Shelf, open_shelf
@@ -27,6 +29,19 @@ def root(tmp_path: Path) -> Path:
 async def shelf(place: Place, root: Path) -> AsyncIterator[Shelf]:
     async with open_shelf(place, f"file://{root}") as opened:
         yield opened
+
+
+class Interrupted(FolderBlobs):
+    """Something happens before each deletion."""
+
+    def __init__(self, root: Path, happens: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(root)
+        self._happens = happens
+
+    @override
+    async def delete(self, name: str) -> None:
+        await self._happens()
+        await super().delete(name)
 
 
 class TestNothingIsLeft:
@@ -101,7 +116,25 @@ class TestStrays:
         assert blob_name(place, blob.sha256) not in left
         assert (await shelf.get("ann", sha256)).content == b"old and named"
 
-    async def test_a_put_during_a_sweep_is_never_lost(self, shelf: Shelf, root: Path) -> None:
+    async def test_a_put_between_a_sweeps_look_and_its_deletion_is_not_lost(
+        self, shelf: Shelf, root: Path
+    ) -> None:
+        """The same bytes as a stray's, put after the sweep has judged it."""
+        runtime, raw = shelf.surface.runtime, b"the same bytes"
+        sha256 = await shelf.kept("ann", raw)
+        # As a crash leaves it: the entry is gone, its content stays and grows old.
+        removed = await runtime.store.documents.remove(sha256, "ann")
+        assert removed is not None
+        os.utime(root / blob_name(removed.place, sha256), (0, 0))
+
+        async def put() -> None:
+            await shelf.kept("bob", raw)
+
+        assert await delete_strays(runtime, Interrupted(root, put)) == 1
+        assert (await shelf.get("bob", sha256)).content == raw
+        assert len(await shelf.blobs()) == 1
+
+    async def test_puts_while_sweeps_go_on_are_never_lost(self, shelf: Shelf, root: Path) -> None:
         """The same bytes are put again and again while what is left of earlier ones is swept."""
         runtime, raw = shelf.surface.runtime, b"the same bytes"
         sha256, swept, ended = hashlib.sha256(raw).hexdigest(), 0, False
