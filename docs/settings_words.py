@@ -45,6 +45,8 @@ WORDS = {
     "inline_limit": "bytes; larger results and arguments are blobs",
     "preview": "bytes of a larger result that its caller is shown at once",
     "max_result": "bytes; a larger result fails its job",
+    "max_output": "bytes that a try may say while it runs; more fails its job; less is "
+    "[kept](cooperative-tools.md#output-while-it-runs)",
     "max_file": "bytes; a larger file of a [cooperative tool](cooperative-tools.md#files) fails "
     "its job",
     "namespace": "begins the name of every queue, exchange and key",
@@ -90,8 +92,8 @@ WORDS = {
     "documents.put": "the least role of a key whose caller may put documents: `user`, `operator`, "
     "`admin`",
     "documents.max_size": "bytes of one document",
-    "batches.in_flight": "rows of one batch that are jobs and have not ended, where its caller says "
-    "no other number",
+    "batches.in_flight": "rows of one batch that are jobs and have not ended, unless its caller "
+    "says another number",
     "batches.max_in_flight": "the most that a caller gets, whatever it says",
     "batches.max_rows": "rows of one batch; a million at most",
     "batches.max_size": "bytes of the rows of one batch, as they are sent",

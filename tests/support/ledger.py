@@ -13,6 +13,7 @@ from common.jobs.head import Head, Spec, StoredCall
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import (
     ALL,
+    ALL_BATCHES,
     DUE,
     REPLAYED,
     SCHEDULED,
@@ -20,9 +21,11 @@ from common.jobs.indexes import (
     caller_index,
     owner_index,
     queue_index,
+    rows_index,
     state_index,
     tool_state_index,
 )
+from common.jobs.rows import REFUSED
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import Submission, claim, submit
 from common.notifier.base import Notifier
@@ -136,7 +139,9 @@ async def all_pages(
 async def check_invariants(ledger: Ledger) -> None:
     """Every record has exactly one due entry and stands in the indexes of its head, in no other."""
     heads = await all_pages(ledger.store, ALL)
-    assert await ledger.store.count(DUE) == len(heads)
+    batches = await all_pages(ledger.store, ALL_BATCHES)
+    refused = [await _refused_rows(ledger, batch) for batch in batches]
+    assert await ledger.store.count(DUE) == len(heads) + len(batches) + sum(refused)
     for head in heads:
         assert await ledger.store.score(DUE, head.id) is not None, head
     expected: dict[str, set[str]] = {state_index(state): set() for state in JobState}
@@ -154,6 +159,11 @@ async def check_invariants(ledger: Ledger) -> None:
     for (index, members), size in zip(expected.items(), counted, strict=True):
         assert size == len(members), index
         assert await ledger.members(index) == members, index
+
+
+async def _refused_rows(ledger: Ledger, batch: Head) -> int:
+    """They are records and nobody's jobs: they stand in no index of jobs."""
+    return await ledger.store.count(rows_index(batch.id, REFUSED))
 
 
 def _indexes_of(head: Head) -> Sequence[str]:
