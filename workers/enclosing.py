@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from common.blobs.base import PIECE, BlobStore
-from common.errors import NOT_KEPT, TOO_LARGE
+from common.errors import NOT_KEPT
 from common.jobs.files import ANY_MEDIA_TYPE, KEPT_META, MOST_FILES, File, file_path, file_uri
 from common.jobs.links import LINK
+from workers.outcome import too_many_bytes
 
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -25,9 +26,10 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class NotEnclosedError(Exception):
     """The result names what cannot be taken along; as a JSON-RPC error."""
 
-    def __init__(self, message: str, code: int = NOT_KEPT, **data: int) -> None:
-        super().__init__(message)
-        self.error = {"code": code, "message": message} | ({"data": data} if data else {})
+    def __init__(self, error: str | Mapping[str, object]) -> None:
+        super().__init__(error)
+        said = {"code": NOT_KEPT, "message": error} if isinstance(error, str) else error
+        self.error: Mapping[str, object] = said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +125,7 @@ def _opened(outbox: Path, name: str) -> tuple[int, int]:
 
 
 def _too_large(name: str, size: int, most: int) -> NotEnclosedError:
-    message = f"the file {name} has {size} bytes, more than the {most} that may be kept"
-    return NotEnclosedError(message, TOO_LARGE, size=size, limit=most)
+    return NotEnclosedError(too_many_bytes(f"the file {name}", size, most))
 
 
 def _addressed(result: Mapping[str, Any], job: str, kept: Mapping[str, File]) -> Mapping[str, Any]:

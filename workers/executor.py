@@ -186,7 +186,7 @@ class Executor:
             run.call = await whole_call(self._runtime.blobs, run.head, run.call)
             run.outbox = await self._outboxes.open(run.head)
             ended: Outcome = await run.under_clocks(calling(), now_ms)
-            if isinstance(ended, Stopped | TimedOut):
+            if isinstance(ended, Stopped | TimedOut | Refused):
                 await calling.cancel_task()
         except BlobsUnreachableError as error:
             return NotReached(f"its arguments cannot be read: {error}")

@@ -4,12 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.blobs.base import in_pieces
-from common.errors import TOO_LARGE
 from common.jobs.head import Head
 from common.runtime import Runtime
 from common.wire import dump_json
 from workers.enclosing import NotEnclosedError, enclose
-from workers.outcome import Answered, Apart, Outcome, Refused
+from workers.outcome import Answered, Apart, Outcome, Refused, too_many_bytes
 from workers.preview import preview_of
 
 
@@ -27,7 +26,7 @@ async def keep(runtime: Runtime, head: Head, outcome: Outcome, outbox: Path | No
             size = len(dump_json(error))
             if size <= limit:
                 return outcome
-            return replace(outcome, error=_too_large("the backend's error", size, limit))
+            return replace(outcome, error=too_many_bytes("the backend's error", size, limit))
         case _:
             return outcome
 
@@ -48,15 +47,10 @@ async def _keep_answer(
     size = len(raw)
     if size > settings.max_result:
         metrics.results_too_large.labels(tool=head.tool).inc()
-        return Refused(_too_large("the tool's result", size, settings.max_result))
+        return Refused(too_many_bytes("the tool's result", size, settings.max_result))
     if blobs is None or size <= settings.inline_limit:
         return replace(answer, result=result, files=files)
     blob = await blobs.put(head.id, in_pieces(raw))
     metrics.blob_bytes.labels(kind="result").inc(size)
     shown = preview_of(result, head.id, blob, settings.preview)
     return Answered(shown, files, Apart(blob, answer.tool_error))
-
-
-def _too_large(what: str, size: int, most: int) -> dict[str, object]:
-    message = f"{what} has {size} bytes, more than the {most} that may be kept"
-    return {"code": TOO_LARGE, "message": message, "data": {"size": size, "limit": most}}

@@ -7,7 +7,7 @@ cannot be written; the output goes with the next one, the last before the record
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from common.notifier.hints import JobHint, encode_hint
 from common.pace import Pace
 from common.runtime import Runtime
 from common.wire import dump_json
+from workers.outcome import too_many_bytes
 from workers.runs import Run
 from workers.said import Said
 
@@ -53,12 +54,12 @@ class Relay:
         self._progress = (value, total, message)
         if message and message != self._message:
             self._message = message
-            self._output.add([encode_message("progress", message)])
+            self._say([encode_message("progress", message)])
         self._run.sign_of_life()
         self._wake()
 
     def output(self, text: str) -> None:
-        self._output.add(encode_text(text))
+        self._say(encode_text(text))
         self._run.sign_of_life()
         self._wake()
 
@@ -74,7 +75,7 @@ class Relay:
 
     def log(self, params: Mapping[str, Any]) -> None:
         self._lines.append(params)
-        self._output.add(_entries(params))
+        self._say(_entries(params))
         self._run.sign_of_life()
         self._wake()
 
@@ -103,6 +104,15 @@ class Relay:
             answered = await self._send()
         if self._left:
             log.warning("relay.cut_short", job_id=self._head.id)
+
+    def _say(self, entries: Sequence[bytes]) -> None:
+        said, most = self._output, self._runtime.settings.max_output
+        before = said.total
+        said.add(entries)
+        if before <= most < said.total:
+            self._runtime.metrics.outputs_too_large.labels(tool=self._head.tool).inc()
+            what = "what the tool said while it ran"
+            self._run.refuse(too_many_bytes(what, said.total, most))
 
     @property
     def _left(self) -> bool:

@@ -266,6 +266,7 @@ class Common(_Frozen):
     inline_limit: Count = Field(default=256 * 1024, ge=1024)  # bytes; what is larger is a blob
     preview: Count = Field(default=16 * 1024, ge=0)  # bytes of such a result that its record keeps
     max_result: Count = Field(default=64 * 1024 * 1024, ge=1024)  # bytes
+    max_output: Count = Field(default=1024**3, ge=1024)  # bytes that one try may say
     max_file: Count = Field(default=16 * 1024**3, ge=1024)  # bytes, of one that a tool hands over
     namespace: str = Field(default="lh", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     queue_type: Literal["auto", "classic", "quorum"] = "auto"

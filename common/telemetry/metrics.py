@@ -200,6 +200,9 @@ class Metrics:
         self.results_too_large = self._counter(
             "results_too_large", "Results over `max_result`: their jobs failed.", "tool"
         )
+        self.outputs_too_large = self._counter(
+            "outputs_too_large", "Tries that said more than `max_output`.", "tool"
+        )
         self.strays_deleted = self._counter(
             "blob_strays_deleted", "Blobs of no record and no document, found and deleted."
         )

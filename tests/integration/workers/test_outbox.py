@@ -173,9 +173,9 @@ async def test_what_a_dead_worker_left_is_swept_once_its_job_has_ended(
     async with system_on(boxed(), blob_url=blob_url) as system:
         async with system.worker():
             ended = await called(system, "hand_over", files={})
+            await until(lambda: boxes(place) == [])
         lives = await system.submit_with("x__hand_over", {"files": {}})
         root = place.data / "outbox"
-        await until(lambda: boxes(place) == [])
         old = system.runtime.clock.now() - SWEEP - 1
         for name in (ended.id, lives, "not-a-job"):
             (root / name).mkdir(parents=True)
