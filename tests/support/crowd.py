@@ -135,7 +135,7 @@ class _Life:
         change = Change(
             name=self._last.event.name,
             fields={**fields, **noted},
-            due=Due(after=max(60_000, round(self._last.due - now))),
+            due=Due(after=max(DAY_MS, round(self._last.due - now))),  # nobody looks meanwhile
             moves=tuple(entries),
             facts=self._last.event.facts,
             parts=self._parts,
