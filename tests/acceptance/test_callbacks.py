@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
 import pytest
+from standardwebhooks import Webhook
 
+from common.clock import SystemClock
 from tests.support.desk import GATED, Desk
 from tests.support.ports import free_port
 from tests.support.processes import kill_all
@@ -117,12 +120,20 @@ class TestWithARouter:
 def test_the_example_believes_nobody_else(desk: Desk) -> None:
     port = free_port()
     with example(desk, port, SECRET) as said:
-        forged = {
-            "webhook-id": "msg_1",
-            "webhook-timestamp": "1700000000",
-            "webhook-signature": "v1,Zm9yZ2Vk",
-        }
-        for headers in ({}, forged, {**forged, "webhook-timestamp": "9999999999"}):
-            answer = httpx2.post(f"http://127.0.0.1:{port}/", json={}, headers=headers)
-            assert answer.status_code == 401
-        assert said.read_text() == ""
+        now = int(SystemClock().now())
+        for secret, at, status in (
+            (OLD_SECRET, now, 401),
+            (SECRET, now - 600, 401),
+            (SECRET, now + 600, 401),
+            (SECRET, now, 204),
+        ):
+            assert said.read_text() == ""
+            headers = {
+                "webhook-id": "msg_1",
+                "webhook-timestamp": str(at),
+                "webhook-signature": Webhook(secret).sign(
+                    "msg_1", datetime.fromtimestamp(at, UTC), "{}"
+                ),
+            }
+            answer = httpx2.post(f"http://127.0.0.1:{port}/", content="{}", headers=headers)
+            assert answer.status_code == status
