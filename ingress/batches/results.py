@@ -8,6 +8,7 @@ import orjson
 
 from common.errors import NotFoundError
 from common.jobs.batch import Cursor
+from common.jobs.endings import RESULT
 from common.jobs.head import Head
 from common.jobs.ids import row_id, row_of
 from common.jobs.indexes import ended_index
@@ -18,6 +19,7 @@ from common.store.base import Place
 from ingress.operations.results import body_of
 
 PAGE = 50  # rows that are read together
+GONE = b"null"  # the result of a row whose batch is being removed
 AGAIN = 0.25  # seconds between two looks for rows that end meanwhile
 
 
@@ -47,9 +49,8 @@ async def results_of(
         count = PAGE if left is None else min(PAGE, left)
         read = _in_order if wanted.in_order else _as_ended
         rows, after = await read(runtime, head, after, count)
-        for row, at in rows:
-            async for piece in _line(runtime, row, at):
-                yield piece
+        async for piece in _lines(runtime, rows):
+            yield piece
         left = None if left is None else left - len(rows)
         if rows:
             continue
@@ -99,7 +100,32 @@ async def _places(runtime: Runtime, batch: str, after: int, count: int) -> Seque
     )
 
 
-async def _line(runtime: Runtime, row: Head, at: int | None) -> AsyncIterator[bytes]:
+async def _lines(runtime: Runtime, rows: Rows) -> AsyncIterator[bytes]:
+    """What the records keep is read and sent together, a blob in pieces of its own."""
+    with_it = [row.id for row, _ in rows if not row.result_blob]
+    parts = await asyncio.gather(*(runtime.store.part(row, RESULT) for row in with_it))
+    kept = dict(zip(with_it, parts, strict=True))
+    together: list[bytes] = []
+    for row, at in rows:
+        begin = _begin(row, at)
+        if row.state is not JobState.COMPLETED:
+            error = kept.get(row.id) or orjson.dumps({"message": row.reason})
+            together.append(begin + b',"error":' + _on_one_line(error) + b',"tool_error":false}\n')
+            continue
+        together.append(begin + b',"result":')
+        if row.result_blob:
+            yield b"".join(together)
+            together = []
+            async for piece in _whole(runtime, row):
+                yield piece
+        else:
+            together.append(_on_one_line(kept[row.id] or GONE))
+        together.append(b',"tool_error":%b}\n' % (b"true" if row.tool_error else b"false"))
+    if together:
+        yield b"".join(together)
+
+
+def _begin(row: Head, at: int | None) -> bytes:
     facts: dict[str, object] = {
         "row": row_of(row.id),
         "id": row.id,
@@ -107,25 +133,21 @@ async def _line(runtime: Runtime, row: Head, at: int | None) -> AsyncIterator[by
     }
     if at is not None:
         facts["at"] = at
-    begin = orjson.dumps(facts)[:-1]
-    if row.state is not JobState.COMPLETED:
-        raw = await runtime.store.part(row.id, "result")
-        error = raw or orjson.dumps({"message": row.reason})
-        yield begin + b',"error":' + error.replace(b"\n", b" ") + b',"tool_error":false}\n'
-        return
-    yield begin + b',"result":'
-    try:
-        async for piece in _result(runtime, row):
-            # White space between tokens: inside of its strings JSON has no line's end.
-            yield piece.replace(b"\n", b" ")
-    except NotFoundError:
-        yield b"null"  # its batch is being removed
-    yield b',"tool_error":%b}\n' % (b"true" if row.tool_error else b"false")
+    return orjson.dumps(facts)[:-1]
 
 
-async def _result(runtime: Runtime, row: Head) -> AsyncIterator[bytes]:
+def _on_one_line(json: bytes) -> bytes:
+    """White space between tokens: inside of its strings JSON has no line's end."""
+    return json.replace(b"\n", b" ")
+
+
+async def _whole(runtime: Runtime, row: Head) -> AsyncIterator[bytes]:
     body = await body_of(runtime, row)
     if body is None:
-        raise NotFoundError(f"the result of {row.id} is gone")
-    async for piece in body.read(0, body.size):
-        yield piece
+        yield GONE
+        return
+    try:
+        async for piece in body.read(0, body.size):
+            yield _on_one_line(piece)
+    except NotFoundError:
+        yield GONE
