@@ -21,11 +21,11 @@ from common.forgetting import (
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
 from common.jobs.callbacks import CALLBACK_DUE, CALLBACKS
-from common.jobs.change import BATCHES, Change, Done
+from common.jobs.change import BATCHES, Change, Done, Refused, Window
 from common.jobs.decisions import DueAction, Facts, Passing, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
-from common.jobs.held import release
+from common.jobs.held import line_up, release
 from common.jobs.indexes import SCHEDULED
 from common.jobs.put_off import put_off
 from common.jobs.state import JobState
@@ -34,6 +34,7 @@ from common.leftovers import collect_leftovers
 from common.notifier.base import ingress_channel, worker_channel
 from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
+from common.releasing import ReleaseWindow
 from common.runtime import Runtime
 from common.store.base import Lease
 from common.telemetry.metrics import DueLabel
@@ -49,9 +50,11 @@ LEFTOVERS = 15.0  # seconds between two looks at what the broker could not place
 class Reconciler:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self.window = ReleaseWindow(runtime)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.window.run())
             group.create_task(self._look_after_records())
             group.create_task(self._look_after_leftovers())
             group.create_task(look_after_strays(self._runtime))
@@ -96,8 +99,7 @@ class Reconciler:
         now = await self._runtime.store.now()
         queues = _Queues(self._runtime)
         known = list(zip(heads, await self._facts(heads), strict=True))
-        # Many may be scheduled for one moment, or over since one: together, or the last of them
-        # would be late.
+        # Many may be scheduled for one moment, or over since one: the last is not to be late.
         together = [each for each in known if _at_once(each[0])]
         await asyncio.gather(*(self._look_safely(*each, now, queues) for each in together))
         for each in known:
@@ -157,7 +159,7 @@ class Reconciler:
             await self._leave(head, queues)
             return None
         change = self._change(head, action)
-        answer = await self._runtime.store.commit(head.id, change, version=head.version)
+        change, answer = await self._commit(head, change)
         if not isinstance(answer, Done):
             return None  # it moved on, and was given its next check when it did
         self._runtime.metrics.count_letter(change.name)
@@ -182,6 +184,15 @@ class Reconciler:
             await self._order_again(head)
         else:
             queues.left.append(head)
+
+    async def _commit(self, head: Head, change: Change) -> tuple[Change, Done | Refused]:
+        """What was tried in the end, and its answer."""
+        store = self._runtime.store
+        answer = await store.commit(head.id, change, version=head.version)
+        if isinstance(answer, Done) or answer.guard != Window.__name__:
+            return change, answer
+        change = line_up(head)
+        return change, await store.commit(head.id, change, version=head.version)
 
     async def _forget(self, head: Head) -> None:
         try:
@@ -209,7 +220,7 @@ class Reconciler:
             case decisions.LetGo():
                 return let_go(head, retention, seen_gone=True)
             case decisions.TakeTurn():
-                return release(head)
+                return release(head, self.window.limit(head.queue))
             case decisions.Rescue():
                 return owner_died(head, retention)
             case decisions.HandOff():

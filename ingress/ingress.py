@@ -77,6 +77,7 @@ class Ingress:
             group.create_task(self.feed.run())
             group.create_task(self.ring.run())
             group.create_task(self.headroom.run())
+            group.create_task(self.submit.window.run())
             group.create_task(self.follower.run())
             group.create_task(self.batches.run())
             group.create_task(self.sender.run())

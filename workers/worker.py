@@ -40,7 +40,8 @@ class Worker:
         self._started_at = round(runtime.clock.now() * 1000)
         self._pools = _pools(runtime, lease, rules, queues)
         self._heartbeat = Heartbeat(runtime, lease, self.info)
-        self._claims = Claims(runtime, lease, self._heartbeat)
+        self._reconciler = Reconciler(runtime)
+        self._claims = Claims(runtime, lease, self._heartbeat, self._reconciler.window)
         self._draining = asyncio.Event()
         self._drained = asyncio.Event()
         budgets = Budgets(runtime.settings.backends, runtime.clock)
@@ -61,7 +62,6 @@ class Worker:
         self._orders = Orders(runtime, lease, self._executor.running)
         self._strays = Strays(runtime, lease, self._executor.running, settlement)
         self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools)
-        self._reconciler = Reconciler(runtime)
 
     async def run(self) -> None:
         """Until cancelled; every task it started has ended then."""

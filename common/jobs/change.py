@@ -58,6 +58,11 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Window(Room):
+    """As `Room`, of the release window: where it does not hold the job is held."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unique:
     """The key is free, or already this job's; it lives as long as the record."""
 
@@ -174,6 +179,7 @@ class Change:
     facts: Mapping[str, Any] = field(default_factory=dict)  # of the event
     parts: Mapping[str, bytes] = field(default_factory=dict)
     wake_owner: bool = False  # tell the worker that holds the claim, too
+    counting: str = ""  # an index, `{field}` in its name is the head's: how many are in it
     returning: tuple[str, ...] = ()  # "head", and names of parts, that `Done` carries back
 
 
@@ -206,6 +212,7 @@ class Done:
     version: int
     now: int  # the store's time
     head: Any = None  # a Head when asked for
+    counted: int = 0  # entries of the index that the change counts
     parts: Mapping[str, bytes] = field(default_factory=dict)
 
 

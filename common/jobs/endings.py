@@ -14,7 +14,8 @@ from common.jobs import callbacks, rows
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.files import FILES, File, encode_files
 from common.jobs.head import Head, Spec, encode_spec
-from common.jobs.indexes import ALL, REPLAYED, SCHEDULED, owner_index, queue_index
+from common.jobs.indexes import ALL, REPLAYED, owner_index
+from common.jobs.line import leave_line
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
 from common.wire import dump_json
@@ -207,9 +208,7 @@ def _reason(head: Head, result: bytes, *, tool_error: bool) -> str:
 
 
 def _moves_at_end(head: Head, state: JobState, *, keeps_claim: bool) -> tuple[Move, ...]:
-    moves = [*moves_between(head.tool, head.state, state), Move(queue_index(head.queue), None)]
-    if head.state is JobState.HELD:
-        moves.append(Move(SCHEDULED, None))
+    moves = [*moves_between(head.tool, head.state, state), *leave_line(head)]
     if head.replayed_as:  # a letter no longer: it was lost, and has finished after all
         moves.append(Move(REPLAYED, None))
     if head.owner and not keeps_claim:

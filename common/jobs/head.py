@@ -54,6 +54,7 @@ class Head:
     queue: str
     caller: str
     spec: Spec
+    window: str = ""  # whose part of the release window it takes; empty: nobody's
     format: int = RECORD_FORMAT
     generation: int = 1  # which token may start it
     confirmed: int = 0  # newest generation that the broker confirmed (noted)
@@ -151,6 +152,7 @@ _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progr
     "share",
     "callback",
     "callback_error",
+    "window",
     "replayed_as",
     "result_blob",
     "watchers",

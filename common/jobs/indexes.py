@@ -6,6 +6,7 @@ from common.jobs.state import JobState
 DUE = "due"
 ALL = "all"  # by creation
 ALL_BATCHES = "batches"  # by creation
+HELD = "held"  # the names of those `held_index` that have members; not jobs
 SCHEDULED = "scheduled"  # held until a time, by that time
 REPLAYED = "replayed"  # dead letters that an operator has replayed, by the time of that
 PRIORITY_STEP = 10_000_000_000_000  # larger than any time in ms: priority first, then age
@@ -66,6 +67,24 @@ def queue_score(priority: int, created_at: int) -> float:
     return float((9 - priority) * PRIORITY_STEP + created_at)
 
 
+def window_index(queue: str, window: str, tool: str) -> str:
+    """Jobs of one tool and one part of the release window whose tokens wait, by priority."""
+    return f"window:{queue}:{window}:{tool}"
+
+
+def held_index(queue: str, window: str, tool: str) -> str:
+    """Those of the same that are held for want of room; the highest goes first."""
+    return f"{HELD}:{queue}:{window}:{tool}"
+
+
+def is_held_index(name: str) -> bool:
+    return name.startswith(f"{HELD}:")
+
+
+def held_score(priority: int, created_at: int) -> float:
+    return -queue_score(priority, created_at)
+
+
 def scheduled_score(run_at: int) -> float:
     """Behind everything that waits now, by its time."""
     return float(10 * PRIORITY_STEP + run_at)
@@ -82,6 +101,8 @@ def memberships(head: Head) -> tuple[str, ...]:
         tool_state_index(head.tool, head.state),
         queue_index(head.queue),
         owner_index(head.owner),
+        window_index(head.queue, head.window, head.tool),
+        held_index(head.queue, head.window, head.tool),
         SCHEDULED,
         REPLAYED,
         *((callback_index(head.callback),) if head.callback else ()),

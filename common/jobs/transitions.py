@@ -30,11 +30,10 @@ from common.jobs.indexes import (
     ALL,
     caller_index,
     owner_index,
-    queue_index,
-    queue_score,
     state_index,
     tool_state_index,
 )
+from common.jobs.line import HELD_WITH_IT, LEAVES_LINE, join_line, rejoin_line
 from common.jobs.questions import QUESTIONS
 from common.jobs.state import MOVES, JobState
 
@@ -59,6 +58,7 @@ class Submission:
     queue: str
     caller: str
     spec: Spec
+    window: str = ""  # whose part of the release window it takes; empty: the caller's
     call: StoredCall
     queue_ms: int = 0  # clocks; 0: none
     deadline_ms: int = 0
@@ -85,6 +85,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         "tool": each.tool,
         "queue": each.queue,
         "caller": each.caller,
+        "window": each.window or each.caller,
         "spec": encode_spec(each.spec),
         "created_at": Now(),
         "generation": 1,
@@ -97,13 +98,10 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
     moves = [
         Move(ALL, Now()),
         Move(caller_index(each.caller), Now()),
-        Move(queue_index(each.queue), queue_score(each.spec.priority, now)),
+        *join_line(each.queue, each.window or each.caller, each.tool, each.spec.priority, now),
         *moves_between(each.tool, None, JobState.QUEUED),
     ]
-    if each.holder:
-        fields["holder"] = each.holder
-    else:
-        fields["handed_off"] = 1
+    fields["holder" if each.holder else "handed_off"] = each.holder or 1
     if each.watcher:
         fields["watchers"] = each.watcher
     begins = {} if each.checkpoint is None else {CHECKPOINT: each.checkpoint}
@@ -148,13 +146,14 @@ def claim(worker: str) -> Change:
         moves=(
             Move("state:{state}", None, of_head=True),
             Move("tool:{tool}:{state}", None, of_head=True),
-            Move("queue:{queue}", None, of_head=True),
+            *LEAVES_LINE,
             Move(state_index(JobState.RUNNING), Now()),
             Move("tool:{tool}:running", Now(), of_head=True),
             Move(owner_index(worker), Now()),
         ),
         due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),
         facts={"worker": worker},
+        counting=HELD_WITH_IT,
         returning=("head", CALL, QUESTIONS, CHECKPOINT),
     )
 
@@ -177,7 +176,7 @@ def retry(head: Head, delay_ms: int, error: Mapping[str, Any], remark: str = "")
         moves=(
             *moves_between(head.tool, head.state, JobState.WAITING),
             Move(owner_index(head.owner), None),
-            _into_queue(head),
+            *rejoin_line(head),
         ),
         due=Due(after=delay_ms + FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
         facts={"delay_ms": delay_ms, "error": error, "try": head.tries},
@@ -280,15 +279,11 @@ def _requeue(
         moves=(
             *moves_between(head.tool, head.state, JobState.QUEUED),
             Move(owner_index(head.owner), None),
-            _into_queue(head),
+            *rejoin_line(head),
         ),
         due=Due(after=delay_ms + FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
         facts={"reason": reason},
     )
-
-
-def _into_queue(head: Head) -> Move:
-    return Move(queue_index(head.queue), queue_score(head.spec.priority, head.created_at))
 
 
 def allow(head: Head, state: JobState) -> None:

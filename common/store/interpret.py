@@ -273,6 +273,9 @@ def _score(move: Move, index: str, now: int, known: Known) -> float | None:
 
 
 def _named(move: Move, head: Fields) -> str:
-    if not move.of_head:
-        return move.index
-    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), move.index)
+    return filled(move.index, head) if move.of_head else move.index
+
+
+def filled(template: str, head: Fields) -> str:
+    """The name of an index, with the head's values in the place of `{field}`."""
+    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), template)

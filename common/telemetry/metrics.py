@@ -180,6 +180,9 @@ class Metrics:
         )
         for action in get_args(DueLabel):
             self.due_actions.labels(action=action)
+        self.released = self._counter(
+            "released", "Jobs that were held for want of room in their release window, let go."
+        )
         self.dead_letters = self._counter(
             "dead_letters", "Dead letters that came to be; `reason` is a LetterReason.", "reason"
         )

@@ -124,9 +124,7 @@ class Job(Shape):
     checkpoint: Checkpoint | None = Field(
         default=None, description="the newest of its tool, from which its next try goes on"
     )
-    files: int = Field(
-        default=0, description="that its tool handed over; the result links to them"
-    )
+    files: int = Field(default=0, description="that its tool handed over; the result links to them")
     waiting_because: str | None = Field(description="why it does not run yet; null otherwise")
     reason: str = Field(description="why it is where it is, in one sentence")
     still_running: bool = Field(description="cancelled, but the tool has not let go yet")

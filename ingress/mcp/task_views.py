@@ -160,10 +160,10 @@ def poll_ms(head: Head, now: int, position: int | None, expected: int | None) ->
             wanted = max(expected - age, age // 2)  # the later than others, the rarer
         case JobState.RUNNING:
             wanted = (now - head.started_at) // 2
-        case JobState.QUEUED:
-            wanted = POLL_DEFAULT_MS * (1 + (position or 0))
         case JobState.WAITING | JobState.HELD if head.not_before:
             wanted = head.not_before - now
+        case JobState.QUEUED | JobState.HELD:
+            wanted = POLL_DEFAULT_MS * (1 + (position or 0))
         case _:
             wanted = POLL_DEFAULT_MS
     return max(POLL_LEAST_MS, min(POLL_MOST_MS, wanted))
@@ -190,7 +190,9 @@ def _message(head: Head, status: Status, position: int | None) -> str:
     if status != "working":
         return head.reason or str(head.state)
     match head.state:
-        case JobState.QUEUED if position:
+        case JobState.HELD if head.not_before:
+            return f"scheduled for {_stamp(head.not_before)}"
+        case JobState.QUEUED | JobState.HELD if position:
             return f"queued, {position} job{'' if position == 1 else 's'} before it"
         case JobState.RUNNING:
             value, total, message = progress_of(head)
@@ -199,8 +201,6 @@ def _message(head: Head, status: Status, position: int | None) -> str:
             )
             words = f": {message}" if message else ""
             return f"running, try {head.tries}{pace}{words}"
-        case JobState.HELD if head.not_before:
-            return f"scheduled for {_stamp(head.not_before)}"
         case JobState.WAITING:
             return f"try {head.tries + 1} of {head.spec.attempts} follows; {head.reason}"
         case JobState.LOST:

@@ -48,6 +48,7 @@ class Accepted:
     priority: int
     attached: bool = False  # to a job that was there before
     held: bool = False  # for later: it has no token yet, and its caller is told the id
+    new: bool = True  # no such job was there before
     given_out: bool = False  # somebody was told the job's id, or is about to be
     head: Head | None = None  # as its record began, for who is told of it at once
 

@@ -61,7 +61,8 @@ def _held(head: Head, situation: Situation) -> str:
     if head.not_before > situation.now:
         left = _span(head.not_before - situation.now)
         return f"scheduled for {_moment(head.not_before)}, in {left}"
-    return head.reason or "held back until its turn comes"
+    blocked = (_broker(situation) or _nobody(head, situation)) if head.window else ""
+    return blocked or head.reason or "held back until its turn comes"
 
 
 def _queued(head: Head, situation: Situation) -> str:

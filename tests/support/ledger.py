@@ -19,11 +19,13 @@ from common.jobs.indexes import (
     SCHEDULED,
     callback_index,
     caller_index,
+    held_index,
     owner_index,
     queue_index,
     rows_index,
     state_index,
     tool_state_index,
+    window_index,
 )
 from common.jobs.rows import REFUSED
 from common.jobs.state import LETTERS, JobState
@@ -152,6 +154,8 @@ async def check_invariants(ledger: Ledger) -> None:
         for state in JobState:
             expected.setdefault(tool_state_index(head.tool, state), set())
         expected.setdefault(queue_index(head.queue), set())
+        expected.setdefault(window_index(head.queue, head.window, head.tool), set())
+        expected.setdefault(held_index(head.queue, head.window, head.tool), set())
     for head in heads:
         for index in _indexes_of(head):
             expected.setdefault(index, set()).add(head.id)
@@ -176,8 +180,11 @@ def _indexes_of(head: Head) -> Sequence[str]:
         indexes.append(caller_index(head.caller))
     if head.state in _IN_QUEUE:
         indexes.append(queue_index(head.queue))
-    if head.state is JobState.HELD and head.not_before:
-        indexes.append(SCHEDULED)
+    if head.state is JobState.HELD:
+        held = held_index(head.queue, head.window, head.tool)
+        indexes.append(SCHEDULED if head.not_before else held)
+    elif head.state in _IN_QUEUE:
+        indexes.append(window_index(head.queue, head.window, head.tool))
     if head.owner:
         indexes.append(owner_index(head.owner))
     if head.replayed_as and head.state in LETTERS:

@@ -46,6 +46,7 @@ def commit_request(job_id: str, change: Change, version: int, commit_id: str) ->
             "after": change.due.after,
             "due_fields": change.due.fields,
             "wake_owner": change.wake_owner,
+            "counting": change.counting,
             "returning": change.returning,
         }
     )
@@ -84,11 +85,12 @@ def read_answer(reply: Sequence[Any], returning: tuple[str, ...]) -> Done | Refu
             holder_of_key=reply[4].decode() if len(reply) > 4 else "",
         )
     names = [name for name in returning if name != "head"]
-    bodies = zip(names, reply[4:], strict=False)
+    bodies = zip(names, reply[5:], strict=False)
     return Done(
         version=int(reply[1]),
         now=int(reply[2]),
         head=read_head(reply[3]),
+        counted=int(reply[4]),
         parts={name: body for name, body in bodies if body is not None},
     )
 

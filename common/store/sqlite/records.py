@@ -8,18 +8,19 @@ import orjson
 from common.jobs.change import Change, Done, Note, Refused, Room, Value
 from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.head import Head, decode_head, is_newer
-from common.jobs.indexes import DUE, REPLAYED, memberships
+from common.jobs.indexes import DUE, HELD, REPLAYED, is_held_index, memberships
 from common.notifier.base import Hint
 from common.store.base import EVENTS_KEPT, Event, Timings
 from common.store.interpret import (
     Plan,
     Repeated,
+    filled,
     interpret,
     interpret_note,
     number,
 )
 from common.store.replaying import Fields
-from common.store.sqlite import lease_rows, output_rows
+from common.store.sqlite import lease_rows, listings, output_rows
 from common.wire import dump_json, load_json
 
 
@@ -214,6 +215,17 @@ def move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | 
             f"INSERT OR REPLACE INTO entries VALUES {marks}",  # noqa: S608 - marks only
             [value for row in into for value in row],
         )
+    for name in moves:
+        if is_held_index(name):
+            _list_held(database, name)
+
+
+def _list_held(database: sqlite3.Connection, name: str) -> None:
+    """The indexes of held jobs that have any are listed in one of their own."""
+    database.execute("DELETE FROM entries WHERE name = ? AND job = ?", (HELD, name))
+    database.execute(
+        "INSERT INTO entries SELECT ?, name, 0 FROM entries WHERE name = ? LIMIT 1", (HELD, name)
+    )
 
 
 def _done(
@@ -228,5 +240,13 @@ def _done(
         version=number(fields, "version"),
         now=now,
         head=decode_head(fields) if "head" in change.returning else None,
+        counted=_counted(database, fields, change),
         parts=parts,
     )
+
+
+def _counted(database: sqlite3.Connection, fields: Fields, change: Change) -> int:
+    if not change.counting:
+        return 0
+    (counted,) = listings.counts(database, [filled(change.counting, fields)])
+    return counted
