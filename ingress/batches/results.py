@@ -11,8 +11,8 @@ from common.jobs.batch import Cursor
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
 from common.jobs.ids import row_id, row_of
-from common.jobs.indexes import ended_index
-from common.jobs.rows import REFUSED
+from common.jobs.indexes import ended_index, rows_index
+from common.jobs.rows import OPEN, REFUSED
 from common.jobs.state import JobState
 from common.runtime import Runtime
 from common.store.base import Place
@@ -46,6 +46,8 @@ async def results_of(
         head = await runtime.store.get(batch)
         if head is None:
             return
+        # Before its rows are read: those that end meanwhile are seen at the next look.
+        over = head.terminal and not await runtime.store.count(rows_index(batch, OPEN))
         count = PAGE if left is None else min(PAGE, left)
         read = _in_order if wanted.in_order else _as_ended
         rows, after = await read(runtime, head, after, count)
@@ -54,7 +56,7 @@ async def results_of(
         left = None if left is None else left - len(rows)
         if rows:
             continue
-        if not wanted.follow or head.terminal or stopping.is_set():
+        if not wanted.follow or over or stopping.is_set():
             return
         await runtime.clock.sleep(AGAIN)
 
@@ -63,21 +65,21 @@ Rows = Sequence[tuple[Head, int | None]]
 
 
 async def _in_order(runtime: Runtime, batch: Head, after: int, count: int) -> tuple[Rows, int]:
-    """The next rows, and the last of those; a row that is no record is passed over at the end."""
-    last = Cursor.of(batch).row - 1
-    while after < last:
-        numbers = range(after + 1, min(after + count, last) + 1)
+    """The next rows, and the last of them. What a cancelled batch never began is passed over."""
+    begun = Cursor.of(batch).row
+    while True:
+        numbers = range(after + 1, after + count + 1)
         heads = await runtime.store.heads([row_id(batch.id, number) for number in numbers])
         found: list[tuple[Head, int | None]] = []
         for number, head in zip(numbers, heads, strict=True):
-            if head is not None and not head.terminal:
+            to_come = number >= begun and not batch.terminal
+            if to_come if head is None else not head.terminal:
                 return found, number - 1
             if head is not None:
                 found.append((head, None))
         after = numbers[-1]
-        if found:
+        if found or after >= begun:
             return found, after
-    return (), after
 
 
 async def _as_ended(runtime: Runtime, batch: Head, after: int, count: int) -> tuple[Rows, int]:
