@@ -53,6 +53,7 @@ class App:
     mcp: McpEndpoint
     wait: Wait
     stopping: asyncio.Event
+    admission: Admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.doorstep(scope, receive, send)
@@ -83,10 +84,13 @@ def create_app(ingress: Ingress) -> App:
     # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`.
     api.router.routes.insert(0, Route(MCP, endpoint=mcp, include_in_schema=False))
     app = _in_front(api, answering_errors(mcp))
-    door = _door(app, ingress.runtime, ingress.ring, ingress.local_key)
+    listen = ingress.runtime.settings.listen
+    admission = Admission(listen, ingress.local_key, ingress.ring.find)
+    door = _door(app, ingress.runtime, admission)
     stopping = ingress.stopping
-    doorstep = Doorstep(_for_pages(door, ingress.runtime.settings.listen), stopping)
-    return App(doorstep=doorstep, mcp=mcp, wait=ingress.wait, stopping=stopping)
+    doorstep = Doorstep(_for_pages(door, listen), stopping)
+    wait = ingress.wait
+    return App(doorstep=doorstep, mcp=mcp, wait=wait, stopping=stopping, admission=admission)
 
 
 def _in_front(api: ASGIApp, mcp: ASGIApp) -> ASGIApp:
@@ -126,7 +130,8 @@ def create_worker_app(runtime: Runtime) -> ASGIApp:
     api.state.runtime = runtime
     api.include_router(worker_health.router)
     ring = KeyRing(runtime)
-    return ReadFirst(_door(api, runtime, ring), ring, OPEN)
+    admission = Admission(runtime.settings.listen, find=ring.find)
+    return ReadFirst(_door(api, runtime, admission), ring, OPEN)
 
 
 def _fastapi() -> FastAPI:
@@ -140,12 +145,11 @@ def _fastapi() -> FastAPI:
     return api
 
 
-def _door(app: ASGIApp, runtime: Runtime, ring: KeyRing, local_key: str = "") -> Door:
-    listen = runtime.settings.listen
+def _door(app: ASGIApp, runtime: Runtime, admission: Admission) -> Door:
     return Door(
         app,
-        admission=Admission(listen, local_key, ring.find),
-        max_body=listen.max_body,
+        admission=admission,
+        max_body=runtime.settings.listen.max_body,
         streamed={
             ("PUT", "/v1/blobs"): runtime.settings.documents.max_size,
             ("POST", "/v1/batches"): runtime.settings.batches.max_size,

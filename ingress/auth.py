@@ -63,13 +63,18 @@ class Admission:
 
     def __init__(self, listen: Listen, local_key: str = "", find: FindKey = _no_such_key) -> None:
         self._find = find
+        self._local_key = local_key
+        self.adopt(listen)
+
+    def adopt(self, listen: Listen) -> None:
+        """From now on these hold: the configuration was read again."""
         self._callers = [
             (_digest(each.key), Caller(name=each.caller, role=Role.ADMIN))
             for each in listen.api_keys
         ]
         self._needs_key = bool(self._callers)
-        if local_key:
-            self._callers.append((_digest(local_key), Caller(name=LOCAL, role=Role.ADMIN)))
+        if self._local_key:
+            self._callers.append((_digest(self._local_key), Caller(name=LOCAL, role=Role.ADMIN)))
         self._hosts = frozenset(host.lower() for host in listen.allowed_hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in listen.allowed_origins)
 
