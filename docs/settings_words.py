@@ -43,7 +43,7 @@ WORDS = {
     "blob_url": "where what is too large for a record is: `file:///FOLDER`, `s3://BUCKET/PREFIX`, "
     "`gs://…` or `az://…`; empty: embedded, `blobs` in the data folder; else it stays in the store",
     "inline_limit": "bytes; larger results and arguments are blobs",
-    "preview": "bytes of a larger result that its caller is shown at once",
+    "preview": "bytes of a larger result that its caller is shown at once; see `clients`, too",
     "max_result": "bytes; a larger result fails its job",
     "max_output": "bytes that a try may say while it runs; more fails its job; less is "
     "[kept](cooperative-tools.md#output-while-it-runs)",
@@ -129,6 +129,8 @@ WORDS = {
     "tools.PATTERN.questions.deadline": "for an answer to what the tool asks in mid-call",
     "tools.PATTERN.questions.default": "the answer after it, where it fits; empty: `decline`",
     "clients.PATTERN.call_wait": "how long clients of this name are held",
+    "clients.PATTERN.preview": "bytes of a large result that they are shown, `inline_limit` at "
+    "most; empty: `preview`",
     "clients.PATTERN.progress_wait": "the same when they ask for progress",
 }
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from common.blobs.base import in_pieces
+from common.config.model import Settings
 from common.jobs.head import Head
 from common.runtime import Runtime
 from common.wire import dump_json
@@ -31,6 +32,12 @@ async def keep(runtime: Runtime, head: Head, outcome: Outcome, outbox: Path | No
             return outcome
 
 
+def _room(head: Head, settings: Settings) -> int:
+    """What its caller's client takes, as far as a record takes it."""
+    wanted = head.spec.preview
+    return settings.preview if wanted < 0 else min(wanted, settings.inline_limit)
+
+
 async def _keep_answer(
     runtime: Runtime, head: Head, answer: Answered, outbox: Path | None
 ) -> Answered | Refused:
@@ -52,5 +59,5 @@ async def _keep_answer(
         return replace(answer, result=result, files=files)
     blob = await blobs.put(head.id, in_pieces(raw))
     metrics.blob_bytes.labels(kind="result").inc(size)
-    shown = preview_of(result, head.id, blob, settings.preview)
+    shown = preview_of(result, head.id, blob, _room(head, settings))
     return Answered(shown, files, Apart(blob, answer.tool_error))

@@ -181,10 +181,11 @@ class ToolRule(_Frozen):
 
 
 class ClientRule(_Frozen):
-    """Longer waits for clients whose name matches."""
+    """What clients whose name matches wait for, and take."""
 
     call_wait: Duration | Literal["forever"] | None = None
     progress_wait: Duration | Literal["forever"] | None = None
+    preview: Count | None = Field(default=None, ge=0)  # bytes of a large result
 
 
 class Retention(_Frozen):

@@ -41,6 +41,7 @@ class Spec:
     default_answer: Mapping[str, Any] | None = None  # when nobody answers, where it fits
     arguments_blob: str = ""  # where the call's arguments are, when they are not with it
     outbox: bool = False  # its tool hands over files, where it can
+    preview: int = -1  # bytes of a large result that its record keeps; -1: as many as of any
     attach: str = ""  # the unique key of identical calls; empty: none attaches to it
     callback: str = ""  # the URL that is told of its end
 

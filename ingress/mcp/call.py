@@ -16,6 +16,7 @@ from ingress.mcp.declared import (
     Context,
     asks_nothing,
     capabilities_of,
+    client_name_of,
     declares_tasks,
     log_level_of,
 )
@@ -23,7 +24,7 @@ from ingress.mcp.eras import Era, era_of, is_modern, shaped_result
 from ingress.mcp.errors import wire_error
 from ingress.mcp.exchange import Exchange, exchange_of
 from ingress.mcp.held_call import HeldCalls, Turn, call_digest
-from ingress.mcp.incoming import IncomingCall, levels_from, read_call
+from ingress.mcp.incoming import IncomingCall, levels_from, preview_for, read_call
 from ingress.mcp.manners import Manner, manner_of
 from ingress.mcp.seal import Seal, SealError, Ticket
 from ingress.operations.call_request import Accepted, CallRequest
@@ -38,6 +39,7 @@ class Calls:
         self, ingress: Ingress, held: HeldCalls, seal: Seal, afterwards: Afterwards
     ) -> None:
         self._clock = ingress.runtime.clock
+        self._clients = ingress.runtime.settings.clients
         self._rules = ingress.rules
         self._submit = ingress.submit
         self._resume = ingress.resume
@@ -137,6 +139,7 @@ class Calls:
             meta=call.meta,
             client_capabilities=capabilities_of(ctx, exchange),
             log_level=log_level_of(ctx, exchange),
+            preview=preview_for(call, client_name_of(ctx), self._clients),
             attachable=True,
             fresh=call.fresh,
             run_at=call.run_at,

@@ -17,6 +17,7 @@ from ingress.operations.schedule import read_schedule
 PRIORITY = "longhaul/priority"
 WAIT = "longhaul/wait"
 NEW = "longhaul/new"
+PREVIEW = "longhaul/preview"
 KEY = "longhaul/idempotency-key"
 CALLBACK = "longhaul/callback"
 AFFINITY = "longhaul/affinity"
@@ -37,6 +38,7 @@ class IncomingCall:
     meta: Mapping[str, Any] = field(default_factory=dict)  # to pass on
     priority: int | None = None
     wait: float | None = None  # seconds; None: not said
+    preview: int | None = None  # bytes of a large result; None: not said
     wants_progress: bool = False
     fresh: bool = False  # it wants a job of its own
     key: str = ""  # with which it may be repeated
@@ -66,6 +68,7 @@ def read_call(params: Mapping[str, Any], wait_header: str | None, now: float) ->
         },
         priority=_priority(meta.get(PRIORITY)),
         wait=_wait(meta.get(WAIT), wait_header),
+        preview=_preview(meta.get(PREVIEW)),
         wants_progress=_is_token(meta.get("progressToken")),
         fresh=_flag(meta.get(NEW)),
         key=_key(meta.get(KEY)),
@@ -117,12 +120,30 @@ def _rule(
     return None
 
 
+def preview_for(
+    call: IncomingCall, client: str | None, rules: Mapping[str, ClientRule]
+) -> int | None:
+    """Bytes of a large result that this caller takes: by the call, else the client's rule."""
+    if call.preview is not None or client is None:
+        return call.preview
+    said = (rule.preview for name, rule in rules.items() if fnmatch.fnmatchcase(client, name))
+    return next((size for size in said if size is not None), None)
+
+
 def _priority(value: object) -> int | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 9:
         return value
     raise _invalid(f"_meta[{PRIORITY!r}] should be a whole number from 0 to 9")
+
+
+def _preview(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise _invalid(f"_meta[{PREVIEW!r}] should be bytes, a whole number from 0")
 
 
 def _answers(params: Mapping[str, Any]) -> Mapping[str, Any] | None:

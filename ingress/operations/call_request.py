@@ -24,6 +24,7 @@ class CallRequest:
     meta: Mapping[str, Any] = field(default_factory=dict)  # the caller's, to pass on
     client_capabilities: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
+    preview: int | None = None  # bytes of a large result that its client takes; None: any client's
     attachable: bool = False  # an identical call may come for its job later
     fresh: bool = False  # it wants a job of its own, whatever there is
     affinity: str = ""  # goes where the calls of the same word went; empty: of the same caller
@@ -114,6 +115,7 @@ def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> S
         attach=_attach_key(request, accepted),
         replay_of=request.replay_of,
         outbox=tool.wants_outbox,
+        preview=-1 if request.preview is None else request.preview,
         callback=request.callback,
         affinity=request.affinity,
     )
