@@ -9,12 +9,26 @@ from dataclasses import asdict, dataclass, fields
 import orjson
 
 from common.errors import ROW_REFUSED
-from common.jobs.change import BatchRuns, Change, Due, Guard, Move, Next, Now, Room, Unique, Value
+from common.jobs import callbacks
+from common.jobs.change import (
+    WATCH_END,
+    BatchRuns,
+    Change,
+    Due,
+    Guard,
+    Move,
+    Next,
+    Now,
+    Room,
+    Unique,
+    Value,
+)
 from common.jobs.endings import RESULT, RetentionMs
 from common.jobs.head import RECORD_FORMAT, Head, Spec, encode_spec
 from common.jobs.indexes import (
     ALL_BATCHES,
     batches_index,
+    callback_index,
     ended_index,
     errors_index,
     rows_index,
@@ -65,9 +79,9 @@ def decode_plan(raw: bytes) -> Plan:
 # --- transitions
 
 
-def begin(batch: str, tool: str, caller: str, plan: Plan, key: str) -> Change:
+def begin(batch: str, tool: str, caller: str, plan: Plan, key: str, callback: str = "") -> Change:
     """A new record; `key` is unique among the caller's, empty without one."""
-    spec = Spec(backend="", backend_tool="", tool_version="", priority=0)
+    spec = Spec(backend="", backend_tool="", tool_version="", priority=0, callback=callback)
     guards: tuple[Guard, ...] = (Unique(key),) if key else ()
     return Change(
         name="submitted",
@@ -82,6 +96,7 @@ def begin(batch: str, tool: str, caller: str, plan: Plan, key: str) -> Change:
             "handed_off": 1,
             "batch": batch,
             "cursor": "1:0",
+            **({"watchers": callbacks.CALLBACKS + WATCH_END} if callback else {}),
         },
         guards=guards,
         moves=(Move(ALL_BATCHES, Now()), Move(batches_index(caller), Now())),
@@ -115,7 +130,7 @@ def settle_down(head: Head) -> Change:
     """No row of a batch that has ended is open any more: what follows is its removal."""
     if not head.terminal:
         raise IllegalMoveError(f"batch {head.id} is {head.state}")
-    return Change(name="settled", fields={}, due=Due(fields=("forget_at",)))
+    return Change(name="settled", fields={}, due=Due(fields=("callback_at", "forget_at")))
 
 
 def retry(head: Head, *, lost: bool) -> Change:
@@ -131,7 +146,12 @@ def retry(head: Head, *, lost: bool) -> Change:
     }
     if lost:
         fields["rerun_lost_before"] = Now(1)
-    return Change(name="retried", fields=fields, due=Due(after=DRIVE_MS), facts={"lost": lost})
+    moves: tuple[Move, ...] = ()
+    if head.callback:  # its next end is told of anew
+        fields |= {"callback": "", "callback_at": 0}
+        moves = (Move(callback_index(head.callback), None),)
+    due = Due(after=DRIVE_MS)
+    return Change(name="retried", fields=fields, moves=moves, due=due, facts={"lost": lost})
 
 
 def refuse(batch: Head, row: int, reason: str, kept_ms: int) -> Change:
@@ -177,7 +197,7 @@ def _end(
     if head.state is not JobState.RUNNING:
         raise IllegalMoveError(f"batch {head.id} is {head.state}")
     kept = retention.of(state, answered=False)
-    return Change(
+    ending = Change(
         name=str(state),
         fields={
             "state": state,
@@ -191,6 +211,7 @@ def _end(
         due=Due(after=kept if only_without_rows else DRIVE_MS),
         facts={"reason": reason},
     )
+    return callbacks.owing(head, ending, state, kept) if head.spec.callback else ending
 
 
 # --- what to do next

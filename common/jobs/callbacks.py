@@ -137,16 +137,20 @@ def message_id(head: Head) -> str:
 
     Without a dot: what is signed has dots between its parts.
     """
-    return f"msg_{head.id.replace('.', '-')}_{head.state}"
+    return f"msg_{head.id.replace('.', '-')}_{head.finished_at}_{head.state}"
 
 
 def _next(head: Head) -> Due:
-    """While the tool of a cancelled job runs on, its worker's lease is watched, too."""
-    return Due(after=LEASE_MS if head.still_running else None, fields=("callback_at",))
+    return Due(after=LEASE_MS if _goes_on(head) else None, fields=("callback_at",))
 
 
 def _last(head: Head) -> Due:
-    return Due(after=LEASE_MS) if head.still_running else Due(fields=("forget_at",))
+    return Due(after=LEASE_MS) if _goes_on(head) else Due(fields=("forget_at",))
+
+
+def _goes_on(head: Head) -> bool:
+    """It has ended, and something of it may not have: its tool, or rows of a cancelled batch."""
+    return head.still_running or (head.is_batch and head.state is JobState.CANCELLED)
 
 
 def _moved(head: Head, state: CallbackState) -> tuple[Move, ...]:

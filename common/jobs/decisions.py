@@ -201,7 +201,7 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     if head.newer:
         return Leave()  # somebody who knows the format looks after it
     if head.is_batch:
-        return Remove() if _past(head.forget_at, now) else Drive()
+        return _batch_due(head, now)
     if head.terminal:
         return _ended_due(head, now, facts)
     if head.state is JobState.RUNNING or head.owner:
@@ -219,6 +219,12 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     if head.state is JobState.HELD and _past(head.not_before, now):
         return TakeTurn()
     return _waiting_due(head, now, facts)
+
+
+def _batch_due(head: Head, now: int) -> DueAction:
+    if is_owed(head):
+        return CallBack() if head.callback_at <= now else Drive()
+    return Remove() if _past(head.forget_at, now) else Drive()
 
 
 def _ended_due(head: Head, now: int, facts: Facts) -> DueAction:

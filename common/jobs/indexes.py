@@ -93,7 +93,7 @@ def scheduled_score(run_at: int) -> float:
 def memberships(head: Head) -> tuple[str, ...]:
     """Every index besides the due index that may hold the job."""
     if head.is_batch:
-        return (ALL_BATCHES, batches_index(head.caller))
+        return (ALL_BATCHES, batches_index(head.caller), *_told(head))
     return (
         ALL,
         caller_index(head.caller),
@@ -105,9 +105,13 @@ def memberships(head: Head) -> tuple[str, ...]:
         held_index(head.queue, head.window, head.tool),
         SCHEDULED,
         REPLAYED,
-        *((callback_index(head.callback),) if head.callback else ()),
+        *_told(head),
         *(_of_row(head) if head.batch else ()),
     )
+
+
+def _told(head: Head) -> tuple[str, ...]:
+    return (callback_index(head.callback),) if head.callback else ()
 
 
 def _of_row(head: Head) -> tuple[str, ...]:

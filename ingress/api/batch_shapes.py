@@ -5,8 +5,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from common.jobs.rows import ENDED
-from ingress.api.job_view import rfc3339, rfc3339_or_none
-from ingress.api.shapes import Priority, Shape
+from ingress.api.job_view import rfc3339, rfc3339_or_none, show_callback
+from ingress.api.shapes import Callback, NewCallback, Priority, Shape
 from ingress.batches.look import Standing
 
 SHA256 = r"^[0-9a-f]{64}$"
@@ -22,6 +22,7 @@ class NewRows(Shape):
     )
     in_flight: int | None = Field(default=None, ge=1)
     priority: Priority | None = None
+    callback: NewCallback | None = Field(default=None, description="told of its end, by a POST")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "NewRows":
@@ -54,6 +55,7 @@ class Batch(Shape):
     errors: list[RowError]
     created_at: str
     finished_at: str | None
+    callback: Callback | None = Field(default=None, description="who is told of its end")
 
 
 class BatchList(Shape):
@@ -81,4 +83,5 @@ def show_batch(standing: Standing) -> Batch:
         ],
         created_at=rfc3339(head.created_at),
         finished_at=rfc3339_or_none(head.finished_at),
+        callback=show_callback(head),
     )

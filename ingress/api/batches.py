@@ -52,6 +52,7 @@ async def submit_batch(
     tool: Annotated[str | None, Query(description="of rows as JSONL or CSV")] = None,
     in_flight: Annotated[int | None, Query(ge=1)] = None,
     priority: Priority | None = None,
+    callback: Annotated[str, Query(description="a URL that is told of its end")] = "",
     idempotency_key: IdempotencyKey = None,
 ) -> Batch | Response:
     """Each row is one call; it is durable when this answers."""
@@ -62,6 +63,7 @@ async def submit_batch(
         in_flight=in_flight,
         priority=priority,
         key=idempotency_key or "",
+        callback=callback,
     )
     try:
         took = await _take(request, ingress, caller, new)
@@ -107,6 +109,7 @@ async def _take_json(
         in_flight=body.in_flight or new.in_flight,
         priority=new.priority if body.priority is None else body.priority,
         key=new.key,
+        callback=new.callback if body.callback is None else body.callback.url,
     )
     if body.rows is not None:
         return await _accept(ingress, asked, from_objects(body.rows))

@@ -35,6 +35,7 @@ class NewBatch:
     in_flight: int | None = None
     priority: int | None = None
     key: str = ""  # the caller's idempotency key
+    callback: str = ""  # the URL that is told of its end
 
 
 @dataclass(slots=True)
@@ -76,18 +77,21 @@ class AcceptBatch:
 
         Raises:
             NotFoundError: No such tool.
+            CallbackRefusedError: Its callback may not be asked; nothing was stored.
             InvalidRowsError: No row, or too many; nothing was stored.
             KeyConflictError: Its idempotency key is another batch's; nothing was stored.
             RefusedError: There is no room; nothing was stored.
             StoreUnreachableError: Nobody knows; no id was given out.
         """
         self._submit.tool(new.tool)
+        if new.callback:
+            await self._submit.resolver.check(new.callback)
         if self._headroom.lacking:
             raise RefusedError("the store's memory is full", retry_after=FULL_RETRY_AFTER)
         batch = new_job_id(round(self._runtime.clock.now() * 1000))
         plan, inline = await self._keep(batch, new, rows)
         key = unique_key(new.caller, f"batch {new.key}") if new.key else ""
-        change = begin(batch, new.tool, new.caller, plan, key)
+        change = begin(batch, new.tool, new.caller, plan, key, new.callback)
         if inline:
             change = replace(change, parts={**change.parts, ROWS: inline})
         answer = await self._runtime.store.commit(batch, change, version=0)

@@ -15,8 +15,16 @@ INLINE = 64 * 1024  # bytes of a result that travels in the body
 USER_AGENT = "longhaul-callback"
 
 
-def body_of(head: Head, result: bytes | None, public_url: str | None) -> bytes:
-    """`result` is the stored result or error of a job that has one, as JSON; the same each time."""
+def body_of(
+    head: Head,
+    result: bytes | None,
+    public_url: str | None,
+    counts: Mapping[str, int] | None = None,
+) -> bytes:
+    """`result` is the stored result or error of a job that has one, as JSON; the same each time.
+
+    `counts` are a batch's rows by how they ended.
+    """
     data: dict[str, Any] = {
         "id": head.id,
         "tool": head.tool,
@@ -26,6 +34,10 @@ def body_of(head: Head, result: bytes | None, public_url: str | None) -> bytes:
         "created_at": rfc3339(head.created_at),
         "finished_at": rfc3339(head.finished_at),
     }
+    if counts is not None:
+        data["counts"] = counts
+        data["results_url"] = f"{(public_url or '').rstrip('/')}/v1/batches/{head.id}/results"
+        return _dumped("batch", head, data)
     if head.spec.replay_of:
         data["replay_of"] = head.spec.replay_of
     if head.state is not JobState.COMPLETED:
@@ -34,8 +46,12 @@ def body_of(head: Head, result: bytes | None, public_url: str | None) -> bytes:
         data["result"] = orjson.Fragment(result)
     else:
         data["result_url"] = f"{(public_url or '').rstrip('/')}/v1/jobs/{head.id}/result"
-    ended = {"type": f"job.{head.state}", "timestamp": rfc3339(head.finished_at), "data": data}
-    return orjson.dumps(ended)
+    return _dumped("job", head, data)
+
+
+def _dumped(kind: str, head: Head, data: Mapping[str, Any]) -> bytes:
+    told = {"type": f"{kind}.{head.state}", "timestamp": rfc3339(head.finished_at), "data": data}
+    return orjson.dumps(told)
 
 
 def headers_of(head: Head, body: bytes, secrets: Sequence[str], now: float) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ guarded commit lets one of them try.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from weakref import WeakValueDictionary
 
 import structlog
@@ -18,6 +18,8 @@ from common.jobs.callbacks import CALLBACKS, SENT_AT_ENDS, is_owed, take
 from common.jobs.change import Change, Done
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
+from common.jobs.indexes import rows_index
+from common.jobs.rows import ENDED
 from common.ledger import ContendedError, transact
 from common.notifier.base import Hint, ingress_channel
 from common.notifier.hints import JobHint, decode_hint
@@ -112,7 +114,7 @@ class CallbackSender:
             return
         head: Head = taken.head
         result = None if head.result_blob else await runtime.store.part(head.id, RESULT)
-        body = body_of(head, result, self._public_url)
+        body = body_of(head, result, self._public_url, await self._counts(head))
         headers = headers_of(head, body, self._secrets, runtime.clock.now())
         verdict = verdict_on(await self._post.send(read_target(head.spec.callback), headers, body))
         chance = random.random()
@@ -124,6 +126,12 @@ class CallbackSender:
 
         await self._write(head.id, end)
         self._tell(head, settle(head, verdict, self._retries, chance, taken.now))
+
+    async def _counts(self, head: Head) -> Mapping[str, int] | None:
+        if not head.is_batch:
+            return None
+        counts = await self._runtime.store.counts([rows_index(head.id, each) for each in ENDED])
+        return dict(zip(ENDED, counts, strict=True))
 
     async def _write(self, job: str, end: Callable[[Head], Change | None]) -> None:
         """A store that is away for longer than this costs a second message."""

@@ -87,7 +87,7 @@ class Submit:
         self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
         self._headroom = headroom
-        self._resolver = resolver
+        self.resolver = resolver
         self.window = ReleaseWindow(runtime)
         self._publishing: set[asyncio.Task[None]] = set()
 
@@ -159,7 +159,7 @@ class Submit:
             self._check_arguments(tool, request.arguments)
             policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
             if request.callback and not request.replay_of:  # a letter's was looked at before
-                await self._resolver.check(request.callback)
+                await self.resolver.check(request.callback)
             job = new_job_id(round(self._runtime.clock.now() * 1000))
             accepted = Accepted.of(job, request, tool, policy)
             stored = await self._store(request, accepted, watch, held=held)
