@@ -40,12 +40,12 @@ class Batches:
 
     def __init__(self, runtime: Runtime, accept: AcceptBatch, driver: Driver) -> None:
         self._runtime = runtime
-        self._driver = driver
+        self.driver = driver
         self.accept = accept
 
     async def run(self) -> None:
         """Drive them, until cancelled."""
-        await self._driver.run()
+        await self.driver.run()
 
     async def head(self, batch: str, caller: Caller) -> Head:
         """Raises: NotFoundError: Unknown, expired, or somebody else's: the same for all."""
@@ -85,7 +85,7 @@ class Batches:
 
         done = await transact(self._runtime.store, batch, decide) is not None
         log.info("batch.cancelled", batch=batch, by=caller.name, done=done)
-        while await self._driver.step(batch):
+        while await self.driver.step(batch):
             pass
         return done
 
@@ -105,7 +105,7 @@ class Batches:
 
         await transact(self._runtime.store, batch, decide)
         log.info("batch.retried", batch=batch, by=caller.name, lost=lost)
-        self._driver.wake(batch)
+        self.driver.wake(batch)
 
     async def results(
         self, batch: str, caller: Caller, wanted: Wanted, stopping: asyncio.Event
@@ -115,7 +115,7 @@ class Batches:
         return results_of(self._runtime, head.id, wanted, stopping)
 
     async def _plan(self, batch: str) -> Plan:
-        plan = await self._driver.plan(batch)
+        plan = await self.driver.plan(batch)
         if plan is None:
             raise NotFoundError(f"no batch {batch}")
         return plan
