@@ -66,7 +66,7 @@ def call(
         job = router.submit(tool, given, key, priority=priority, run_at=at, delay=delay)
         try:
             with Live(tool) as live:
-                job = follow(router, job["id"], patience, live.show)
+                job = follow(router, job["id"], patience, live.show, say)
         except (StillRunning, UnreachableError) as still:
             report_still_running(job["id"], str(still), as_json=as_json)
         except KeyboardInterrupt:

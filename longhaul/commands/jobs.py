@@ -111,7 +111,7 @@ def wait(job: JobId, timeout: Timeout = None, as_json: AsJson = False) -> None:
 def _follow(router: Client, job: str, patience: float | None, *, as_json: bool) -> Job:
     try:
         with Live(router.job(job)["tool"]) as live:
-            return follow(router, job, patience, live.show)
+            return follow(router, job, patience, live.show, say)
     except StillRunning as still:
         report_still_running(job, str(still), as_json=as_json)
     except KeyboardInterrupt:
