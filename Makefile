@@ -65,7 +65,7 @@ up: .venv/.runtime ## the router of the demo, left running
 	@$(BIN)/python -m tests.support.peers time >/dev/null
 	$(BIN)/python -m examples.up $(ARGS)
 
-bench: .venv/.dev ## Longhaul beside a direct call, a FastMCP proxy and fastmcp-tasks, as ratios (minutes)
+bench: .venv/.dev ## Longhaul beside a direct call, a FastMCP proxy, fastmcp-tasks and Celery, as ratios (minutes)
 	$(BIN)/python -m bench.run $(ARGS)
 
 lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in
