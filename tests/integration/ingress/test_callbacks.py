@@ -71,7 +71,7 @@ async def test_the_end_is_told_at_once_and_signed(on: Surface, hooks: Receiver) 
     (came,) = await hooks.until_came(1, seconds=2)
     Webhook(SECRET).verify(came.body, dict(came.headers))
     assert came.path == "/done?token=hidden"
-    assert came.headers["webhook-id"] .startswith(f"msg_{job}_")
+    assert came.headers["webhook-id"].startswith(f"msg_{job}_")
     assert (came.message["type"], came.message["data"]["id"]) == ("job.completed", job)
     assert RESULT in came.body
     shown = await until_so(on, job, state="delivered")
