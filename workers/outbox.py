@@ -30,14 +30,14 @@ class Outboxes:
         self._runtime = runtime
         # Tools say the path as they see it, links in it resolved.
         self._root = Path(runtime.settings.data).resolve() / FOLDER
-        self._here = frozenset(each.name for each in runtime.settings.backends if is_here(each))
 
     def of(self, head: Head) -> Path | None:
         """Where it is; None for a job without one: nobody could keep or write its files."""
-        spec = head.spec
-        if not (spec.outbox and self._runtime.blobs is not None and spec.backend in self._here):
+        if not head.spec.outbox or self._runtime.blobs is None:
             return None
-        return self._root / head.id
+        backends = self._runtime.settings.backends  # as they are now: a reload replaces them
+        here = any(each.name == head.spec.backend and is_here(each) for each in backends)
+        return self._root / head.id if here else None
 
     async def open(self, head: Head) -> Path | None:
         """The folder is there; None also when it cannot be: the tool then has none."""

@@ -39,7 +39,7 @@ class Calls:
         self, ingress: Ingress, held: HeldCalls, seal: Seal, afterwards: Afterwards
     ) -> None:
         self._clock = ingress.runtime.clock
-        self._clients = ingress.runtime.settings.clients
+        self._runtime = ingress.runtime
         self._rules = ingress.rules
         self._submit = ingress.submit
         self._resume = ingress.resume
@@ -139,7 +139,7 @@ class Calls:
             meta=call.meta,
             client_capabilities=capabilities_of(ctx, exchange),
             log_level=log_level_of(ctx, exchange),
-            preview=preview_for(call, client_name_of(ctx), self._clients),
+            preview=preview_for(call, client_name_of(ctx), self._runtime.settings.clients),
             attachable=True,
             fresh=call.fresh,
             run_at=call.run_at,
