@@ -38,7 +38,7 @@ from tests.support.waiting import until
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- made by bench.sizes -->", "<!-- end of sizes -->"
 NAMESPACE = "lh"
-TIMES = 30  # each question
+TIMES = 20  # each question
 TOOL, CALLER, OTHER_CALLER, OTHER_TOOL = (
     *("exporter__export_0", "key-00000000"),
     *("key-00000020", "exporter__export_12"),
@@ -62,6 +62,7 @@ def questions() -> dict[str, tuple[str, dict[str, str]]]:
     """What is asked: name, path, query."""
     days = (datetime.now(UTC) - timedelta(days=3)).isoformat()
     return {
+        "nothing, for comparison (`/livez`)": ("/livez", {}),
         "the newest 50": (JOBS, {}),
         "the newest 500": (JOBS, {"limit": "500"}),
         "a state: `queued`, 100,000 of them": (JOBS, {"state": "queued"}),
@@ -98,7 +99,7 @@ async def measure(url: str, folder: Path) -> Result:
         times["one waiting job, the last in its queue"] = await _asked(
             serving, f"{JOBS}/{queued['jobs'][0]['id']}", {}
         )
-        times["the next page of each of ten"] = await _paged(serving)
+        times["a caller's pages, one after the other"] = await _paged(serving)
         swept = await sweep_rate(serving.runtime)
     return Result(times=times, growth=Growth(start_s=started, swept=swept))
 

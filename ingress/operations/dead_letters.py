@@ -37,7 +37,7 @@ from ingress.operations.tries import Try, tries_of
 
 log = structlog.get_logger(__name__)
 
-GROUPED = 5_000  # letters looked at for one grouping
+GROUPED = 3_000  # letters looked at for one grouping
 AT_ONCE = 20  # replays under way for one request
 
 

@@ -23,7 +23,7 @@ from common.store.replaying import Fields
 DAY_MS = 86_400_000
 SPAN_MS = 7 * DAY_MS  # over which finished jobs are spread
 WAIT_MS = 3_600_000  # over which waiting ones are
-AT_ONCE = 500  # commits under way
+AT_ONCE = 100  # commits under way; a busy disk takes its time
 KEPT = RetentionMs(
     answered=30 * DAY_MS, completed=30 * DAY_MS, failed=30 * DAY_MS, dead=30 * DAY_MS
 )
