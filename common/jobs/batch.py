@@ -38,6 +38,7 @@ from common.jobs.state import JobState
 from common.jobs.transitions import CALL, IllegalMoveError
 
 DRIVE_MS = 5_000  # a batch with something to do is looked at so often, whatever hints were lost
+AT_ONCE = 128  # rows that are made together
 _STEPS = 8  # of a window: rows are made by so large a part of it, and travel together
 
 
@@ -262,7 +263,7 @@ def next_step(head: Head, plan: Plan, open_rows: int) -> Step:
     rows_left = plan.rows - Cursor.of(head).row + 1
     worth_it = room >= max(1, plan.in_flight // _STEPS)
     if head.rerun_before:
-        return RunAgain(room) if worth_it else Wait()
+        return RunAgain(min(room, AT_ONCE)) if worth_it else Wait()
     if rows_left > 0:
-        return Create(min(room, rows_left)) if worth_it else Wait()
+        return Create(min(room, rows_left, AT_ONCE)) if worth_it else Wait()
     return Wait() if open_rows else Finish()
