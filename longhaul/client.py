@@ -131,6 +131,9 @@ class Client:
     def order_backend(self, backend: str, order: str, **query: str | float | None) -> Json:
         return self._json("POST", f"{_backend(backend)}/{order}", query)
 
+    def order_queue(self, queue: str, order: str) -> Json:
+        return self._json("POST", f"/v1/queues/{quote(queue, safe='')}/{order}", {})
+
     def forget_backend(self, backend: str) -> Json:
         """Its waiting jobs are ended before the answer comes, however many."""
         return self._answer(self._send("DELETE", _backend(backend), {}, patience=ENDING_MANY))

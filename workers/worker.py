@@ -61,7 +61,7 @@ class Worker:
         }
         self._orders = Orders(runtime, lease, self._executor.running)
         self._strays = Strays(runtime, lease, self._executor.running, settlement)
-        self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools)
+        self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools, self._serving)
 
     async def run(self) -> None:
         """Until cancelled; every task it started has ended then."""

@@ -43,6 +43,8 @@ NEEDED = {
     ("GET", "/v1/tools/{name}"): Role.USER,
     # Sums over everybody, without a caller in them.
     ("GET", "/v1/queues"): Role.USER,
+    ("POST", "/v1/queues/{name}/pause"): Role.OPERATOR,
+    ("POST", "/v1/queues/{name}/resume"): Role.OPERATOR,
     ("GET", "/metrics"): Role.USER,
     # Hosts, processes, and what backends wrote to stderr.
     ("GET", "/v1/workers"): Role.OPERATOR,

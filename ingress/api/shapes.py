@@ -185,6 +185,7 @@ class Queue(Shape):
     slots: int
     workers: int
     ready_tokens: int | None = Field(description="at the broker; null: no such queue, or no broker")
+    paused_since: str | None = Field(default=None, description="while an operator has it paused")
 
 
 class Queues(Shape):

@@ -162,7 +162,8 @@ async def _known(ingress: Ingress, backend: str) -> None:
     settings, catalogue = ingress.runtime.settings, ingress.feed.current
     fleet = await ingress.fleet.now()
     known = {each.name for each in settings.backends}
-    known |= {entry.backend for entry in catalogue.entries} | fleet.orders.keys()
+    known |= {entry.backend for entry in catalogue.entries}
+    known |= {name for name, each in fleet.orders.items() if each.disabled or each.restart}
     known |= {each.name for worker in fleet.workers for each in worker.backends}
     if backend not in known:
         raise NotFoundError(f"no backend {backend}")

@@ -95,9 +95,8 @@ def _nobody(head: Head, situation: Situation) -> str:
     if not any(situation.fleet.workers):
         return "no worker is running"
     backend = head.spec.backend
-    order = situation.fleet.disabled(backend)
-    if order is not None:
-        return f"backend {backend} is disabled by {order.by} since {_time(order.at / 1000)}"
+    if ordered := _ordered(head.queue, backend, situation.fleet):
+        return ordered
     serving = situation.fleet.serving(head.queue)
     if not serving:
         if any(head.queue in worker.queues for worker in situation.fleet.workers):
@@ -119,6 +118,15 @@ def _nobody(head: Head, situation: Situation) -> str:
     if newest.last_error:
         return f"backend {backend} is not up on any worker: {newest.last_error}"
     return f"backend {backend} is not up on any worker: {newest.state}"
+
+
+def _ordered(queue: str, backend: str, fleet: Fleet) -> str:
+    pause, order = fleet.paused(queue), fleet.disabled(backend)
+    if pause is not None:
+        return f"queue {queue} is paused by {pause.by} since {_time(pause.at / 1000)}"
+    if order is not None:
+        return f"backend {backend} is disabled by {order.by} since {_time(order.at / 1000)}"
+    return ""
 
 
 def _time(seconds: float) -> str:

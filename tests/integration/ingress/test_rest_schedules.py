@@ -69,3 +69,12 @@ async def test_nonsense_is_refused_and_nothing_stored(
 @pytest.mark.parametrize("delay", [True, [1], {"s": 1}])
 async def test_another_type_is_refused_too(rest: Surface, delay: object) -> None:
     assert (await post(rest, delay=delay)).status_code == 422
+
+
+async def test_a_paused_queue_is_shown_until_it_goes_on(rest: Surface) -> None:
+    paused = (await rest.http.post("/v1/queues/b/pause")).json()["queues"]
+    assert paused[0]["paused_since"].startswith("20")
+    assert (await rest.http.get("/v1/queues")).json()["queues"][0]["paused_since"]
+    resumed = (await rest.http.post("/v1/queues/b/resume")).json()["queues"]
+    assert resumed[0]["paused_since"] is None
+    assert (await rest.http.post("/v1/queues/none/pause")).status_code == 404
