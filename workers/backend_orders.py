@@ -35,8 +35,11 @@ class BackendOrdersHeard:
         lease: str,
         pools: Mapping[str, BackendPool],
         queues: Mapping[str, Serving],
+        *,
+        look: float = LOOK,
     ) -> None:
         self._runtime = runtime
+        self._look = look
         self._queues = queues
         self._lease = lease
         self._pools = pools
@@ -65,7 +68,7 @@ class BackendOrdersHeard:
                 continue
             self.known.set()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(self._look):
                     await self._stale.wait()
 
     def _obey(self, orders: Mapping[str, BackendOrders]) -> None:
