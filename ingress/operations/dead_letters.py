@@ -176,9 +176,12 @@ class DeadLetters:
 
         Raises:
             NotFoundError: As `head`.
+            RefusedError: It is a row of a batch, which has a result for each.
         """
         while True:
             head = await self.head(letter, caller)
+            if head.batch:
+                raise RefusedError(f"{letter} is a row of a batch, and is kept as long as that")
             if await forget(self._runtime, head):
                 log.info("letter.dropped", job_id=letter, by=caller.name)
                 return head

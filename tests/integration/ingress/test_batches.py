@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from common.jobs.endings import bury
 from common.jobs.transitions import CALL
-from tests.support.batch_desk import BatchDesk
+from tests.support.batch_desk import ERROR, BatchDesk
 from tests.support.documents import Shelf, open_shelf
 from tests.support.surfaces import Surface, surface
 from tests.support.system import Place
@@ -219,6 +220,19 @@ async def test_what_cannot_be_read_as_a_whole_stores_nothing(
         blobs = made.runtime.blobs
         assert blobs is not None
         assert [each async for each in blobs.list()] == []
+
+
+async def test_a_row_that_is_a_dead_letter_is_dropped_with_its_batch_only(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS[:1]))["id"]
+    await desk.until(batch, created=1)
+    head = await desk.surface.start(f"{batch}.1")
+    await desk.surface.commit(head.id, bury(head, ERROR, desk.surface.retention))
+    over = await desk.until_over(batch)
+    assert over["counts"]["dead"] == 1
+    assert (await desk.http.get(f"/v1/dead-letters/{head.id}")).status_code == 200
+    dropped = await desk.http.delete(f"/v1/dead-letters/{head.id}")
+    assert dropped.json()["type"] == "urn:longhaul:error:refused"
+    assert [each["state"] for each in await desk.results(batch)] == ["dead"]
 
 
 class TestCallers:
