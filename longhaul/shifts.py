@@ -51,8 +51,8 @@ class Shifts:
 
     def _wanted(self) -> tuple[object, ...]:
         """What a worker takes on once, at its start."""
-        rules, backends = self._rules, self._runtime.settings.backends
-        return backends, slots_of(rules, {}), rules.queue_backends()
+        rules, settings = self._rules, self._runtime.settings
+        return settings.backends, settings.queues, slots_of(rules, {}), rules.queue_backends()
 
 
 async def _leave(worker: Worker, task: asyncio.Task[None]) -> None:
