@@ -5,6 +5,7 @@ no link leads out of it.
 """
 
 import asyncio
+import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -52,8 +53,8 @@ async def enclose(
         raise NotEnclosedError(f"the result has {len(wanted)} files, {MOST_FILES} are kept at most")
     kept: dict[str, File] = {}
     for uri, (name, media) in wanted.items():
-        body = _pieces(outbox, name, most)
-        blob = await blobs.put(job, body)
+        digest = await asyncio.to_thread(_digest, outbox, name, most)
+        blob = await blobs.put(job, _pieces(outbox, name, most), sha256=digest)
         kept[uri] = File(name=name, sha256=blob.sha256, size=blob.size, media_type=media)
     files = {each.name: each for each in kept.values()}
     return Enclosed(
@@ -122,6 +123,15 @@ def _opened(outbox: Path, name: str) -> tuple[int, int]:
         os.close(descriptor)
         raise NotEnclosedError(f"{name} is no plain file in the outbox")
     return descriptor, facts.st_size
+
+
+def _digest(outbox: Path, name: str, most: int) -> str:
+    """Of what is there now. Raises: NotEnclosedError: It is no such file, or too large."""
+    descriptor, size = _opened(outbox, name)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - it has no path of its own
+        if size > most:
+            raise _too_large(name, size, most)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _too_large(name: str, size: int, most: int) -> NotEnclosedError:

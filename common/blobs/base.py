@@ -53,8 +53,11 @@ class Listed:
 
 
 class BlobStore(Protocol):
-    async def put(self, holder: str, body: AsyncIterable[bytes]) -> Blob:
-        """Keep the body, in pieces as they come. What `body` raises is raised, nothing is kept."""
+    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
+        """Keep the body, in pieces as they come. What `body` raises is raised, nothing is kept.
+
+        `sha256`, where it is known before, saves a copy of what is large; a wrong one does no harm.
+        """
         ...
 
     def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
