@@ -53,7 +53,7 @@ async def volume(
 ) -> Verdict:
     source, results, starts = folder / "rows.jsonl", folder / "results.jsonl", folder / "starts"
     write_rows(source, rows, starts)
-    seen = Seen()
+    seen, over = Seen(), anyio.Event()
     with deployed(folder) as deployment:
         typed = Typed(deployment, source, results)
         began = anyio.current_time()
@@ -64,14 +64,14 @@ async def volume(
 
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(watch, deployment, pids, seen)
+                group.start_soon(watch, deployment, pids, seen, over)
                 for share, name in strikes:
                     await until(
                         partial(has_lines, results, int(rows * share)), seconds=limit, every=0.1
                     )
                     strike(deployment, typed, name)
                 await until(lambda: typed.process.poll() is not None, seconds=limit, every=0.1)
-                group.cancel_scope.cancel()
+                over.set()
             typed.process.communicate()
         except BaseException:
             typed.kill()

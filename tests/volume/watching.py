@@ -26,13 +26,18 @@ class Seen:
     store: int = 0  # bytes that Redis uses beyond what it used before
 
 
-async def watch(deployment: Deployment, pids: Callable[[], Mapping[str, int]], seen: Seen) -> None:
-    """Look again and again, until it is cancelled."""
+async def watch(
+    deployment: Deployment,
+    pids: Callable[[], Mapping[str, int]],
+    seen: Seen,
+    over: anyio.Event,
+) -> None:
+    """Look again and again, until it is over."""
     queue = Names(namespace="lh").queue(QUEUE)
     broker = await aio_pika.connect(deployment.rabbit.url)
     async with broker, redis.Redis.from_url(deployment.redis.url) as store:
         before = await _used(store)
-        while True:
+        while not over.is_set():
             for name, pid in pids().items():
                 seen.memory[name] = max(seen.memory.get(name, 0), peak_memory(pid))
             seen.tokens = max(seen.tokens, await _ready(broker, queue))
