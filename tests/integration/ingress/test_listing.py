@@ -67,10 +67,7 @@ async def test_every_filter_finds_exactly_what_fits(
             {"caller": RARE_CALLER, "state": "completed"},
             lambda head: head.caller == RARE_CALLER and head.state is JobState.COMPLETED,
         ),
-        (
-            {"caller": COMMON_CALLER, "tool": COMMON_TOOL},
-            lambda head: head.caller == COMMON_CALLER and head.tool == COMMON_TOOL,
-        ),
+        ({"caller": COMMON_CALLER, "tool": COMMON_TOOL}, common),
         ({"since": since(middle)}, lambda head: head.created_at >= middle),
         ({"until": since(middle)}, lambda head: head.created_at < middle),
         (
@@ -95,6 +92,10 @@ async def test_every_filter_finds_exactly_what_fits(
 
 def fits(tool: str, state: JobState) -> Callable[[Head], bool]:
     return lambda head: head.tool == tool and head.state is state
+
+
+def common(head: Head) -> bool:
+    return head.caller == COMMON_CALLER and head.tool == COMMON_TOOL
 
 
 def died_of_refusal(head: Head) -> bool:
