@@ -10,7 +10,7 @@ COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --qu
 	--generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help install dev check quick test conformance interop chaos demo up bench lock servers43 clean
+.PHONY: help install dev check quick test conformance interop chaos volume demo up bench lock servers43 clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ interop: .venv/.dev ## other people's clients and servers through a router (minu
 chaos: .venv/.dev ## break a deployment at random for three minutes, and count what is lost (ARGS="--seed 7")
 	$(BIN)/python -m tests.chaos.run $(ARGS)
 
+volume: .venv/.dev ## a batch of 100,000 rows, with kill -9 of everything on the way (ARGS="--rows 5000")
+	$(BIN)/python -m tests.volume.run $(ARGS)
+
 demo: .venv/.runtime ## an agent, a router and three MCP servers, start to end
 	@$(BIN)/python -m tests.support.peers time >/dev/null
 	$(BIN)/python -m examples.demo $(ARGS)
@@ -62,7 +65,7 @@ up: .venv/.runtime ## the router of the demo, left running
 	@$(BIN)/python -m tests.support.peers time >/dev/null
 	$(BIN)/python -m examples.up $(ARGS)
 
-bench: .venv/.dev ## Longhaul beside a direct call, a FastMCP proxy and fastmcp-tasks, as ratios (minutes)
+bench: .venv/.dev ## Longhaul beside a direct call, a FastMCP proxy, fastmcp-tasks and Celery, as ratios (minutes)
 	$(BIN)/python -m bench.run $(ARGS)
 
 lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bench.batches import BatchPlace
 from bench.caller import Connection, answered, request
 from bench.processes import pid_listening_on, process
 from bench.report import Route
@@ -16,6 +17,7 @@ from tests.support.ports import free_port
 from tests.support.servers import new_rabbit, new_rabbit43, new_redis
 
 HERE = Path(__file__).parent
+CELERY_PROCESSES = 4  # of its worker; with 8 it was slower on two cores
 PYTHON = sys.executable
 
 
@@ -82,6 +84,35 @@ class Stage:
             TaskPlace(server=ours, pids=longhaul.pids, pushes=True),
         ]
 
+    def batches(self, longhaul: Place, backend: str) -> list[BatchPlace]:
+        """Celery, on the same servers, and Longhaul."""
+        environment = {
+            "ECHO_URL": backend,
+            "BATCH_BROKER": self._broker,
+            "BATCH_STORE": f"{self._store.rpartition('/')[0]}/2",  # a database of its own
+            "PYTHONPATH": str(HERE),
+        }
+        python = str(peer_python("celery"))
+        quiet = ("--loglevel", "ERROR", "--without-gossip", "--without-mingle")
+        many = ("--concurrency", str(CELERY_PROCESSES))
+        app = (python, "-m", "celery", "--app", "celery_app")
+        worker = self._start(*app, "worker", *many, *quiet, environment=environment)
+        direct = longhaul.pids["backend"]
+        peer = BatchPlace(
+            command=(python, str(HERE / "celery_batch.py")),
+            options=(),
+            environment=environment,
+            pids={"backend": direct, "worker": worker}
+            | {name: longhaul.pids[name] for name in ("broker", "store")},
+        )
+        ours = BatchPlace(
+            command=(str(Path(PYTHON).with_name("longhaul")), "batch", longhaul.tool),
+            options=("--new", "--out"),
+            environment={"LONGHAUL_URL": longhaul.url.removesuffix("/mcp")},
+            pids=longhaul.pids,
+        )
+        return [peer, ours]
+
     def _proxy(self, backend: str) -> tuple[str, dict[str, int]]:
         port = free_port()
         fastmcp = str(peer_python("fastmcp"))
@@ -93,6 +124,7 @@ class Stage:
         environment = {
             "LONGHAUL_BROKER_URL": self._broker,
             "LONGHAUL_STORE_URL": self._store,
+            "LONGHAUL_BLOB_URL": f"file://{self._folder}/blobs",
             "LONGHAUL_QUEUE_TYPE": "classic",
             "LONGHAUL_DATA": str(self._folder / "data"),
             "LONGHAUL_CONFIG": str(self._config(backend)),

@@ -1,4 +1,4 @@
-"""One command: Longhaul beside a direct call, a FastMCP proxy and fastmcp-tasks, as ratios.
+"""One command: Longhaul beside a direct call, a FastMCP proxy, fastmcp-tasks and Celery, as ratios.
 
     python -m bench.run [--rounds 3] [--calls 400] [--rabbit 3.10|4.3] [--write]
 
@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
+from bench.batches import BatchPlace, BatchRound, batch_report, measure_batch, write_rows
 from bench.caller import Latencies, in_flight, sequential
 from bench.memory import per_held_call, per_queued_job
 from bench.places import Place, Stage, TaskPlace
@@ -24,6 +25,7 @@ from bench.task_report import TaskRound, task_report
 from bench.tasks import IN_FLIGHT, OFTEN, Pace, polled, pushed, submit_latency
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BATCH = 3000  # rows
 BEGIN, END = "<!-- made by make bench -->", "<!-- end -->"
 
 
@@ -91,6 +93,20 @@ async def measure_all_tasks(
     return results
 
 
+def measure_batches(places: list[BatchPlace], rounds: int, folder: Path) -> list[list[BatchRound]]:
+    """By place, interleaved as well, after a short one of each."""
+    results: list[list[BatchRound]] = [[] for _ in places]
+    few, many = folder / "few.jsonl", folder / "many.jsonl"
+    write_rows(few, 100)
+    write_rows(many, BATCH)
+    for place in places:
+        measure_batch(place, few, folder / "results.jsonl")
+    for _ in range(rounds):
+        for place, measured in zip(places, results, strict=True):
+            measured.append(measure_batch(place, many, folder / "results.jsonl"))
+    return results
+
+
 async def measure_memory(longhaul: Place) -> Memory:
     ingress = longhaul.pids["ingress"]
     return Memory(
@@ -124,8 +140,17 @@ def main() -> None:
         peer, ours = asyncio.run(
             measure_all_tasks(stage.tasks(places[-1]), options.rounds, options.calls)
         )
+        batches = stage.batches(places[-1], places[0].url)
+        celery, batched = measure_batches(batches, options.rounds, Path(folder))
         memory = asyncio.run(measure_memory(places[-1]))
-    tables = f"{report(results, memory, rabbit=options.rabbit)}\n\n{task_report(peer, ours)}\n"
+    tables = "\n\n".join(
+        [
+            report(results, memory, rabbit=options.rabbit),
+            task_report(peer, ours),
+            batch_report(BATCH, celery, batched),
+        ]
+    )
+    tables += "\n"
     print(tables)
     if options.write:
         write(tables)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from common.config.names import OWN_TOOLS, expose
+from common.jobs.files import OUTBOX_META
 from common.store.base import CatalogueEntry
 
 _VERSION_LENGTH = 12
@@ -28,6 +29,11 @@ class CatalogueTool:
     def input_schema(self) -> Mapping[str, Any]:
         schema = self.definition.get("inputSchema")
         return schema if isinstance(schema, Mapping) else {}
+
+    @property
+    def wants_outbox(self) -> bool:
+        meta = self.definition.get("_meta")
+        return isinstance(meta, Mapping) and meta.get(OUTBOX_META) is True
 
     @property
     def annotated_repeatable(self) -> bool:

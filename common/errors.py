@@ -3,11 +3,15 @@
 LonghaulError
 ├── NotFoundError          no such job, tool, queue for this caller
 ├── ForbiddenError         the role of the caller's key does not allow it
+├── InvalidRowsError       rows of a batch that cannot be read as a whole
 ├── InvalidCallError       arguments against the tool's schema
 │   └── InvalidAnswerError an answer against what was asked
+├── CallbackRefusedError   the URL to be told is not one that may be asked
+├── NoCallbackError        nothing of the job can be sent again
 ├── KeyConflictError       the idempotency key of another call
 ├── MayHaveRunError        a lost job is replayed only by somebody who says so
 ├── NotReplayableError     a dead letter that is no job
+├── StillServedError       a backend that a worker runs is not forgotten
 ├── RefusedError           admission: too many, too large
 ├── StoreUnreachableError  the store does not answer
 │   └── BlobsUnreachableError  the place of large results and arguments does not
@@ -26,6 +30,8 @@ UNANSWERED = -31_005  # a question of its tool was refused, and the tool cannot 
 NOT_KEPT = -31_006  # the tool has answered, but the answer could not be stored
 TOO_LARGE = -31_009  # the answer has more bytes than may be kept; `data` names both
 OVERLOADED = -31_007  # the backend had too much to do, each time
+TOOL_GONE = -31_010  # its backend was forgotten while the job waited
+ROW_REFUSED = -31_011  # a row of a batch that cannot be a call; nothing was started
 TOOL_FAILED = -31_008  # every try ended with the tool's own error; `data.result` is the last one
 
 
@@ -50,8 +56,20 @@ class InvalidCallError(LonghaulError):
     """The arguments do not fit the tool's schema; the text names path and rule."""
 
 
+class InvalidRowsError(LonghaulError):
+    """The rows of a batch cannot be read as a whole; the text says why."""
+
+
 class InvalidAnswerError(InvalidCallError):
     """An answer does not fit its question; the text names key, path and rule."""
+
+
+class CallbackRefusedError(LonghaulError):
+    """The URL that a caller wants to be told at may not be asked; the text says why."""
+
+
+class NoCallbackError(LonghaulError):
+    """The job names no URL, or has not ended."""
 
 
 class KeyConflictError(LonghaulError):
@@ -70,6 +88,10 @@ class MayHaveRunError(LonghaulError):
 
 class NotReplayableError(LonghaulError):
     """There is nothing to run."""
+
+
+class StillServedError(LonghaulError):
+    """A live worker runs the backend; the text names it."""
 
 
 class RefusedError(LonghaulError):

@@ -12,18 +12,29 @@ import structlog
 from common.answering import answer_in_their_stead
 from common.brokers.base import BrokerError
 from common.errors import BlobsUnreachableError, StoreUnreachableError
-from common.forgetting import forget, look_after_strays
+from common.forgetting import (
+    forget,
+    look_after_documents,
+    look_after_strays,
+    stays_with_batch,
+)
 from common.jobs import decisions
 from common.jobs.attaching import hand_off
-from common.jobs.change import Change, Done
+from common.jobs.callbacks import CALLBACK_DUE, CALLBACKS
+from common.jobs.change import BATCHES, Change, Done, Refused, Window
 from common.jobs.decisions import DueAction, Facts, Passing, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
+from common.jobs.held import line_up, release
+from common.jobs.indexes import SCHEDULED
+from common.jobs.put_off import put_off
+from common.jobs.state import JobState
 from common.jobs.transitions import check
 from common.leftovers import collect_leftovers
-from common.notifier.base import worker_channel
+from common.notifier.base import ingress_channel, worker_channel
 from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
+from common.releasing import ReleaseWindow
 from common.runtime import Runtime
 from common.store.base import Lease
 from common.telemetry.metrics import DueLabel
@@ -32,18 +43,22 @@ log = structlog.get_logger(__name__)
 
 TAKEN = 100  # records at once
 PERIOD = 1.0  # seconds between two looks at the due index
+SOON = 0.02  # seconds at least
 LEFTOVERS = 15.0  # seconds between two looks at what the broker could not place
 
 
 class Reconciler:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self.window = ReleaseWindow(runtime)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.window.run())
             group.create_task(self._look_after_records())
             group.create_task(self._look_after_leftovers())
             group.create_task(look_after_strays(self._runtime))
+            group.create_task(look_after_documents(self._runtime))
 
     async def _look_after_leftovers(self) -> None:
         while True:
@@ -55,15 +70,22 @@ class Reconciler:
 
     async def _look_after_records(self) -> None:
         while True:
-            more = False
+            pause = PERIOD
             try:
-                more = await self.sweep() == TAKEN
+                more = await self.sweep() >= TAKEN
+                pause = 0.0 if more else await self._until_next()
             except StoreUnreachableError as error:
                 log.warning("sweep.failed", error=str(error))
             except Exception:  # boundary: a record that nobody expected must not end the process
                 log.exception("sweep.broken")
-            if not more:
-                await self._runtime.clock.sleep(PERIOD)
+            if pause:
+                await self._runtime.clock.sleep(pause)
+
+    async def _until_next(self) -> float:
+        """Seconds until the next look: a scheduled job is let go on time, not a period later."""
+        due = await self._runtime.store.oldest(SCHEDULED)
+        left = PERIOD if due is None else due / 1000 - self._runtime.clock.now()
+        return min(PERIOD, max(SOON, left))
 
     async def sweep(self) -> int:
         """One look; how many records were due.
@@ -76,14 +98,25 @@ class Reconciler:
             return 0
         now = await self._runtime.store.now()
         queues = _Queues(self._runtime)
-        for head, facts in zip(heads, await self._facts(heads), strict=True):
-            try:
-                await self._look_after(head, facts, now, queues)
-            except StoreUnreachableError:
-                raise
-            except Exception:  # boundary: one odd record must not keep the others from their turn
-                log.exception("record.broken", job_id=head.id)
+        known = list(zip(heads, await self._facts(heads), strict=True))
+        # Many may be scheduled for one moment, or over since one: the last is not to be late.
+        together = [each for each in known if _at_once(each[0])]
+        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in together))
+        for each in known:
+            if not _at_once(each[0]):
+                await self._look_safely(*each, now, queues)
+        if queues.left:
+            await self._runtime.store.put_off([put_off(head, now) for head in queues.left])
         return len(heads)
+
+    async def _look_safely(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
+        """Raises: StoreUnreachableError."""
+        try:
+            await self._look_after(head, facts, now, queues)
+        except StoreUnreachableError:
+            raise
+        except Exception:  # boundary: one odd record must not keep the others from their turn
+            log.exception("record.broken", job_id=head.id)
 
     async def _look_after(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
         """The one thing due; after a hand-off the next one, too: its token may be missing."""
@@ -116,11 +149,17 @@ class Reconciler:
         if isinstance(action, decisions.AnswerInstead):
             await answer_in_their_stead(self._runtime, head)
             return None
-        if isinstance(action, decisions.Leave) and (_owned(head) or head.newer):
-            await self._order_again(head)
-            return None  # it comes back by itself; the version stays for the worker that settles it
+        if isinstance(action, decisions.CallBack):
+            await self._wake(CALLBACKS, head, CALLBACK_DUE)
+            return None  # it comes back by itself, in case no ingress heard
+        if isinstance(action, decisions.Drive):
+            await self._wake(BATCHES, head, "due")
+            return None  # as above
+        if isinstance(action, decisions.Leave):
+            await self._leave(head, queues)
+            return None
         change = self._change(head, action)
-        answer = await self._runtime.store.commit(head.id, change, version=head.version)
+        change, answer = await self._commit(head, change)
         if not isinstance(answer, Done):
             return None  # it moved on, and was given its next check when it did
         self._runtime.metrics.count_letter(change.name)
@@ -131,16 +170,34 @@ class Reconciler:
             token = token_of(head, generation=head.generation, version=answer.version)
             if not await publish_token(self._runtime, head, token):
                 queues.deaf.add(head.queue)
-        elif change.name == "rescued":
-            token = token_of(head, generation=head.generation + 1, version=answer.version)
+        elif change.name in {"rescued", "released"}:
+            again = change.name == "rescued"
+            token = token_of(head, generation=head.generation + again, version=answer.version)
             await publish_token(self._runtime, head, token)
         elif isinstance(action, decisions.HandOff):
             return await self._runtime.store.get(head.id)
         return None
 
+    async def _leave(self, head: Head, queues: "_Queues") -> None:
+        """What is not put off comes back by itself: its version stays for who settles it."""
+        if _owned(head) or head.newer or head.terminal:
+            await self._order_again(head)
+        else:
+            queues.left.append(head)
+
+    async def _commit(self, head: Head, change: Change) -> tuple[Change, Done | Refused]:
+        """What was tried in the end, and its answer."""
+        store = self._runtime.store
+        answer = await store.commit(head.id, change, version=head.version)
+        if isinstance(answer, Done) or answer.guard != Window.__name__:
+            return change, answer
+        change = line_up(head)
+        return change, await store.commit(head.id, change, version=head.version)
+
     async def _forget(self, head: Head) -> None:
         try:
-            await forget(self._runtime, head)
+            if not await stays_with_batch(self._runtime, head):
+                await forget(self._runtime, head)
         except BlobsUnreachableError as error:  # it comes back by itself; others need no blobs
             log.info("record.stays", job_id=head.id, error=str(error))
 
@@ -150,6 +207,11 @@ class Reconciler:
             order = JobHint(kind="state", job=head.id, state=head.state, version=head.version)
             await self._runtime.notifier.publish(worker_channel(head.owner), encode_hint(order))
 
+    async def _wake(self, watcher: str, head: Head, why: str) -> None:
+        """The ingresses that do what no other process does."""
+        due = JobHint(kind="state", job=head.id, state=head.state, version=head.version, body=why)
+        await self._runtime.notifier.publish(ingress_channel(watcher), encode_hint(due))
+
     def _change(self, head: Head, action: DueAction) -> Change:
         retention = self._runtime.retention
         match action:
@@ -157,6 +219,8 @@ class Reconciler:
                 return keep(head, retention)
             case decisions.LetGo():
                 return let_go(head, retention, seen_gone=True)
+            case decisions.TakeTurn():
+                return release(head, self.window.limit(head.queue))
             case decisions.Rescue():
                 return owner_died(head, retention)
             case decisions.HandOff():
@@ -166,16 +230,19 @@ class Reconciler:
             case decisions.Fail(code=code, message=message):
                 return fail(head, {"code": code, "message": message}, retention)
             case _:
-                return check(head, republished=isinstance(action, decisions.Publish))
+                return check(head)
 
 
 _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.Remove: "remove",
     decisions.KeepLonger: "keep",
     decisions.LetGo: "let_go",
+    decisions.CallBack: "call_back",
+    decisions.Drive: "drive",
     decisions.Fail: "fail",
     decisions.Cancel: "cancel",
     decisions.Publish: "publish",
+    decisions.TakeTurn: "release",
     decisions.Look: "leave",
     decisions.Leave: "leave",
     decisions.Rescue: "rescue",
@@ -191,6 +258,7 @@ class _Queues:
         self._runtime = runtime
         # A blocked broker costs each try seconds: one a sweep, or dead workers' jobs would wait.
         self.deaf: set[str] = set()
+        self.left: list[Head] = []  # to be looked at again; written for all of a sweep together
         self._ready: dict[str, int] = {}
         self._passings: dict[str, tuple[Passing, ...]] | None = None
 
@@ -222,6 +290,10 @@ def passings_of(leases: Sequence[Lease]) -> dict[str, tuple[Passing, ...]]:
                 )
                 found.setdefault(queue, []).append(passing)
     return {queue: tuple(passings) for queue, passings in found.items()}
+
+
+def _at_once(head: Head) -> bool:
+    return head.state is JobState.HELD or (head.terminal and not head.still_running)
 
 
 def _owned(head: Head) -> bool:

@@ -3,14 +3,15 @@
 Only for the holder of the data folder's lock: nobody else can be alive on this store then.
 """
 
-import asyncio
+from collections.abc import Sequence
 
 import structlog
 
+from common.jobs.change import AtLeast
 from common.jobs.head import Head
 from common.jobs.indexes import state_index
 from common.jobs.state import JobState
-from common.publishing import publish_token, token_of
+from common.publishing import token_of
 from common.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -34,8 +35,9 @@ async def publish_waiting(runtime: Runtime) -> int:
             page = await runtime.store.page(
                 state_index(state), limit=PAGE, cursor=cursor, newest_first=False
             )
-            # Begun in order, and so published in order; what is noted travels together.
-            await asyncio.gather(*(_publish(runtime, head) for head in page.heads))
+            for head in page.heads:
+                await _publish(runtime, head)
+            await _note_confirmed(runtime, page.heads)
             published += len(page.heads)
             cursor = page.cursor
             if cursor is None:
@@ -47,5 +49,16 @@ async def publish_waiting(runtime: Runtime) -> int:
 
 async def _publish(runtime: Runtime, head: Head) -> None:
     token = token_of(head, generation=head.generation, version=head.version)
-    delay = max(0.0, head.not_before / 1000 - runtime.clock.now())
-    await publish_token(runtime, head, token, delay)
+    delay = head.not_before / 1000 - runtime.clock.now()
+    if delay > 0:
+        await runtime.broker.park(head.queue, token, head.spec.priority, delay)
+    else:
+        await runtime.broker.publish(head.queue, token, head.spec.priority)
+
+
+async def _note_confirmed(runtime: Runtime, heads: Sequence[Head]) -> None:
+    """Most of them were: a start writes about the others only."""
+    fresh = [head for head in heads if head.confirmed < head.generation]
+    if fresh:
+        notes = {head.id: {"confirmed": AtLeast(head.generation)} for head in fresh}
+        await runtime.store.note_many(notes)

@@ -21,8 +21,10 @@ from common.store.open import open_store
 from common.telemetry.metrics import Metrics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Runtime:
+    """`settings` are replaced as a whole by a reload: who needs one asks when it needs it."""
+
     settings: Settings
     clock: Clock
     store: JobStore

@@ -5,6 +5,9 @@ SECTIONS = {
     "listen": "listen.",
     "answering": "answering.",
     "retention": "retention.",
+    "callbacks": "callbacks.",
+    "documents": "documents.",
+    "batches": "batches.",
     "defaults": "defaults.",
     "mcpServers": "mcpServers.NAME.",
     "queues": "queues.NAME.",
@@ -15,7 +18,7 @@ SECTIONS = {
 _EVERY_BACKEND = {
     "replicas": "processes of a command, per worker",
     "concurrency": "calls at once on one replica",
-    "balance": "which replica takes a call; `affinity` acts as `least-busy` for now",
+    "balance": "which replica takes a call; `affinity`: that of its caller, while it has room",
     "trusted": "its tool annotations may decide what may run again",
     "interactive": "its tools may ask the caller questions (older protocol revisions)",
     "health.interval": "between two looks at a replica that has no call",
@@ -40,8 +43,12 @@ WORDS = {
     "blob_url": "where what is too large for a record is: `file:///FOLDER`, `s3://BUCKET/PREFIX`, "
     "`gs://…` or `az://…`; empty: embedded, `blobs` in the data folder; else it stays in the store",
     "inline_limit": "bytes; larger results and arguments are blobs",
-    "preview": "bytes of a larger result that its caller is shown at once",
+    "preview": "bytes of a larger result that its caller is shown at once; see `clients`, too",
     "max_result": "bytes; a larger result fails its job",
+    "max_output": "bytes that a try may say while it runs; more fails its job; less is "
+    "[kept](cooperative-tools.md#output-while-it-runs)",
+    "max_file": "bytes; a larger file of a [cooperative tool](cooperative-tools.md#files) fails "
+    "its job",
     "namespace": "begins the name of every queue, exchange and key",
     "queue_type": "`auto`: quorum from RabbitMQ 4.3, classic before",
     "data": "the data folder; empty: `longhaul` in `$XDG_STATE_HOME` or `~/.local/state`",
@@ -72,6 +79,24 @@ WORDS = {
     "retention.completed": "also cancelled jobs",
     "retention.failed": "ended by an error or a clock",
     "retention.dead": "also lost jobs",
+    "callbacks.secrets": "sign what is sent: `whsec_` and the Base64 of 24 to 64 bytes, the newest "
+    "first; better in `LONGHAUL_CALLBACK_SECRET` than in a file; empty: callbacks are refused",
+    "callbacks.allow": "networks, addresses, hosts or `*.domain` besides the public net, and with "
+    "http",
+    "callbacks.attempts": "tries of one message in all",
+    "callbacks.first": "before the second try; doubles, with jitter",
+    "callbacks.max": "the longest wait between two tries",
+    "callbacks.timeout": "for one try, from the look-up of the name to the answer",
+    "callbacks.at_once": "tries under way at once, per ingress; a quarter of them to one host",
+    "callbacks.public_url": "where receivers reach the REST interface, for links to large results",
+    "documents.put": "the least role of a key whose caller may put documents: `user`, `operator`, "
+    "`admin`",
+    "documents.max_size": "bytes of one document",
+    "batches.in_flight": "rows of one batch that are jobs and have not ended, unless its caller "
+    "says another number",
+    "batches.max_in_flight": "the most that a caller gets, whatever it says",
+    "batches.max_rows": "rows of one batch; a million at most",
+    "batches.max_size": "bytes of the rows of one batch, as they are sent",
     **{f"defaults.{key}": words for key, words in _EVERY_BACKEND.items()},
     **{f"mcpServers.NAME.{key}": words for key, words in _EVERY_BACKEND.items()},
     "mcpServers.NAME.command": "a program to start; it speaks MCP over stdio",
@@ -104,6 +129,8 @@ WORDS = {
     "tools.PATTERN.questions.deadline": "for an answer to what the tool asks in mid-call",
     "tools.PATTERN.questions.default": "the answer after it, where it fits; empty: `decline`",
     "clients.PATTERN.call_wait": "how long clients of this name are held",
+    "clients.PATTERN.preview": "bytes of a large result that they are shown, `inline_limit` at "
+    "most; empty: `preview`",
     "clients.PATTERN.progress_wait": "the same when they ask for progress",
 }
 

@@ -13,7 +13,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.config.model import Listen
 from common.runtime import Runtime
-from ingress.api import backends, dead_letters, fleet, health, jobs, keys, output, worker_health
+from ingress.api import (
+    backends,
+    batches,
+    blobs,
+    callbacks,
+    dead_letters,
+    fleet,
+    health,
+    jobs,
+    keys,
+    output,
+    worker_health,
+)
 from ingress.api.access import guarded
 from ingress.auth import OPEN, Admission, Door
 from ingress.doorstep import Doorstep
@@ -41,6 +53,7 @@ class App:
     mcp: McpEndpoint
     wait: Wait
     stopping: asyncio.Event
+    admission: Admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.doorstep(scope, receive, send)
@@ -71,10 +84,13 @@ def create_app(ingress: Ingress) -> App:
     # A `Route`, not a mount, which would redirect `/mcp` to `/mcp/`.
     api.router.routes.insert(0, Route(MCP, endpoint=mcp, include_in_schema=False))
     app = _in_front(api, answering_errors(mcp))
-    door = _door(app, ingress.runtime, ingress.ring, ingress.local_key)
+    listen = ingress.runtime.settings.listen
+    admission = Admission(listen, ingress.local_key, ingress.ring.find)
+    door = _door(app, ingress.runtime, admission)
     stopping = ingress.stopping
-    doorstep = Doorstep(_for_pages(door, ingress.runtime.settings.listen), stopping)
-    return App(doorstep=doorstep, mcp=mcp, wait=ingress.wait, stopping=stopping)
+    doorstep = Doorstep(_for_pages(door, listen), stopping)
+    wait = ingress.wait
+    return App(doorstep=doorstep, mcp=mcp, wait=wait, stopping=stopping, admission=admission)
 
 
 def _in_front(api: ASGIApp, mcp: ASGIApp) -> ASGIApp:
@@ -97,9 +113,12 @@ def create_api(ingress: Ingress) -> FastAPI:
     v1.include_router(jobs.router)
     v1.include_router(output.router)
     v1.include_router(dead_letters.router)
+    v1.include_router(callbacks.router)
     v1.include_router(fleet.router)
     v1.include_router(backends.router)
     v1.include_router(keys.router)
+    v1.include_router(blobs.router)
+    v1.include_router(batches.router)
     api.include_router(v1)
     api.include_router(health.router)
     return api
@@ -111,7 +130,8 @@ def create_worker_app(runtime: Runtime) -> ASGIApp:
     api.state.runtime = runtime
     api.include_router(worker_health.router)
     ring = KeyRing(runtime)
-    return ReadFirst(_door(api, runtime, ring), ring, OPEN)
+    admission = Admission(runtime.settings.listen, find=ring.find)
+    return ReadFirst(_door(api, runtime, admission), ring, OPEN)
 
 
 def _fastapi() -> FastAPI:
@@ -125,10 +145,17 @@ def _fastapi() -> FastAPI:
     return api
 
 
-def _door(app: ASGIApp, runtime: Runtime, ring: KeyRing, local_key: str = "") -> Door:
-    listen = runtime.settings.listen
-    admission = Admission(listen, local_key, ring.find)
-    return Door(app, admission=admission, max_body=listen.max_body, metrics=runtime.metrics)
+def _door(app: ASGIApp, runtime: Runtime, admission: Admission) -> Door:
+    return Door(
+        app,
+        admission=admission,
+        max_body=runtime.settings.listen.max_body,
+        streamed={
+            ("PUT", "/v1/blobs"): runtime.settings.documents.max_size,
+            ("POST", "/v1/batches"): runtime.settings.batches.max_size,
+        },
+        metrics=runtime.metrics,
+    )
 
 
 def _for_pages(door: Door, listen: Listen) -> ASGIApp:
@@ -138,7 +165,7 @@ def _for_pages(door: Door, listen: Listen) -> ASGIApp:
     return CORSMiddleware(
         door,
         allow_origins=listen.allowed_origins,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["*"],
         expose_headers=["mcp-session-id", "x-request-id", "location", "retry-after"],
         max_age=3600,

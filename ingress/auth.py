@@ -63,13 +63,18 @@ class Admission:
 
     def __init__(self, listen: Listen, local_key: str = "", find: FindKey = _no_such_key) -> None:
         self._find = find
+        self._local_key = local_key
+        self.adopt(listen)
+
+    def adopt(self, listen: Listen) -> None:
+        """From now on these hold: the configuration was read again."""
         self._callers = [
             (_digest(each.key), Caller(name=each.caller, role=Role.ADMIN))
             for each in listen.api_keys
         ]
         self._needs_key = bool(self._callers)
-        if local_key:
-            self._callers.append((_digest(local_key), Caller(name=LOCAL, role=Role.ADMIN)))
+        if self._local_key:
+            self._callers.append((_digest(self._local_key), Caller(name=LOCAL, role=Role.ADMIN)))
         self._hosts = frozenset(host.lower() for host in listen.allowed_hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in listen.allowed_origins)
 
@@ -122,12 +127,20 @@ class Door:
     """Admission, the request id and the body limit, around an application."""
 
     def __init__(
-        self, app: ASGIApp, *, admission: Admission, max_body: int, metrics: Metrics
+        self,
+        app: ASGIApp,
+        *,
+        admission: Admission,
+        max_body: int,
+        streamed: Mapping[tuple[str, str], int],
+        metrics: Metrics,
     ) -> None:
+        """`streamed`: by method and path, bodies that are never in memory as a whole."""
         self._app = app
         self._metrics = metrics
         self._admission = admission
         self._max_body = max_body
+        self._streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -151,7 +164,8 @@ class Door:
                     await respond(admitted, request_id)(scope, receive, answer)
                     return
                 state["caller"] = admitted
-            limit = BodyLimit(receive, answer, self._max_body)
+            most = self._streamed.get((scope["method"], scope["path"]), self._max_body)
+            limit = BodyLimit(receive, answer, most)
             if limit.announced_too_much(headers.get("content-length", "")):
                 await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
                 return

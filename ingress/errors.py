@@ -13,15 +13,19 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import (
+    CallbackRefusedError,
     ForbiddenError,
     InvalidAnswerError,
     InvalidCallError,
+    InvalidRowsError,
     KeyConflictError,
     LonghaulError,
     MayHaveRunError,
+    NoCallbackError,
     NotFoundError,
     NotReplayableError,
     RefusedError,
+    StillServedError,
     StoreUnreachableError,
 )
 from common.ledger import ContendedError
@@ -90,8 +94,15 @@ INVALID_REQUEST = Problem(
 INVALID_ARGUMENTS = Problem(
     name="invalid-arguments", status=422, title="The arguments do not fit the tool"
 )
+INVALID_ROWS = Problem(name="invalid-rows", status=422, title="The rows cannot be read")
 INVALID_ANSWER = Problem(
     name="invalid-answer", status=422, title="The answer does not fit the question"
+)
+CALLBACK_REFUSED = Problem(
+    name="callback-refused", status=422, title="The callback's URL may not be asked"
+)
+NO_CALLBACK = Problem(
+    name="no-callback", status=409, title="The job has no callback that could be sent again"
 )
 KEY_CONFLICT = Problem(
     name="idempotency-conflict", status=409, title="The idempotency key is another call's"
@@ -103,6 +114,7 @@ MAY_HAVE_RUN = Problem(
 NOT_REPLAYABLE = Problem(
     name="not-replayable", status=409, title="This dead letter can only be dropped"
 )
+STILL_SERVED = Problem(name="still-served", status=409, title="A worker runs this backend")
 NOT_FINISHED = Problem(name="not-finished", status=409, title="The job has not ended")
 NO_RESULT = Problem(name="no-result", status=409, title="The job ended without a result")
 REFUSED = Problem(name="refused", status=422, title="The call was not accepted")
@@ -132,10 +144,11 @@ INTERNAL = Problem(
     detail="This is a fault of Longhaul's own; its log has it under the request id.",
 )
 PROBLEMS = (
+    STILL_SERVED,
     *(UNAUTHORIZED, FORBIDDEN, FOREIGN_ORIGIN, MISDIRECTED, TOO_LARGE, NOT_FOUND, WRONG_METHOD),
     *(MALFORMED, INVALID_REQUEST, INVALID_ARGUMENTS, INVALID_ANSWER, KEY_CONFLICT, KEY_TAKEN),
     *(NOT_FINISHED, NO_RESULT, MAY_HAVE_RUN, NOT_REPLAYABLE, REFUSED, FULL, STORE_UNREACHABLE),
-    *(STOPPING, CONTENDED, INTERNAL),
+    *(INVALID_ROWS, CALLBACK_REFUSED, NO_CALLBACK, STOPPING, CONTENDED, INTERNAL),
 )
 
 
@@ -143,9 +156,13 @@ _IN_ITS_WORDS: dict[type[LonghaulError], Problem] = {
     NotFoundError: NOT_FOUND,
     InvalidAnswerError: INVALID_ANSWER,
     InvalidCallError: INVALID_ARGUMENTS,
+    InvalidRowsError: INVALID_ROWS,
+    CallbackRefusedError: CALLBACK_REFUSED,
+    NoCallbackError: NO_CALLBACK,
     KeyConflictError: KEY_CONFLICT,
     MayHaveRunError: MAY_HAVE_RUN,
     NotReplayableError: NOT_REPLAYABLE,
+    StillServedError: STILL_SERVED,
 }
 
 
@@ -266,12 +283,7 @@ def _places(details: Sequence[Any]) -> str:
     return "; ".join(f"{each['at']}: {each['message']}" for each in _listed(details))
 
 
-_BY_STATUS = {
-    400: MALFORMED,
-    404: NOT_FOUND,
-    405: WRONG_METHOD,
-    413: TOO_LARGE,
-}
+_BY_STATUS = {400: MALFORMED, 404: NOT_FOUND, 405: WRONG_METHOD, 413: TOO_LARGE}
 
 
 def _http(request: Request, error: Exception) -> Response:

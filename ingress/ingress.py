@@ -7,10 +7,16 @@ from typing import Any
 from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from ingress.batches.desk import Batches, build_batches
+from ingress.callbacks.resolving import Resolver
+from ingress.callbacks.sender import CallbackSender
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.document_news import DocumentNews
 from ingress.key_ring import KeyRing
+from ingress.operations.callbacks import Callbacks
 from ingress.operations.cancel import Cancel
 from ingress.operations.dead_letters import DeadLetters
+from ingress.operations.documents import Documents
 from ingress.operations.durations import Durations
 from ingress.operations.fleet import FleetFeed
 from ingress.operations.follow import Follower
@@ -45,6 +51,11 @@ class Ingress:
     ring: KeyRing
     keys: ManageKeys
     dead_letters: DeadLetters
+    documents: Documents
+    batches: Batches
+    document_news: DocumentNews
+    sender: CallbackSender
+    callbacks: Callbacks
     durations: Durations = field(default_factory=Durations)
     local_key: str = ""  # of the data folder; empty where the roles share a store
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
@@ -66,7 +77,10 @@ class Ingress:
             group.create_task(self.feed.run())
             group.create_task(self.ring.run())
             group.create_task(self.headroom.run())
+            group.create_task(self.submit.window.run())
             group.create_task(self.follower.run())
+            group.create_task(self.batches.run())
+            group.create_task(self.sender.run())
 
 
 def build_ingress(
@@ -74,12 +88,14 @@ def build_ingress(
 ) -> Ingress:
     feed = CatalogueFeed(runtime)
     ring = KeyRing(runtime)
-    follower = Follower(runtime, lease, feed, ring)
+    document_news = DocumentNews(runtime.notifier)
+    follower = Follower(runtime, lease, feed, ring, document_news)
     read = Read(runtime)
     jottings = Jottings(runtime)
     wait = Wait(runtime, follower, read)
     headroom = Headroom(runtime)
-    submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom)
+    resolver = Resolver(runtime.settings.callbacks)
+    submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom, resolver)
     return Ingress(
         runtime=runtime,
         lease=lease,
@@ -99,6 +115,11 @@ def build_ingress(
         ring=ring,
         keys=ManageKeys(runtime, ring),
         dead_letters=DeadLetters(runtime, read, submit),
+        documents=Documents(runtime, document_news),
+        batches=build_batches(runtime, rules, submit, headroom),
+        document_news=document_news,
+        sender=CallbackSender(runtime, resolver),
+        callbacks=Callbacks(runtime, read),
         local_key=local_key,
         secret_key=secret_key,
     )

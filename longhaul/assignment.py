@@ -21,6 +21,7 @@ class Assignment(BaseModel):
     settings: Settings
     slots: dict[str, int]
     port: int | None = None  # for health and metrics; None: not at all
+    listening: int | None = None  # the file of its parent's socket for that, which it shares
     as_json: bool = False
     restarts: int = 0  # how often the parent had to start one again
     groups_killed: int = 0  # process groups that earlier ones left

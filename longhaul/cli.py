@@ -9,7 +9,21 @@ from typer.main import get_command
 
 from common.config.problems import ConfigError
 from longhaul.arguments import split_json_option
-from longhaul.commands import calls, check, dead, drill, fleet, jobs, keys, roles, stdio
+from longhaul.commands import (
+    batch,
+    batches,
+    callbacks,
+    calls,
+    check,
+    dead,
+    drill,
+    fleet,
+    jobs,
+    keys,
+    resources,
+    roles,
+    stdio,
+)
 from longhaul.exits import CommandError, Exit
 from longhaul.screen.output import fail, out
 
@@ -43,10 +57,14 @@ roles.register(app)
 stdio.register(app)
 check.register(app)
 calls.register(app)
+batch.register(app)
+batches.register(app)
 jobs.register(app)
 dead.register(app)
+callbacks.register(app)
 fleet.register(app)
 keys.register(app)
+resources.register(app)
 drill.register(app)
 
 

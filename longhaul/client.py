@@ -1,6 +1,6 @@
 """The REST interface, as the commands use it: plain JSON in, errors that say what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,8 @@ Json = dict[str, Any]
 
 SPARE = 10.0  # seconds that a long poll may take besides its own wait
 STREAM_SILENCE = 40.0  # seconds; a keep-alive comes every 15
+ENDING_MANY = 300.0  # seconds for an order that ends any number of jobs
+UPLOAD = 120.0  # seconds without a sign of life while a body is sent and looked at
 
 
 class ConnectionLostError(UnreachableError):
@@ -52,11 +54,11 @@ class Client:
         return self._json("GET", path, query)
 
     def submit(
-        self, tool: str, arguments: Json, priority: int | None = None, key: str | None = None
+        self, tool: str, arguments: Json, key: str | None = None, **more: str | float | Json | None
     ) -> Json:
-        body: Json = {"tool": tool, "arguments": arguments}
-        if priority is not None:
-            body["priority"] = priority
+        """`more` are further members of `POST /v1/jobs`, where they are said."""
+        said = {name: value for name, value in more.items() if value is not None}
+        body: Json = {"tool": tool, "arguments": arguments, **said}
         headers = {} if key is None else {"idempotency-key": key}
         return self._json("POST", "/v1/jobs", {}, body, headers)
 
@@ -68,20 +70,49 @@ class Client:
 
     def result(self, job: str) -> Iterator[bytes]:
         """The whole result, as the tool gave it, in pieces as they come."""
+        return self.pieces(f"{_path(job)}/result")
+
+    def pieces(self, path: str, **query: str | float | None) -> Iterator[bytes]:
+        """A body as it comes. Raises: ConnectionLostError: It broke, or nothing came for long."""
+        given = {name: value for name, value in query.items() if value is not None}
         with (
             self._errors(),
-            self._http.stream("GET", f"{_path(job)}/result", timeout=STREAM_SILENCE) as response,
+            self._http.stream("GET", path, params=given, timeout=STREAM_SILENCE) as response,
         ):
             if not response.is_success:
                 response.read()
                 raise self._refusal(response)
             yield from response.iter_bytes()
 
+    def upload(
+        self, path: str, body: Iterable[bytes], headers: Mapping[str, str], **query: str | int
+    ) -> Json:
+        """A body that is sent piece by piece; it is read once."""
+        with self._errors():
+            response = self._http.post(
+                path, params=query, content=body, headers=headers, timeout=UPLOAD
+            )
+        return self._answer(response)
+
+    def put_document(self, body: Iterable[bytes], headers: Mapping[str, str], said: Json) -> Json:
+        """As `upload`. `said` is what the query says of it: name, visibility, ttl."""
+        with self._errors():
+            response = self._http.put(
+                "/v1/blobs", params=said, content=body, headers=headers, timeout=UPLOAD
+            )
+        return self._answer(response)
+
+    def drop_document(self, sha256: str, owner: str | None) -> None:
+        self._send("DELETE", f"/v1/blobs/{quote(sha256, safe='')}", {"owner": owner})
+
     def cancel(self, job: str) -> Json:
         return self._json("DELETE", _path(job), {})
 
     def answer(self, job: str, answers: Json) -> Json:
         return self._json("POST", f"{_path(job)}/answer", {}, {"answers": answers})
+
+    def replay_callback(self, job: str) -> Json:
+        return self._json("POST", f"{_path(job)}/callback/replay", {})
 
     def create_key(self, name: str, *, role: str, caller: str | None, life: float | None) -> Json:
         """`life` in seconds; None: for ever."""
@@ -91,8 +122,21 @@ class Client:
     def revoke_key(self, name: str) -> None:
         self._send("DELETE", f"/v1/keys/{quote(name, safe='')}", {})
 
+    def delete(self, path: str) -> Json:
+        return self._json("DELETE", path, {})
+
+    def post(self, path: str, body: Json) -> Json:
+        return self._json("POST", path, {}, body)
+
     def order_backend(self, backend: str, order: str, **query: str | float | None) -> Json:
         return self._json("POST", f"{_backend(backend)}/{order}", query)
+
+    def order_queue(self, queue: str, order: str) -> Json:
+        return self._json("POST", f"/v1/queues/{quote(queue, safe='')}/{order}", {})
+
+    def forget_backend(self, backend: str) -> Json:
+        """Its waiting jobs are ended before the answer comes, however many."""
+        return self._answer(self._send("DELETE", _backend(backend), {}, patience=ENDING_MANY))
 
     def backend_logs(self, backend: str, lines: int) -> Json:
         return self.get(f"{_backend(backend)}/logs", lines=lines)
@@ -158,7 +202,11 @@ class Client:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
     ) -> Json:
-        response = self._send(method, path, query, body, headers)
+        return self._answer(self._send(method, path, query, body, headers))
+
+    def _answer(self, response: httpx2.Response) -> Json:
+        if not response.is_success:
+            raise self._refusal(response)
         try:
             return dict(response.json())
         except ValueError as error:
@@ -171,9 +219,10 @@ class Client:
         query: dict[str, str | float | None],
         body: Json | None = None,
         headers: dict[str, str] | None = None,
+        patience: float = SPARE,
     ) -> httpx2.Response:
         given = {name: value for name, value in query.items() if value is not None}
-        timeout = SPARE + float(given.get("wait", 0))
+        timeout = patience + float(given.get("wait", 0))
         with self._errors():
             response = self._http.request(
                 method, path, params=given, json=body, headers=headers, timeout=timeout

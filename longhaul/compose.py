@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -17,16 +16,18 @@ from common.recovery import publish_waiting, release_predecessors
 from common.routing.rules import Rules
 from common.runtime import Runtime, new_lease, open_runtime
 from common.tasks import first_of
-from ingress.app import create_app
-from ingress.ingress import build_ingress
-from longhaul.assignment import needs_shared_servers, slots_of
+from common.telemetry.logging import configure_logging
+from ingress.app import App, create_app
+from ingress.ingress import Ingress, build_ingress
+from longhaul.assignment import needs_shared_servers
 from longhaul.datafolder import HeldLock, hold, secret_of
 from longhaul.idle import Visitors, until_idle
+from longhaul.reload import Reload, hang_ups
 from longhaul.screen.ready import OnReady
 from longhaul.serving import address_of, listen_on, serving, stop_asked
+from longhaul.shifts import Shifts
 from longhaul.working import background
 from workers.remains import clear_dead
-from workers.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,7 @@ log = structlog.get_logger(__name__)
 async def serve_up(
     settings: Settings,
     on_ready: OnReady,
+    reload: Reload,
     *,
     any_port: bool = False,
     idle_exit: float | None = None,
@@ -52,14 +54,14 @@ async def serve_up(
             rules = Rules(settings)
             if lock is not None:
                 await _recover(runtime)
-            worker = Worker(runtime, new_lease("worker"), rules, slots_of(rules, {}))
-            async with background(clear_dead(runtime)), background(worker.run()):
+            shifts = Shifts(runtime, rules)
+            async with background(clear_dead(runtime)), background(shifts.run()):
                 await _serve_ingress(
-                    runtime, rules, listening, lock, on_ready, idle_exit, drained=worker.drain
+                    runtime, rules, listening, lock, on_ready, reload, idle_exit, shifts
                 )
 
 
-async def serve_ingress(settings: Settings, on_ready: OnReady) -> None:
+async def serve_ingress(settings: Settings, on_ready: OnReady, reload: Reload) -> None:
     """The ingress alone; jobs wait for workers elsewhere.
 
     Raises:
@@ -68,7 +70,7 @@ async def serve_ingress(settings: Settings, on_ready: OnReady) -> None:
     needs_shared_servers(settings, "ingress")
     with contextlib.closing(listen_on(settings.listen.host, settings.listen.port)) as listening:
         async with open_runtime(settings) as runtime, background(Reconciler(runtime).run()):
-            await _serve_ingress(runtime, Rules(settings), listening, None, on_ready)
+            await _serve_ingress(runtime, Rules(settings), listening, None, on_ready, reload)
 
 
 async def _serve_ingress(
@@ -77,8 +79,9 @@ async def _serve_ingress(
     listening: socket.socket,
     lock: HeldLock | None,
     on_ready: OnReady,
+    reload: Reload,
     idle_exit: float | None = None,
-    drained: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    shifts: Shifts | None = None,
 ) -> None:
     """Until the end is asked for; then who is inside is served, beside what else must end."""
     local_key = secrets.token_urlsafe(24) if lock is not None else ""
@@ -91,7 +94,13 @@ async def _serve_ingress(
     )
     app = create_app(ingress)
     visitors = Visitors(app, runtime.clock)
-    async with background(ingress.run()), app.running(), serving(visitors, listening):
+    reloads = _reloads(reload, ingress, app, shifts)
+    async with (
+        background(ingress.run()),
+        background(reloads),
+        app.running(),
+        serving(visitors, listening),
+    ):
         address = address_of(listening)
         if lock is not None:
             lock.announce(address, local_key)
@@ -100,9 +109,23 @@ async def _serve_ingress(
         await _end_asked(runtime, visitors, idle_exit)
         async with asyncio.TaskGroup() as ends:
             ends.create_task(app.drain(runtime.settings.drain))
-            if drained is not None:
-                ends.create_task(drained())
+            if shifts is not None:
+                ends.create_task(shifts.drain())
     await ingress.submit.aclose()
+
+
+async def _reloads(reload: Reload, ingress: Ingress, app: App, shifts: Shifts | None) -> None:
+    """At each SIGHUP, until cancelled: what may change is what everybody asks for from then on."""
+    async for _ in hang_ups():
+        settings = reload()
+        if settings is not None:
+            configure_logging(settings)
+            ingress.runtime.settings = settings
+            ingress.rules.adopt(settings)
+            app.admission.adopt(settings.listen)
+            ingress.feed.refresh_soon()  # lists are shaped by the rules
+            if shifts is not None:
+                shifts.relieve()
 
 
 def _secret_of(settings: Settings, lock: HeldLock | None) -> str:

@@ -11,6 +11,7 @@ from longhaul.exits import BY_STATE, UnreachableError
 Job = dict[str, Any]
 
 PATIENCE = 60.0  # seconds for a router to come back, as it does from a restart
+SOON = 1.0  # seconds away until it is said; shorter is an ordinary reconnection
 PAUSE = 0.5
 _WHOLE = {"job", "snapshot", "end"}  # events that show how the job stands
 
@@ -23,16 +24,26 @@ class StillRunning(Exception):
         self.job = job
 
 
-def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job], None]) -> Job:
-    """The job at its end; `seen` hears every change.
+def follow(
+    client: Client,
+    job: str,
+    timeout: float | None,
+    seen: Callable[[Job], None],
+    said: Callable[[str], None],
+    *,
+    away: float = PATIENCE,
+) -> Job:
+    """The job at its end; `seen` hears every change, `said` what a person should know meanwhile.
+
+    A router may be `away` for so many seconds.
 
     Raises:
-        StillRunning: The time is over.
-        UnreachableError: The router does not answer, or went away and did not come back.
+        StillRunning: The time is over, or the router went away and did not come back.
+        UnreachableError: The router never answered.
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = _Patience(clock, timeout)
+    patience = _Patience(clock, timeout, away)
     shown: Job = {}
     last = ""
     while True:
@@ -55,7 +66,14 @@ def follow(client: Client, job: str, timeout: float | None, seen: Callable[[Job]
             if patience.over:
                 raise StillRunning(job, "it has not ended yet") from error
             if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
-                raise
+                if not patience.answered:
+                    raise
+                raise StillRunning(job, f"{client.url} went away and has not come back") from error
+            if patience.tells():
+                said(
+                    f"{client.url} went away; waiting {away:g} s for it to come back. "
+                    f"Job {job} is kept, whatever happens here"
+                )
         clock.pause(PAUSE)
 
 
@@ -67,7 +85,7 @@ def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEv
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = _Patience(clock, None)
+    patience = _Patience(clock, None, PATIENCE)
     while True:
         try:
             for event in client.output_story(job, after=after):
@@ -85,11 +103,13 @@ def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEv
 class _Patience:
     """How long to wait for the job in all, and for a router that went away."""
 
-    def __init__(self, clock: Clock, timeout: float | None) -> None:
+    def __init__(self, clock: Clock, timeout: float | None, away: float) -> None:
         self._now = clock.monotonic
+        self._away = away
         self._deadline = None if timeout is None else self._now() + timeout
         self._lost_at: float | None = None
-        self._answered = False
+        self.answered = False
+        self._told = False
 
     @property
     def over(self) -> bool:
@@ -103,11 +123,18 @@ class _Patience:
 
     def heard(self) -> None:
         self._lost_at = None
-        self._answered = True
+        self._told = False
+        self.answered = True
 
     def may_come_back(self, *, reached: bool) -> bool:
         """A router that never answered will not; one that did has a while."""
         if self._lost_at is None:
             self._lost_at = self._now()
-            return reached or self._answered
-        return self._now() - self._lost_at < PATIENCE
+            return reached or self.answered
+        return self._now() - self._lost_at < self._away
+
+    def tells(self) -> bool:
+        """It is away for so long that a person wants to know; once for each time."""
+        tells = not self._told and self._lost_at is not None and self._now() - self._lost_at >= SOON
+        self._told = self._told or tells
+        return tells

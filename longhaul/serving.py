@@ -12,8 +12,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from typing_extensions import override
 
+from longhaul.terminal import on_a_terminal
+
 GRACE = 10  # seconds for open requests once a stop was asked for
-ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ENDS = (signal.SIGTERM, signal.SIGINT)
 SAME_MOMENT = 0.5  # seconds
 
 
@@ -82,8 +84,12 @@ async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[Serve
 
 
 def signals_heeded() -> tuple[signal.Signals, ...]:
-    """Those that ask for the end, but what whoever started us had us ignore, as nohup does."""
-    return tuple(each for each in ENDS if signal.getsignal(each) is not signal.SIG_IGN)
+    """Those that ask for the end, but what whoever started us had us ignore, as nohup does.
+
+    SIGHUP does where there is a terminal: it is gone. Elsewhere it asks for a reload.
+    """
+    asking = (*ENDS, signal.SIGHUP) if on_a_terminal() else ENDS
+    return tuple(each for each in asking if signal.getsignal(each) is not signal.SIG_IGN)
 
 
 async def stop_asked() -> signal.Signals:

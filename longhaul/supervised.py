@@ -7,6 +7,7 @@ Linux.
 
 import asyncio
 import os
+import signal
 import sys
 
 import uvloop
@@ -30,6 +31,8 @@ def main() -> int:
         return Exit.DONE  # the parent has gone already
     assignment = Assignment.model_validate_json(line)
     configure_logging(assignment.settings)
+    # Its parent hears of a reload, and starts another worker; backends get the default again.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     ready = announcing(as_json=assignment.as_json, mcp=False)
     try:
         collect_seldom()

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import cast
 
 import structlog
-import uvloop
 
 from common.backoff import Backoff
-from common.clock import Clock, SystemClock
+from common.clock import Clock
 from common.errors import StoreUnreachableError
 from common.notifier.memory import MemoryNotifier
 from common.runtime import new_lease
 from common.store.open import open_store
 from longhaul.assignment import Assignment
 from longhaul.exits import Exit
-from longhaul.serving import signals_heeded
 from workers.backends.groups import records_folder
 from workers.remains import kill_replicas, release_lease
 
@@ -146,22 +144,10 @@ async def start_worker(assignment: Assignment) -> asyncio.subprocess.Process:
         *(sys.executable, "-P", "-m", "longhaul.supervised", assignment.lease),
         stdin=asyncio.subprocess.PIPE,
         start_new_session=True,
+        pass_fds=() if assignment.listening is None else (assignment.listening,),
     )
     given = cast("asyncio.StreamWriter", child.stdin)
     with suppress(ConnectionError):  # it died at once; its exit is seen
         given.write(assignment.model_dump_json().encode() + b"\n")
         await given.drain()
     return child
-
-
-def supervise(assignment: Assignment) -> int:
-    """Run the parent to its end; its exit code."""
-
-    async def run() -> int:
-        supervisor = Supervisor(assignment, SystemClock(), start_worker)
-        loop = asyncio.get_running_loop()
-        for number in signals_heeded():
-            loop.add_signal_handler(number, supervisor.stop, number)
-        return await supervisor.run()
-
-    return uvloop.run(run())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -29,7 +30,7 @@ async def serve_worker(
     async with contextlib.AsyncExitStack() as stack:
         listening, app = None, None
         if assignment.port is not None:
-            listening = listen_on(settings.listen.host, assignment.port)
+            listening = _listening(assignment)
             stack.callback(listening.close)
         runtime = await stack.enter_async_context(open_runtime(settings))
         runtime.metrics.worker_restarts.inc(assignment.restarts)
@@ -44,6 +45,12 @@ async def serve_worker(
         on_ready("" if listening is None else address_of(listening))
         await first_of(stop_asked(), parent_gone())
         await worker.drain()
+
+
+def _listening(assignment: Assignment) -> socket.socket:
+    if assignment.listening is not None:
+        return socket.socket(fileno=assignment.listening)
+    return listen_on(assignment.settings.listen.host, assignment.port or 0)
 
 
 def _health_and_metrics(runtime: Runtime) -> ASGIApp:

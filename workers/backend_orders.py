@@ -1,4 +1,4 @@
-"""Backend orders: what operators ordered about backends, carried out by this worker's pools."""
+"""What operators ordered about backends and queues, carried out by this worker."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from common.runtime import Runtime
 from common.store.standing import BackendOrders, Order
 from common.wire import dump_json, load_json
 from workers.backends.pool import BackendPool
+from workers.serving import Serving
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +29,18 @@ LOOK_AGAIN = 1.0  # seconds, while the store is away
 
 
 class BackendOrdersHeard:
-    def __init__(self, runtime: Runtime, lease: str, pools: Mapping[str, BackendPool]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        lease: str,
+        pools: Mapping[str, BackendPool],
+        queues: Mapping[str, Serving],
+        *,
+        look: float = LOOK,
+    ) -> None:
         self._runtime = runtime
+        self._look = look
+        self._queues = queues
         self._lease = lease
         self._pools = pools
         self._restarts: dict[str, str] = {}  # backend: the newest restart that was seen
@@ -57,10 +68,12 @@ class BackendOrdersHeard:
                 continue
             self.known.set()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(self._look):
                     await self._stale.wait()
 
     def _obey(self, orders: Mapping[str, BackendOrders]) -> None:
+        for name, serving in self._queues.items():
+            serving.halt(wanted=orders.get(name, BackendOrders()).paused is not None)
         for name, pool in self._pools.items():
             standing = orders.get(name, BackendOrders())
             pool.disable(None if standing.disabled is None else words_of(standing.disabled))

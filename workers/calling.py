@@ -15,6 +15,8 @@ import structlog
 from common.backoff import Backoff
 from common.errors import StoreUnreachableError
 from common.jobs.answers import answer_foregone
+from common.jobs.checkpoint import resuming
+from common.jobs.files import OUTBOX_META
 from common.jobs.questions import (
     Answer,
     Round,
@@ -144,13 +146,19 @@ class Calling:
         return Call(
             tool=self._run.head.spec.backend_tool,
             arguments=call.arguments,
-            meta=call.meta,
+            meta=_meta(self._run),
             client_capabilities=call.client_capabilities,
             log_level=call.log_level or LOG_LEVEL,
             input_responses=_known_to(task, self._asked) if task else leg.responses,
             request_state=None if task else leg.state,
             task=task or None,
         )
+
+
+def _meta(run: Run) -> Mapping[str, Any]:
+    """The caller's, and what a cooperative tool is told."""
+    meta = resuming(run.call.meta, run.checkpoint)
+    return meta if run.outbox is None else {**meta, OUTBOX_META: str(run.outbox)}
 
 
 def _known_to(task: str, asked: Round | None) -> Mapping[str, Answer]:

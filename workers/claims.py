@@ -10,6 +10,7 @@ from common.brokers.base import Delivery
 from common.errors import StoreUnreachableError
 from common.heartbeat import Heartbeat
 from common.jobs.change import Done, Refused
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.decisions import ClaimAt, PutBack, Reaction, Release, react
 from common.jobs.endings import let_go
 from common.jobs.head import Head, StoredCall, decode_call
@@ -17,6 +18,7 @@ from common.jobs.questions import QUESTIONS, Round, decode_round
 from common.jobs.state import JobState
 from common.jobs.token import Token
 from common.jobs.transitions import CALL, claim
+from common.releasing import ReleaseWindow
 from common.runtime import Runtime
 
 log = structlog.get_logger(__name__)
@@ -30,11 +32,15 @@ class Claimed:
     call: StoredCall
     now: int  # the store's time of the claim, ms
     asked: Round | None  # the newest questions, when the tool asked some before
+    checkpoint: bytes | None  # the newest, when a run before this one said one
 
 
 class Claims:
-    def __init__(self, runtime: Runtime, lease: str, heartbeat: Heartbeat) -> None:
+    def __init__(
+        self, runtime: Runtime, lease: str, heartbeat: Heartbeat, window: ReleaseWindow
+    ) -> None:
         self._runtime = runtime
+        self._window = window
         self._lease = lease
         self._heartbeat = heartbeat
         self._change = claim(lease)
@@ -54,6 +60,8 @@ class Claims:
             answer = await self._commit(token.job, version)
             if isinstance(answer, Done) and self._holds(answer.head):
                 self._note_passing(delivery, answer.now)
+                if answer.counted:  # its token waits no more: one that is held may come
+                    self._kick(answer.head)
                 return _claimed(answer)
             if isinstance(answer, Done):
                 await self._give_up(answer.head)
@@ -66,6 +74,9 @@ class Claims:
                 return reaction
             version = reaction.version
         return PutBack(1_000)
+
+    def _kick(self, head: Head) -> None:
+        self._window.kick(head.queue, head.window, head.tool)
 
     def _holds(self, head: Head) -> bool:
         """A claim whose reply was lost is repeated, and the record may have moved on meanwhile."""
@@ -128,4 +139,5 @@ def _claimed(answer: Done) -> Claimed:
         call=decode_call(answer.parts[CALL]),
         now=answer.now,
         asked=None if raw is None else decode_round(raw),
+        checkpoint=answer.parts.get(CHECKPOINT),
     )

@@ -33,6 +33,7 @@ from workers.calling import Calling
 from workers.claims import Claimed, Claims
 from workers.holding import Held
 from workers.interview import Interview
+from workers.outbox import Outboxes
 from workers.outcome import NotReached, Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
 from workers.reactions import Reactions
 from workers.relay import Relay
@@ -61,6 +62,7 @@ class Executor:
         self._claims = claims
         self._settlement = settlement
         self._reactions = Reactions(runtime, claims)
+        self._outboxes = Outboxes(runtime)
         self._draining = draining
         self._served: dict[str, float] = {}  # backend: when a call of it ended last
         self.running: dict[str, Run] = {}
@@ -139,7 +141,7 @@ class Executor:
             if not await self._adopt(delivery, token):
                 await self._reactions.react(claimed, delivery, token)
             return
-        run = Run(claimed.head, claimed.call, delivery, claimed.asked)
+        run = Run(claimed.head, claimed.call, delivery, claimed.asked, claimed.checkpoint)
         if fenced := self.running.get(token.job):
             fenced.claim_gone()
         self.running[token.job] = run
@@ -182,8 +184,9 @@ class Executor:
         calling = Calling(self._runtime, run, place, Interview(self._runtime, run, relay))
         try:
             run.call = await whole_call(self._runtime.blobs, run.head, run.call)
+            run.outbox = await self._outboxes.open(run.head)
             ended: Outcome = await run.under_clocks(calling(), now_ms)
-            if isinstance(ended, Stopped | TimedOut):
+            if isinstance(ended, Stopped | TimedOut | Refused):
                 await calling.cancel_task()
         except BlobsUnreachableError as error:
             return NotReached(f"its arguments cannot be read: {error}")
@@ -214,10 +217,11 @@ class Executor:
         pool = self._pools.get(token.tool.backend)
         if pool is None:
             return None
-        place = pool.try_place()
+        key = await self._affinity(token) if pool.affine else ""
+        place = pool.try_place(key)
         if place is not None:
             return place
-        waiting = asyncio.create_task(pool.wait_place())
+        waiting = asyncio.create_task(pool.wait_place(key))
         try:
             for _ in range(LOOKS):
                 if not self._may_come(token.tool.backend, pool):
@@ -228,6 +232,11 @@ class Executor:
         finally:
             waiting.cancel()  # a place that comes in this moment goes back by itself
         return None
+
+    async def _affinity(self, token: Token) -> str:
+        """Which calls it shares a replica with: the token does not say, so the record is read."""
+        head = await self._runtime.store.get(token.job)
+        return "" if head is None else head.spec.affinity or head.caller
 
     def _may_come(self, backend: str, pool: BackendPool) -> bool:
         """A place is worth waiting for: it is busy, starts for the first time, was just there."""

@@ -47,6 +47,9 @@ class Interview:
     def output(self, text: str) -> None:
         self._relay.output(text)
 
+    def checkpoint(self, said: object) -> None:
+        self._relay.checkpoint(said)
+
     def log(self, params: Mapping[str, Any]) -> None:
         self._relay.log(params)
 

@@ -13,7 +13,7 @@ from workers.retrying import RETRIES
 def count_start(metrics: Metrics, head: Head) -> None:
     """A claim was won; only the first tells how long the job has waited."""
     if head.claims == 1:
-        waited = (head.started_at - head.created_at) / 1000
+        waited = (head.started_at - head.came_at) / 1000
         metrics.wait_seconds.labels(tool=head.tool).observe(waited)
     metrics.backend_calls.labels(tool=head.tool, backend=head.spec.backend).inc()
 

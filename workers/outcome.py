@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.blobs.base import Blob
-from common.errors import NOT_KEPT
+from common.errors import NOT_KEPT, TOO_LARGE
+from common.jobs.files import File
 from common.jobs.questions import Round
 
 Clock = Literal["idle", "run", "deadline"]
@@ -16,6 +17,7 @@ class Answered:
     """The tool gave a result, perhaps one that says `isError`."""
 
     result: Mapping[str, Any]
+    files: tuple[File, ...] = ()  # that it handed over; kept by now
     apart: "Apart | None" = None  # the result is too large for a record, and this its preview
 
     @property
@@ -123,3 +125,9 @@ def unsettled(outcome: Outcome) -> Outcome:
         message = "the tool has answered, but its answer could not be kept: see its worker's log"
         return Refused({"code": NOT_KEPT, "message": message})
     return Vanished("its end could not be recorded: see its worker's log")
+
+
+def too_many_bytes(what: str, size: int, most: int) -> dict[str, object]:
+    """A JSON-RPC error that names both."""
+    message = f"{what} has {size} bytes, more than the {most} that may be kept"
+    return {"code": TOO_LARGE, "message": message, "data": {"size": size, "limit": most}}

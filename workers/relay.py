@@ -7,18 +7,20 @@ cannot be written; the output goes with the next one, the last before the record
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from common.errors import StoreUnreachableError
 from common.jobs.change import Note, Now, Value
+from common.jobs.checkpoint import CHECKPOINT_BYTES, stored, too_large
 from common.jobs.output import encode_message, encode_text
 from common.notifier.hints import JobHint, encode_hint
 from common.pace import Pace
 from common.runtime import Runtime
 from common.wire import dump_json
+from workers.outcome import too_many_bytes
 from workers.runs import Run
 from workers.said import Said
 
@@ -41,6 +43,7 @@ class Relay:
         self._progress: Progress | None = None
         self._lines: deque[Mapping[str, Any]] = deque(maxlen=LINES)
         self._output = Said(run.head.claims)
+        self._checkpoint: bytes | None = None  # the newest that is not known to be stored
         self._message: str | None = None  # the newest that stands in the output
         self._stirred = asyncio.Event()
         self._pace = Pace(RATE)
@@ -51,18 +54,28 @@ class Relay:
         self._progress = (value, total, message)
         if message and message != self._message:
             self._message = message
-            self._output.add([encode_message("progress", message)])
+            self._say([encode_message("progress", message)])
         self._run.sign_of_life()
         self._wake()
 
     def output(self, text: str) -> None:
-        self._output.add(encode_text(text))
+        self._say(encode_text(text))
+        self._run.sign_of_life()
+        self._wake()
+
+    def checkpoint(self, said: object) -> None:
+        raw = dump_json(said)
+        if len(raw) > CHECKPOINT_BYTES:
+            self._runtime.metrics.checkpoints.labels(kept="no").inc()
+            self._output.add([encode_message("log", too_large(len(raw)), "warning", "longhaul")])
+        else:
+            self._checkpoint = self._run.checkpoint = raw
         self._run.sign_of_life()
         self._wake()
 
     def log(self, params: Mapping[str, Any]) -> None:
         self._lines.append(params)
-        self._output.add(_entries(params))
+        self._say(_entries(params))
         self._run.sign_of_life()
         self._wake()
 
@@ -85,12 +98,26 @@ class Relay:
         clock = self._runtime.clock
         until = clock.monotonic() + LAST_WORDS
         answered = await self._send()
-        while self._output.left and (answered or clock.monotonic() < until):
+        while self._left and (answered or clock.monotonic() < until):
             if not answered:
                 await clock.sleep(1 / RATE)
             answered = await self._send()
-        if self._output.left:
+        if self._left:
             log.warning("relay.cut_short", job_id=self._head.id)
+
+    def _say(self, entries: Sequence[bytes]) -> None:
+        said, most = self._output, self._runtime.settings.max_output
+        before = said.total
+        said.add(entries)
+        if before <= most < said.total:
+            self._runtime.metrics.outputs_too_large.labels(tool=self._head.tool).inc()
+            what = "what the tool said while it ran"
+            self._run.refuse(too_many_bytes(what, said.total, most))
+
+    @property
+    def _left(self) -> bool:
+        """Something that the record must have is not known to be there."""
+        return self._output.left or self._checkpoint is not None
 
     def _wake(self) -> None:
         self._stirred.set()
@@ -118,10 +145,17 @@ class Relay:
             hints.append(self._hint("progress", self._progress))
             self._progress = None
             self._runtime.metrics.progress_relayed.inc()
-        output = self._output.batch()
-        if not hints and output is None:
+        output, checkpoint = self._output.batch(), self._checkpoint
+        if not hints and output is None and checkpoint is None:
             return True
-        note = Note(fields=fields, claim=self._head.claims, relay=tuple(hints), output=output)
+        fields |= stored(checkpoint)
+        note = Note(
+            fields=fields,
+            claim=self._head.claims,
+            relay=tuple(hints),
+            output=output,
+            checkpoint=checkpoint,
+        )
         try:
             if not await self._runtime.store.note(self._head.id, note):
                 self._run.claim_gone()
@@ -129,6 +163,10 @@ class Relay:
             log.debug("relay.store_away", job_id=self._head.id)
             return False
         self._output.written()
+        if checkpoint is not None:
+            self._runtime.metrics.checkpoints.labels(kept="yes").inc()
+            if self._checkpoint is checkpoint:  # no newer one came meanwhile
+                self._checkpoint = None
         self._runtime.metrics.output_entries.inc(len(output.entries) if output else 0)
         return True
 

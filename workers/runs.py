@@ -1,26 +1,34 @@
 """What a worker process has running now, and what may end a run early: clocks and orders."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from common.brokers.base import Delivery
 from common.jobs.head import Head, StoredCall
 from common.jobs.questions import Round
-from workers.outcome import Clock, Drained, Stopped, TimedOut
+from workers.outcome import Clock, Drained, Refused, Stopped, TimedOut
 
 
 class Run:
     """One claimed job: its head as claimed, the call, and the delivery that stands for it."""
 
     def __init__(
-        self, head: Head, call: StoredCall, delivery: Delivery, asked: Round | None = None
+        self,
+        head: Head,
+        call: StoredCall,
+        delivery: Delivery,
+        asked: Round | None = None,
+        checkpoint: bytes | None = None,
     ) -> None:
         self.head = head
         self.call = call
         self.delivery = delivery
         self.asked = asked  # the newest questions of its tool
+        self.checkpoint = checkpoint  # the newest: what the next call of its tool begins from
+        self.outbox: Path | None = None  # a folder for its tool's files
         self.task = head.backend_task  # the backend's own, that the call goes on as
         self.entrusted = bool(self.task)  # so the record says: whoever claims it next follows it
         self.parked = False  # it waits, or waited, for an answer: its delivery was released
@@ -31,11 +39,11 @@ class Run:
         self._ends: dict[Clock, float] = {}  # when each clock runs out, on the loop's clock
         self._started = False
         self._paused = False
-        self._ordered: Stopped | Drained | None = None  # to end
+        self._ordered: Stopped | Drained | Refused | None = None  # to end
 
     async def under_clocks(
         self, call: Awaitable[Any], now_ms: int
-    ) -> Any | TimedOut | Stopped | Drained:
+    ) -> Any | TimedOut | Stopped | Drained | Refused:
         """The call's result, unless a clock or an order ends it first; the call is cancelled then.
 
         `now_ms` is the store's time at the claim: the deadline in the head is by that clock.
@@ -105,6 +113,11 @@ class Run:
     def stop(self) -> None:
         """An order to end it: the backend is told, then it is settled. Orders may come twice."""
         self._ordered = Stopped()
+        self._end()
+
+    def refuse(self, error: Mapping[str, Any]) -> None:
+        """It has done what no try may do: it ends, and its job with this error."""
+        self._ordered = self._ordered or Refused(error)
         self._end()
 
     def hand_back(self) -> bool:

@@ -14,6 +14,7 @@ class Said:
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._skipped = 0
+        self.total = 0  # bytes of all that was ever said, kept or not
         self._batches = 0
         self._batch: Appended | None = None
 
@@ -21,6 +22,7 @@ class Said:
         for entry in entries:
             self._waiting.append(entry)
             self._bytes += len(entry)
+            self.total += len(entry)
         while len(self._waiting) > OUTPUT_ENTRIES or self._bytes > OUTPUT_BYTES:
             self._bytes -= len(self._waiting.popleft())
             self._skipped += 1

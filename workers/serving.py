@@ -36,10 +36,18 @@ class Serving:
         self._queue = queue
         self._pool = next(iter(pools)) if len(pools) == 1 else None
         self._draining = draining
+        self._open, self._halted = asyncio.Event(), asyncio.Event()
+        self._open.set()
         self._room = asyncio.Semaphore(slots)
         self.slots = slots
         self.busy = 0
         self.paused = False  # nothing behind it takes calls
+
+    def halt(self, *, wanted: bool) -> None:
+        """An operator's pause: nothing more is taken while it is wanted; what runs goes on."""
+        begins, ends = (self._halted, self._open) if wanted else (self._open, self._halted)
+        ends.clear()
+        begins.set()
 
     async def run(self) -> None:
         """Until drained; what was taken has ended then."""
@@ -76,6 +84,14 @@ class Serving:
         self.busy -= 1
 
     async def _takes_calls(self, *, wanted: bool) -> None:
+        if not wanted:
+            await first_of(self._halted.wait(), self._pool_takes(wanted=False))
+            return
+        while not self._open.is_set() or not (self._pool is None or self._pool.takes_calls):
+            await self._open.wait()
+            await self._pool_takes(wanted=True)
+
+    async def _pool_takes(self, *, wanted: bool) -> None:
         if self._pool is not None:
             await self._pool.until(takes_calls=wanted)
         elif not wanted:

@@ -17,7 +17,7 @@ from common.jobs.asking import ask
 from common.jobs.change import Change, Done, Now, Refused
 from common.jobs.endings import RetentionMs, complete, fail, let_go, lose
 from common.jobs.head import Head
-from common.jobs.state import JobState
+from common.jobs.state import TERMINAL, JobState
 from common.ledger import ContendedError, transact
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
@@ -25,6 +25,7 @@ from common.wire import dump_json
 from workers import measure
 from workers import outcome as ended
 from workers.keeping import keep
+from workers.outbox import Outboxes
 from workers.outcome import Failed, Outcome
 from workers.retry_budget import Budgets, Draw
 from workers.retrying import RETRIES, Terms, again, back, tool_failure
@@ -37,11 +38,12 @@ _FINISHES = (ended.Answered, ended.Refused)  # what the tool itself said
 def decide(outcome: Outcome, head: Head, retention: RetentionMs, terms: Terms) -> Change:
     """The transition that follows from an outcome. Pure."""
     match outcome:
-        case ended.Answered(result=result, apart=apart, tool_error=tool_error):
-            if tool_error and head.spec.retry_tool_errors and head.spec.repeatable:
+        case ended.Answered(result=result, files=files, apart=apart, tool_error=failed):
+            if failed and head.spec.retry_tool_errors and head.spec.repeatable:
                 return again(head, tool_failure(result), retention, terms)
             blob = "" if apart is None else str(apart.blob)
-            return complete(head, dump_json(result), retention, tool_error=tool_error, blob=blob)
+            raw = dump_json(result)
+            return complete(head, raw, retention, tool_error=failed, blob=blob, files=files)
         case ended.Asked(questions=questions):
             return ask(head, questions, head.spec.answer_ms)
         case ended.NotReached(why=why, reached=reached) | ended.Drained(why=why, reached=reached):
@@ -104,6 +106,7 @@ class Settlement:
         self._lease = lease
         self._budgets = budgets
         self._random = random.Random()
+        self._outboxes = Outboxes(runtime)
 
     def called(self, head: Head) -> None:
         """A call of it was written to its backend."""
@@ -146,13 +149,15 @@ class Settlement:
             "job.settled", job_id=head.id, outcome=type(outcome).__name__, change=chosen[1].name
         )
         measure.count_settled(self._runtime.metrics, head, outcome, chosen[1], over=draw.over > 0)
+        if chosen[1].fields.get("state", chosen[0].state) in TERMINAL:
+            await self._outboxes.remove(head)
         await self._publish_again(*chosen, answer)
 
     async def _kept(self, head: Head, outcome: Outcome) -> Outcome:
         backoff = Backoff(first=0.2, limit=5.0)
         while True:
             try:
-                return await keep(self._runtime, head, outcome)
+                return await keep(self._runtime, head, outcome, self._outboxes.of(head))
             except StoreUnreachableError as error:
                 log.warning("result.not_kept", job_id=head.id, error=str(error))
                 await self._runtime.clock.sleep(backoff.next())

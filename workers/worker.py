@@ -20,6 +20,7 @@ from workers.claims import Claims
 from workers.discovery import Discovery
 from workers.executor import Executor
 from workers.orders import Orders
+from workers.outbox import Outboxes
 from workers.retry_budget import Budgets
 from workers.serving import Serving
 from workers.settlement import Settlement
@@ -39,7 +40,8 @@ class Worker:
         self._started_at = round(runtime.clock.now() * 1000)
         self._pools = _pools(runtime, lease, rules, queues)
         self._heartbeat = Heartbeat(runtime, lease, self.info)
-        self._claims = Claims(runtime, lease, self._heartbeat)
+        self._reconciler = Reconciler(runtime)
+        self._claims = Claims(runtime, lease, self._heartbeat, self._reconciler.window)
         self._draining = asyncio.Event()
         self._drained = asyncio.Event()
         budgets = Budgets(runtime.settings.backends, runtime.clock)
@@ -59,8 +61,7 @@ class Worker:
         }
         self._orders = Orders(runtime, lease, self._executor.running)
         self._strays = Strays(runtime, lease, self._executor.running, settlement)
-        self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools)
-        self._reconciler = Reconciler(runtime)
+        self._backend_orders = BackendOrdersHeard(runtime, lease, self._pools, self._serving)
 
     async def run(self) -> None:
         """Until cancelled; every task it started has ended then."""
@@ -73,6 +74,7 @@ class Worker:
             group.create_task(self._heartbeat.run())
             group.create_task(self._orders.run())
             group.create_task(self._strays.run())
+            group.create_task(Outboxes(self._runtime).run())
             group.create_task(self._backend_orders.run())
             group.create_task(self._reconciler.run())
             for pool in self._pools.values():

@@ -3,24 +3,24 @@
 Contract, held by `tests/contract/test_blobs.py` on every implementation:
 
 * `put` is atomic and durable once it returns: a name never shows half a blob, also after a crash.
-* A blob never changes: its name is its job's id and the SHA-256 of its content.
+* A blob never changes: its name is its holder and the SHA-256 of its content. The holder is the id
+  of the job that it belongs to, or the place of a document's content.
 * `list` shows what was left unfinished, too, under a name that is no blob's.
 
 Every method raises `BlobsUnreachableError` when the place cannot be used.
 """
 
-import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from typing_extensions import override
 
+from common.documents import is_place, is_sha256
 from common.jobs.ids import is_job_id
 
 PIECE = 1024 * 1024  # bytes; what is read or written at once
-UNFINISHED = "unfinished"  # beside the jobs' ids, of which it is none
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+UNFINISHED = "unfinished"  # beside the holders, of which it is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,17 @@ class Listed:
     changed_at: float  # seconds since the epoch, by the clock of the place
 
     @property
-    def job(self) -> str:
-        """Whose it is; no job's id for what is no blob."""
+    def holder(self) -> str:
+        """Whose it is; no holder for what is no blob."""
         return self.name.partition("/")[0]
 
 
 class BlobStore(Protocol):
-    async def put(self, job: str, body: AsyncIterable[bytes]) -> Blob:
-        """Keep the body, in pieces as they come. What `body` raises is raised, nothing is kept."""
+    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
+        """Keep the body, in pieces as they come. What `body` raises is raised, nothing is kept.
+
+        `sha256`, where it is known before, saves a copy of what is large; a wrong one does no harm.
+        """
         ...
 
     def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
@@ -69,21 +72,21 @@ class BlobStore(Protocol):
         """It is gone, whether or not it was there."""
         ...
 
-    def list(self, job: str = "") -> AsyncIterator[Listed]:
-        """What is kept: of one job, or everything, in no order."""
+    def list(self, holder: str = "") -> AsyncIterator[Listed]:
+        """What is kept: of one holder, or everything, in no order."""
         ...
 
 
-def blob_name(job: str, sha256: str) -> str:
+def blob_name(holder: str, sha256: str) -> str:
     """Raises: ValueError: No name of ours; it would be a path to anywhere."""
-    if not is_job_id(job) or _SHA256.fullmatch(sha256) is None:
-        raise ValueError(f"no blob has the name {job}/{sha256}")
-    return f"{job}/{sha256}"
+    if not (is_job_id(holder) or is_place(holder)) or not is_sha256(sha256):
+        raise ValueError(f"no blob has the name {holder}/{sha256}")
+    return f"{holder}/{sha256}"
 
 
-async def whole(blobs: BlobStore, job: str, blob: Blob) -> bytes:
+async def whole(blobs: BlobStore, holder: str, blob: Blob) -> bytes:
     """All of it, in memory. Raises: As `BlobStore.get`."""
-    name = blob_name(job, blob.sha256)
+    name = blob_name(holder, blob.sha256)
     return b"".join([piece async for piece in blobs.get(name, 0, blob.size)])
 
 

@@ -23,7 +23,8 @@ class FolderBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def put(self, job: str, body: AsyncIterable[bytes]) -> Blob:
+    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
+        del sha256  # a file gets another name without a copy
         digest, size = hashlib.sha256(), 0
         begun = self._root / UNFINISHED / secrets.token_hex(16)
         descriptor = await self._done(partial(_begin, begun))
@@ -37,7 +38,7 @@ class FolderBlobs:
             finally:
                 os.close(descriptor)
             blob = Blob(sha256=digest.hexdigest(), size=size)
-            path = self._root / blob_name(job, blob.sha256)
+            path = self._root / blob_name(holder, blob.sha256)
             await self._done(partial(_name, begun, path))
         except BaseException:
             begun.unlink(missing_ok=True)
@@ -60,9 +61,9 @@ class FolderBlobs:
     async def delete(self, name: str) -> None:
         await self._done(partial(_remove, self._root / name))
 
-    async def list(self, job: str = "") -> AsyncIterator[Listed]:
-        top = self._root / job
-        folders = [top] if job else await self._done(partial(_folders, top))
+    async def list(self, holder: str = "") -> AsyncIterator[Listed]:
+        top = self._root / holder
+        folders = [top] if holder else await self._done(partial(_folders, top))
         for folder in folders:
             for each in await self._done(partial(_files, folder)):
                 yield each

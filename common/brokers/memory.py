@@ -184,7 +184,9 @@ class MemoryBroker:
 
     def _message(self, token: Token, priority: int) -> _Message:
         rank = (-priority, next(self._order))
-        return _Message(rank=rank, raw=encode_token(token), published_at=self._clock.now())
+        # A copy: orjson's own bytes keep its buffer of kilobytes alive, for each token that waits.
+        raw = bytes(memoryview(encode_token(token)))
+        return _Message(rank=rank, raw=raw, published_at=self._clock.now())
 
     async def _release_parked(self) -> None:
         while self._parked:

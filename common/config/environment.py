@@ -28,6 +28,7 @@ _SHORT = {
     "LONGHAUL_API_KEY": ("listen", "api_keys"),
     "LONGHAUL_ALLOWED_HOSTS": ("listen", "allowed_hosts"),
     "LONGHAUL_ALLOWED_ORIGINS": ("listen", "allowed_origins"),
+    "LONGHAUL_CALLBACK_SECRET": ("callbacks", "secrets"),
 }
 # `LONGHAUL_API_KEY_FILE` names a file that holds what `LONGHAUL_API_KEY` would.
 SECRETS = (
@@ -35,6 +36,7 @@ SECRETS = (
     "LONGHAUL_BROKER_URL",
     "LONGHAUL_STORE_URL",
     "LONGHAUL_SECRET_KEY",
+    "LONGHAUL_CALLBACK_SECRET",
 )
 _FILE = "_FILE"
 _NOT_SETTINGS = {"LONGHAUL_CONFIG", "LONGHAUL_URL"}

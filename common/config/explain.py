@@ -36,6 +36,8 @@ def _shown(path: Path, value: object, written: Mapping[str, str]) -> str:
     dotted = ".".join(path)
     if path == ("secret_key",):
         return MASK if value else ""
+    if path == ("callbacks", "secrets") and isinstance(value, tuple):
+        return _list([MASK] * len(value))
     if path[0] == "mcpServers" and path[2:3] in {("env",), ("headers",)} and len(path) > 3:
         return MASK
     if path[-1] == "args" and isinstance(value, tuple):

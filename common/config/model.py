@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from common.config.api_keys import parse_api_keys
+from common.config.callbacks import Secrets, Targets
 from common.config.duration import parse_duration
 from common.jobs.answers import is_answer
 
@@ -180,10 +181,11 @@ class ToolRule(_Frozen):
 
 
 class ClientRule(_Frozen):
-    """Longer waits for clients whose name matches."""
+    """What clients whose name matches wait for, and take."""
 
     call_wait: Duration | Literal["forever"] | None = None
     progress_wait: Duration | Literal["forever"] | None = None
+    preview: Count | None = Field(default=None, ge=0)  # bytes of a large result
 
 
 class Retention(_Frozen):
@@ -212,6 +214,35 @@ class Answering(_Frozen):
     attach_for: Duration = 600.0
 
 
+class Documents(_Frozen):
+    """What people put into the blob store themselves."""
+
+    put: Literal["user", "operator", "admin"] = "operator"  # the role that it needs
+    max_size: Count = Field(default=1024**3, ge=1024)  # bytes of one
+
+
+class Callbacks(_Frozen):
+    """Messages to URLs that callers name; without a secret there are none."""
+
+    secrets: Annotated[Secrets, BeforeValidator(_words)] = Field(default=(), repr=False)
+    allow: Annotated[Targets, BeforeValidator(_words)] = ()  # beyond the public net, and http
+    attempts: Count = Field(default=15, ge=1, le=100)  # tries in all
+    first: Period = 5.0
+    max: Period = 4 * 3_600.0
+    timeout: Period = 10.0  # of one try
+    at_once: Count = Field(default=16, ge=1, le=1_000)  # per ingress
+    public_url: Address | None = None  # of the REST interface, for links in them
+
+
+class Batches(_Frozen):
+    """Many calls of one tool as one thing."""
+
+    in_flight: Count = Field(default=256, ge=1)  # rows of one that are open at once
+    max_in_flight: Count = Field(default=4_096, ge=1)  # however many a caller asks for
+    max_rows: Count = Field(default=1_000_000, ge=1, le=1_000_000)
+    max_size: Count = Field(default=1024**3, ge=1024)  # bytes of the rows of one
+
+
 class ApiKey(_Frozen):
     key: str = Field(repr=False, min_length=1)
     caller: str = Field(min_length=1)
@@ -236,6 +267,8 @@ class Common(_Frozen):
     inline_limit: Count = Field(default=256 * 1024, ge=1024)  # bytes; what is larger is a blob
     preview: Count = Field(default=16 * 1024, ge=0)  # bytes of such a result that its record keeps
     max_result: Count = Field(default=64 * 1024 * 1024, ge=1024)  # bytes
+    max_output: Count = Field(default=1024**3, ge=1024)  # bytes that one try may say
+    max_file: Count = Field(default=16 * 1024**3, ge=1024)  # bytes, of one that a tool hands over
     namespace: str = Field(default="lh", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     queue_type: Literal["auto", "classic", "quorum"] = "auto"
     data: str = ""  # the data folder
@@ -248,6 +281,9 @@ class Common(_Frozen):
     listen: Listen = Listen()
     answering: Answering = Answering()
     retention: Retention = Retention()
+    callbacks: Callbacks = Callbacks()
+    documents: Documents = Documents()
+    batches: Batches = Batches()
     queues: dict[QueueName, Queue] = Field(default_factory=dict)
     tools: dict[str, ToolRule] = Field(default_factory=dict)  # pattern -> rule, in file order
     clients: dict[str, ClientRule] = Field(default_factory=dict)

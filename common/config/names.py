@@ -6,7 +6,7 @@ SEPARATOR = "__"
 LONGEST = 64  # what the strictest model providers accept
 FORM = re.compile(r"[A-Za-z0-9_-]+")
 OWN_PREFIX = "longhaul_"  # of the tools that Longhaul itself offers
-OWN_TOOLS = tuple(f"{OWN_PREFIX}{name}" for name in ("wait", "result", "cancel", "jobs"))
+OWN_TOOLS = tuple(f"{OWN_PREFIX}{name}" for name in ("wait", "result", "cancel", "jobs", "batch"))
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 
 

@@ -12,7 +12,8 @@ from common.jobs.answers import refused_round
 from common.jobs.change import Add, Change, Due, Guard, Move, Now, TimeReached, Value
 from common.jobs.endings import RetentionMs, fail
 from common.jobs.head import Head
-from common.jobs.indexes import owner_index, queue_index, queue_score
+from common.jobs.indexes import owner_index
+from common.jobs.line import rejoin_line
 from common.jobs.questions import QUESTIONS, Round, encode_round
 from common.jobs.state import JobState
 from common.jobs.transitions import (
@@ -153,7 +154,7 @@ def _answered(head: Head) -> Change:
         },
         moves=(
             *moves_between(head.tool, head.state, JobState.QUEUED),
-            Move(queue_index(head.queue), queue_score(head.spec.priority, head.created_at)),
+            *rejoin_line(head),
         ),
         due=Due(after=FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
     )

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from common.jobs.change import Add, Change, Due, Free, LeaseGone, Now, Value
+from common.jobs.callbacks import rest
+from common.jobs.change import Add, Change, Free, LeaseGone, Now, Value
 from common.jobs.endings import RetentionMs
 from common.jobs.head import Head
 from common.jobs.state import JobState
@@ -93,9 +94,12 @@ def send_back(head: Head, cancel_after_ms: int | None) -> Change:
 
 def come_back(head: Head, retention: RetentionMs) -> Change:
     """Its caller came again, as it was told to: the next time it needs to be told anew."""
-    kept = Due(after=retention.of(head.state, answered=False))
+    fields: dict[str, Value] = {}
+    due = due_of(head)
+    if head.terminal:
+        fields, due = rest(head, retention.of(head.state, answered=False))
     return Change(
         name="came_back",
-        fields={"cancel_at": 0, "leg": Add(1)},
-        due=kept if head.terminal else due_of(head),
+        fields={"cancel_at": 0, "leg": Add(1), **fields},
+        due=due,
     )

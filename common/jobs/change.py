@@ -58,6 +58,11 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Window(Room):
+    """As `Room`, of the release window: where it does not hold the job is held."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unique:
     """The key is free, or already this job's; it lives as long as the record."""
 
@@ -84,7 +89,25 @@ class Replays:
     by: str = ""  # who asked for it; for the event
 
 
-Guard = LeaseAlive | LeaseGone | TimeReached | TimeBefore | OneOf | Room | Unique | Free | Replays
+@dataclass(frozen=True, slots=True)
+class BatchRuns:
+    """The batch, a record of the same shard, is there and running."""
+
+    batch: str
+
+
+Guard = (
+    LeaseAlive
+    | LeaseGone
+    | TimeReached
+    | TimeBefore
+    | OneOf
+    | Room
+    | Unique
+    | Free
+    | Replays
+    | BatchRuns
+)
 
 # --- field operations
 
@@ -114,6 +137,11 @@ Value = str | int | Add | Now | AtLeast
 
 
 @dataclass(frozen=True, slots=True)
+class Next:
+    """One above the highest score that the index has: a place behind all others."""
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """Put the job into an index with a score, or take it out (`score` None).
 
@@ -122,7 +150,7 @@ class Move:
     """
 
     index: str
-    score: float | Now | None
+    score: float | Now | Next | None
     of_head: bool = False
 
 
@@ -151,6 +179,7 @@ class Change:
     facts: Mapping[str, Any] = field(default_factory=dict)  # of the event
     parts: Mapping[str, bytes] = field(default_factory=dict)
     wake_owner: bool = False  # tell the worker that holds the claim, too
+    counting: str = ""  # an index, `{field}` in its name is the head's: how many are in it
     returning: tuple[str, ...] = ()  # "head", and names of parts, that `Done` carries back
 
 
@@ -165,10 +194,15 @@ class Note:
     unwatch: str | None = None  # a watcher to remove
     relay: tuple[bytes, ...] = ()  # hints, sent to every watcher of all changes
     output: Appended | None = None  # put behind the job's output
+    checkpoint: bytes | None = None  # takes the place of the one before
 
 
 WATCH_END = "!"
 """A watcher named with this suffix hears only of the end of the job."""
+BATCHES = "batches"
+"""The watcher of every row of a batch: whoever drives batches hears of its end."""
+WOKEN = frozenset({BATCHES})
+"""Watchers that are only woken: a result does not go with what they hear."""
 
 # --- what a commit answers
 
@@ -178,6 +212,7 @@ class Done:
     version: int
     now: int  # the store's time
     head: Any = None  # a Head when asked for
+    counted: int = 0  # entries of the index that the change counts
     parts: Mapping[str, bytes] = field(default_factory=dict)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from common.errors import TIMED_OUT
+from common.jobs.callbacks import is_owed
 from common.jobs.head import Head
 from common.jobs.state import LETTERS, JobState
 from common.jobs.token import Token
@@ -106,6 +107,16 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBack:
+    """Its caller is to be told of its end; whoever sends that takes it (a guarded commit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A batch: whoever drives batches looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fail:
     code: int
     message: str
@@ -121,6 +132,11 @@ class Publish:
     """Its token may be missing."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTurn:
+    """Held until now: it joins the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +163,12 @@ DueAction = (
     Remove
     | KeepLonger
     | LetGo
+    | CallBack
+    | Drive
     | Fail
     | Cancel
     | Publish
+    | TakeTurn
     | Look
     | Leave
     | Rescue
@@ -181,12 +200,10 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
     """The one thing to do about a record whose check is due."""
     if head.newer:
         return Leave()  # somebody who knows the format looks after it
-    if head.still_running:
-        return LetGo() if facts.owner_gone else Leave()
+    if head.is_batch:
+        return _batch_due(head, now)
     if head.terminal:
-        held = bool(head.holder) and not head.handed_off
-        untold = held and not head.answered and head.state not in LETTERS  # they were kept anyway
-        return KeepLonger() if untold else Remove()
+        return _ended_due(head, now, facts)
     if head.state is JobState.RUNNING or head.owner:
         return _running_due(head, now, facts)
     if head.cancel_at and head.cancel_at <= now:
@@ -199,7 +216,27 @@ def decide_due(head: Head, now: int, facts: Facts) -> DueAction:
         return AnswerInstead()
     if facts.holder_gone:
         return HandOff()
+    if head.state is JobState.HELD and _past(head.not_before, now):
+        return TakeTurn()
     return _waiting_due(head, now, facts)
+
+
+def _batch_due(head: Head, now: int) -> DueAction:
+    if is_owed(head):
+        return CallBack() if head.callback_at <= now else Drive()
+    return Remove() if _past(head.forget_at, now) else Drive()
+
+
+def _ended_due(head: Head, now: int, facts: Facts) -> DueAction:
+    if head.still_running and facts.owner_gone:
+        return LetGo()
+    if is_owed(head):
+        return CallBack() if head.callback_at <= now else Leave()
+    if head.still_running:
+        return Leave()
+    held = bool(head.holder) and not head.handed_off
+    untold = held and not head.answered and head.state not in LETTERS  # they were kept anyway
+    return KeepLonger() if untold else Remove()
 
 
 def _running_due(head: Head, now: int, facts: Facts) -> DueAction:

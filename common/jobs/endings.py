@@ -4,15 +4,18 @@ Pure functions from what is known to a `Change`, to be committed only at the hea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
+from common.jobs import callbacks, rows
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
-from common.jobs.head import Head, Spec
-from common.jobs.indexes import ALL, REPLAYED, owner_index, queue_index
+from common.jobs.files import FILES, File, encode_files
+from common.jobs.head import Head, Spec, encode_spec
+from common.jobs.indexes import ALL, REPLAYED, owner_index
+from common.jobs.line import leave_line
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
 from common.wire import dump_json
@@ -39,17 +42,30 @@ class RetentionMs:
 
 
 def complete(
-    head: Head, result: bytes, retention: RetentionMs, *, tool_error: bool, blob: str = ""
+    head: Head,
+    result: bytes,
+    retention: RetentionMs,
+    *,
+    tool_error: bool,
+    blob: str = "",
+    files: tuple[File, ...] = (),
 ) -> Change:
     """The tool answered, well or with an error of its own; `result` is a preview with a `blob`."""
     allow(head, JobState.COMPLETED)
-    return _end(
+    ending = _end(
         head,
         JobState.COMPLETED,
         retention,
-        reason="the tool reported an error" if tool_error else "done",
+        reason=_reason(head, result, tool_error=tool_error),
         result=result,
         fields={"tool_error": int(tool_error), **({"result_blob": blob} if blob else {})},
+    )
+    if not files:
+        return ending
+    return replace(
+        ending,
+        fields={**ending.fields, "files": len(files)},
+        parts={**ending.parts, FILES: encode_files(files)},
     )
 
 
@@ -120,12 +136,13 @@ def let_go(head: Head, retention: RetentionMs, *, seen_gone: bool = False) -> Ch
     """
     if not head.still_running:
         raise IllegalMoveError(f"{head.id} is {head.state}; nothing of it runs")
+    fields, due = callbacks.rest(head, retention.of(head.state, answered=False))
     return Change(
         name="let_go",
-        fields={"still_running": 0, "owner": ""},
+        fields={"still_running": 0, "owner": "", **fields},
         guards=(LeaseGone(head.owner),) if seen_gone else (),
         moves=(Move(owner_index(head.owner), None),),
-        due=Due(after=retention.of(head.state, answered=False)),
+        due=due,
     )
 
 
@@ -134,11 +151,14 @@ def keep(head: Head, retention: RetentionMs) -> Change:
     if not head.terminal:
         raise IllegalMoveError(f"{head.id} is {head.state}; it has not ended")
     key = head.spec.attach
+    fields, due = callbacks.rest(head, retention.of(head.state, answered=False))
+    if key:
+        fields["let_go_at"] = Now()
     return Change(
         name="kept",
-        fields={"handed_off": 1, "holder": "", **({"let_go_at": Now()} if key else {})},
+        fields={"handed_off": 1, "holder": "", **fields},
         takes=(key,) if key else (),
-        due=Due(after=retention.of(head.state, answered=False)),
+        due=due,
     )
 
 
@@ -153,7 +173,6 @@ def _end(
     guards: tuple[Guard, ...] = (),
     keeps_claim: bool = False,
 ) -> Change:
-    moves = [*moves_between(head.tool, head.state, state), Move(queue_index(head.queue), None)]
     ended: dict[str, Value] = {
         "state": state,
         "finished_at": Now(),
@@ -163,24 +182,38 @@ def _end(
     }
     if head.answer_by:
         ended["answer_by"] = 0
-    if head.replayed_as:  # a letter no longer: it was lost, and has finished after all
-        moves.append(Move(REPLAYED, None))
     if not keeps_claim:
         ended["owner"] = ""
-        if head.owner:
-            moves.append(Move(owner_index(head.owner), None))
     held = bool(head.holder) and not head.handed_off
-    kept = LEASE_MS if keeps_claim else retention.of(state, answered=held)
-    return Change(
+    kept = retention.of(state, answered=held)
+    ending = Change(
         name=state.value,
         fields=ended,
         guards=guards,
-        moves=tuple(moves),
-        due=Due(after=kept),
+        moves=_moves_at_end(head, state, keeps_claim=keeps_claim),
+        due=Due(after=LEASE_MS if keeps_claim else kept),
         facts={"reason": reason[:500], "try": head.tries},
         parts={} if result is None else {RESULT: result},
         wake_owner=keeps_claim,
     )
+    if head.batch:
+        ending = rows.counted(head, ending, state, reason[:500])
+    return callbacks.owing(head, ending, state, kept) if head.spec.callback else ending
+
+
+def _reason(head: Head, result: bytes, *, tool_error: bool) -> str:
+    if not tool_error:
+        return "done"
+    return rows.tool_error_reason(result) if head.batch else "the tool reported an error"
+
+
+def _moves_at_end(head: Head, state: JobState, *, keeps_claim: bool) -> tuple[Move, ...]:
+    moves = [*moves_between(head.tool, head.state, state), *leave_line(head)]
+    if head.replayed_as:  # a letter no longer: it was lost, and has finished after all
+        moves.append(Move(REPLAYED, None))
+    if head.owner and not keeps_claim:
+        moves.append(Move(owner_index(head.owner), None))
+    return tuple(moves)
 
 
 def owner_died(head: Head, retention: RetentionMs) -> Change:
@@ -206,7 +239,7 @@ def bury_token(queue: str, raw: bytes, why: str, retention: RetentionMs) -> Chan
             "tool": "",
             "queue": queue,
             "caller": "",
-            "spec": orjson.dumps(spec).decode(),
+            "spec": encode_spec(spec),
             "created_at": Now(),
             "finished_at": Now(),
             "handed_off": 1,

@@ -13,7 +13,7 @@ import orjson
 from common.jobs.state import TERMINAL, JobState
 from common.wire import dump_json, load_json
 
-RECORD_FORMAT = 1
+RECORD_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +33,17 @@ class Spec:
     run_ms: int = 0
     repeatable: bool = False
     repeatable_from: str = "default"  # operator | annotations | default
+    affinity: str = ""  # calls of one key go to one replica; empty: those of one caller
     keep: bool = False  # on_disconnect: only an explicit cancel ends it
     request_id: str = ""  # of the request that submitted it, for the logs
     replay_of: str = ""
     answer_ms: int = 3_600_000  # how long its questions stay open
     default_answer: Mapping[str, Any] | None = None  # when nobody answers, where it fits
     arguments_blob: str = ""  # where the call's arguments are, when they are not with it
+    outbox: bool = False  # its tool hands over files, where it can
+    preview: int = -1  # bytes of a large result that its record keeps; -1: as many as of any
     attach: str = ""  # the unique key of identical calls; empty: none attaches to it
+    callback: str = ""  # the URL that is told of its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ class Head:
     queue: str
     caller: str
     spec: Spec
+    window: str = ""  # whose part of the release window it takes; empty: nobody's
     format: int = RECORD_FORMAT
     generation: int = 1  # which token may start it
     confirmed: int = 0  # newest generation that the broker confirmed (noted)
@@ -69,6 +74,7 @@ class Head:
     started_at: int = 0  # of the newest claim
     finished_at: int = 0
     lost_at: int = 0
+    run_at: int = 0  # the time it was scheduled for; 0: at once
     not_before: int = 0
     queue_deadline: int = 0
     queue_left: int = 0  # of the queue clock, when it was handed back last
@@ -80,11 +86,25 @@ class Head:
     checks: int = 0  # times the reconciler published it again
     published_at: int = 0  # newest publication
     tool_error: bool = False
+    files: int = 0  # that its tool handed over beside the result
     result_blob: str = ""  # where the whole result is, when the record keeps a preview
     replayed_as: str = ""  # the job that an operator made of it after it was a dead letter
     reason: str = ""  # of the newest transition, one sentence
     progress: str = ""  # JSON [value, total, message] (noted)
     progress_at: int = 0
+    checkpoint_at: int = 0  # when the newest was stored (noted)
+    checkpoint_bytes: int = 0  # of it, beside the record; 0: there is none
+    callback: str = ""  # how the message to its callback stands; empty: none is owed yet
+    callback_at: int = 0  # when it is sent next, while it is owed
+    callback_tries: int = 0
+    callback_error: str = ""  # of the newest try that failed
+    callback_delivered_at: int = 0
+    forget_at: int = 0  # end of its retention, when a callback may keep it for longer
+    batch: str = ""  # whose row it is; a batch's own id: it is the batch itself
+    share: str = ""  # as what a row counts among its batch's; see common.jobs.rows
+    cursor: str = ""  # of a batch: the next row, and where in its rows that begins
+    rerun_before: int = 0  # of a batch: rows that failed before then are run again
+    rerun_lost_before: int = 0
     watchers: str = ""  # who hears of changes (noted); see common.jobs.change
     commits: str = ""  # ids of the newest commits
 
@@ -94,12 +114,21 @@ class Head:
         return self.format > RECORD_FORMAT
 
     @property
+    def came_at(self) -> int:
+        """Since when it could have run."""
+        return max(self.created_at, self.run_at)
+
+    @property
     def terminal(self) -> bool:
         return self.state in TERMINAL
 
     @property
+    def is_batch(self) -> bool:
+        return bool(self.batch) and self.batch == self.id
+
+    @property
     def has_blobs(self) -> bool:
-        return bool(self.result_blob or self.spec.arguments_blob)
+        return bool(self.result_blob or self.spec.arguments_blob or self.files or self.is_batch)
 
     @property
     def claim(self) -> tuple[str, int]:
@@ -119,6 +148,12 @@ class StoredCall:
 
 _STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
     "backend_task",
+    "batch",
+    "cursor",
+    "share",
+    "callback",
+    "callback_error",
+    "window",
     "replayed_as",
     "result_blob",
     "watchers",
@@ -159,6 +194,13 @@ def _decode_field(name: str, value: str | int) -> object:
     return JobState(str(value)) if name == "state" else int(value)
 
 
+def encode_spec(spec: Spec) -> str:
+    """Without what has its default: every record carries one. So a default never changes."""
+    said = {name: getattr(spec, name) for name in _SPEC}
+    told = {name: said[name] for name in _SPEC if said[name] != _SPEC[name]}
+    return orjson.dumps(told).decode()
+
+
 def _decode_spec(raw: str) -> Spec:
     """What a newer Longhaul adds is left out: the record's format says whether that matters."""
     return Spec(**{name: value for name, value in orjson.loads(raw).items() if name in _SPEC})
@@ -173,7 +215,7 @@ def decode_call(raw: bytes) -> StoredCall:
     return StoredCall(**{name: value for name, value in load_json(raw).items() if name in _CALL})
 
 
-_SPEC = frozenset(each.name for each in fields(Spec))
+_SPEC = {each.name: each.default for each in fields(Spec)}
 _CALL = tuple(each.name for each in fields(StoredCall))
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}
 # What a record of a newer format is shown as where its own words are not ours: nobody moves it.

@@ -1,10 +1,12 @@
 """Job ids: a shard, then time, then chance, in an alphabet that survives being read aloud."""
 
+import re
 import secrets
 
 SHARDS = 1
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 22
+_ROW = re.compile(rf"[{_ALPHABET}]{{{_LENGTH}}}\.[1-9][0-9]{{0,6}}", re.ASCII)
 
 
 def new_job_id(now_ms: int) -> str:
@@ -27,4 +29,19 @@ def shard_of(job_id: str) -> str:
 
 
 def is_job_id(text: str) -> bool:
+    """A job's, a row's, or that of a batch, which is one of a record, too."""
+    return is_batch_id(text) or _ROW.fullmatch(text) is not None
+
+
+def is_batch_id(text: str) -> bool:
     return len(text) == _LENGTH and all(character in _ALPHABET for character in text)
+
+
+def row_id(batch: str, row: int) -> str:
+    """The job of a row of a batch, counted from 1: the same whoever makes it, and how often."""
+    return f"{batch}.{row}"
+
+
+def row_of(job_id: str) -> int:
+    """0 for what is no row."""
+    return int(job_id.partition(".")[2] or 0)

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
 from common.jobs.change import (
     Add,
     Change,
@@ -26,16 +24,16 @@ from common.jobs.change import (
     TimeReached,
     Value,
 )
-from common.jobs.head import RECORD_FORMAT, Head, Spec, StoredCall, encode_call
+from common.jobs.checkpoint import CHECKPOINT, stored
+from common.jobs.head import RECORD_FORMAT, Head, Spec, StoredCall, encode_call, encode_spec
 from common.jobs.indexes import (
     ALL,
     caller_index,
     owner_index,
-    queue_index,
-    queue_score,
     state_index,
     tool_state_index,
 )
+from common.jobs.line import HELD_WITH_IT, LEAVES_LINE, join_line, rejoin_line
 from common.jobs.questions import QUESTIONS
 from common.jobs.state import MOVES, JobState
 
@@ -60,11 +58,13 @@ class Submission:
     queue: str
     caller: str
     spec: Spec
+    window: str = ""  # whose part of the release window it takes; empty: the caller's
     call: StoredCall
     queue_ms: int = 0  # clocks; 0: none
     deadline_ms: int = 0
     holder: str = ""  # lease of the ingress that holds the call; empty: the id is given out
     watcher: str = ""
+    checkpoint: bytes | None = None  # it begins where another job was
 
 
 def moves_between(tool: str, before: JobState | None, after: JobState) -> tuple[Move, ...]:
@@ -85,7 +85,8 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         "tool": each.tool,
         "queue": each.queue,
         "caller": each.caller,
-        "spec": orjson.dumps(each.spec).decode(),
+        "window": each.window or each.caller,
+        "spec": encode_spec(each.spec),
         "created_at": Now(),
         "generation": 1,
         "format": RECORD_FORMAT,
@@ -97,15 +98,14 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
     moves = [
         Move(ALL, Now()),
         Move(caller_index(each.caller), Now()),
-        Move(queue_index(each.queue), queue_score(each.spec.priority, now)),
+        *join_line(each.queue, each.window or each.caller, each.tool, each.spec.priority, now),
         *moves_between(each.tool, None, JobState.QUEUED),
     ]
-    if each.holder:
-        fields["holder"] = each.holder
-    else:
-        fields["handed_off"] = 1
+    fields["holder" if each.holder else "handed_off"] = each.holder or 1
     if each.watcher:
         fields["watchers"] = each.watcher
+    begins = {} if each.checkpoint is None else {CHECKPOINT: each.checkpoint}
+    fields |= stored(each.checkpoint)
     letter = each.spec.replay_of
     return Change(
         name="submitted",
@@ -114,7 +114,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         moves=tuple(moves),
         due=Due(after=FIRST_CHECK_MS, fields=_DEADLINES),
         facts={"replay_of": letter} if letter else {},
-        parts={CALL: encode_call(each.call)},
+        parts={CALL: encode_call(each.call), **begins},
     )
 
 
@@ -146,14 +146,15 @@ def claim(worker: str) -> Change:
         moves=(
             Move("state:{state}", None, of_head=True),
             Move("tool:{tool}:{state}", None, of_head=True),
-            Move("queue:{queue}", None, of_head=True),
+            *LEAVES_LINE,
             Move(state_index(JobState.RUNNING), Now()),
             Move("tool:{tool}:running", Now(), of_head=True),
             Move(owner_index(worker), Now()),
         ),
         due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),
         facts={"worker": worker},
-        returning=("head", CALL, QUESTIONS),
+        counting=HELD_WITH_IT,
+        returning=("head", CALL, QUESTIONS, CHECKPOINT),
     )
 
 
@@ -175,7 +176,7 @@ def retry(head: Head, delay_ms: int, error: Mapping[str, Any], remark: str = "")
         moves=(
             *moves_between(head.tool, head.state, JobState.WAITING),
             Move(owner_index(head.owner), None),
-            _into_queue(head),
+            *rejoin_line(head),
         ),
         due=Due(after=delay_ms + FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
         facts={"delay_ms": delay_ms, "error": error, "try": head.tries},
@@ -224,11 +225,9 @@ def park(head: Head, delay_ms: int, reason: str) -> Change:
     )
 
 
-def check(head: Head, *, republished: bool) -> Change:
-    """The reconciler looked and left the job where it is."""
-    fields: dict[str, Value] = {"checks": Add(1)}
-    if republished:
-        fields["published_at"] = Now()
+def check(head: Head) -> Change:
+    """The reconciler publishes the job's token again and leaves it where it is."""
+    fields: dict[str, Value] = {"checks": Add(1), "published_at": Now()}
     return Change(name="checked", fields=fields, due=due_of(head))
 
 
@@ -244,7 +243,9 @@ def check_ms(head: Head) -> int:
 
 def due_of(head: Head) -> Due:
     """The next look at a job that stays where it is."""
-    queued = head.state is JobState.QUEUED
+    if head.state is JobState.HELD and head.not_before:
+        return Due(fields=("not_before", *_DEADLINES[1:]))
+    queued = head.state in {JobState.QUEUED, JobState.HELD}
     return Due(after=check_ms(head), fields=_DEADLINES if queued else _DEADLINES[1:])
 
 
@@ -278,15 +279,11 @@ def _requeue(
         moves=(
             *moves_between(head.tool, head.state, JobState.QUEUED),
             Move(owner_index(head.owner), None),
-            _into_queue(head),
+            *rejoin_line(head),
         ),
         due=Due(after=delay_ms + FIRST_CHECK_MS, fields=("deadline", "cancel_at")),
         facts={"reason": reason},
     )
-
-
-def _into_queue(head: Head) -> Move:
-    return Move(queue_index(head.queue), queue_score(head.spec.priority, head.created_at))
 
 
 def allow(head: Head, state: JobState) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 NEWS = "news"  # payload: b"catalogue" when the catalogue has changed, or one of these
 KEYS_CHANGED = b"keys"
+DOCUMENTS_CHANGED = b"documents:"  # and the caller whose list has changed; nobody: everyone's
 ORDERS_CHANGED = b"orders"  # what operators ordered about backends
 BRIDGES = "bridges"  # payload: which call of which bridge its client cancelled; for ingresses
 SESSIONS = "sessions"  # what happens to handshake-era sessions; for ingresses

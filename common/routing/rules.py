@@ -48,6 +48,10 @@ class Rules:
     """The tool patterns of a configuration: in file order, a later one wins field by field."""
 
     def __init__(self, settings: Settings) -> None:
+        self.adopt(settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """From now on these hold: the configuration was read again."""
         self._namespaces = settings.namespaces
         self._rules = tuple(settings.tools.items())
         self._queues = settings.queues

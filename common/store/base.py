@@ -20,7 +20,9 @@ from typing import Any, Protocol
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
+from common.jobs.put_off import PutOff
 from common.store.api_keys import ApiKeyStore
+from common.store.documents import DocumentStore
 from common.store.sessions import SessionStore
 from common.store.standing import StandingOrders
 
@@ -78,6 +80,22 @@ class Page:
     cursor: str | None  # where the next page begins; None: there is none
 
 
+Place = tuple[float, str]
+"""Where a job stands in an index: its score, then its id. Places sort as the index does."""
+
+
+def written_place(place: Place) -> str:
+    """A place as a cursor."""
+    score, job_id = place
+    return f"{score:.0f}:{job_id}" if score.is_integer() else f"{score!r}:{job_id}"
+
+
+def place_of(cursor: str) -> Place:
+    """Raises: ValueError: Not a cursor."""
+    score, _, job_id = cursor.partition(":")
+    return float(score), job_id
+
+
 class JobStore(Protocol):
     @property
     def sessions(self) -> SessionStore: ...
@@ -87,6 +105,9 @@ class JobStore(Protocol):
 
     @property
     def orders(self) -> StandingOrders: ...
+
+    @property
+    def documents(self) -> DocumentStore: ...
 
     # --- records
     async def commit(
@@ -126,21 +147,49 @@ class JobStore(Protocol):
     async def due(self, limit: int) -> Sequence[Head]:
         """Take up to `limit` records whose check is due; each comes back in 5 s if nothing happens.
 
-        An entry of the due index without a record is dropped.
+        When there are more, as many of those that became due last are taken besides: a worker's
+        death must not wait behind a million records to forget. An entry of the due index without a
+        record is dropped.
         """
+        ...
+
+    async def put_off(self, looks: Sequence[PutOff]) -> None:
+        """Write when each is due next, and count the look; those that moved on are left alone."""
         ...
 
     # --- indexes
     async def page(
         self, index: str, *, limit: int, cursor: str | None = None, newest_first: bool = True
     ) -> Page: ...
+    async def places(
+        self,
+        index: str,
+        *,
+        limit: int,
+        after: Place | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        newest_first: bool = True,
+    ) -> Sequence[Place]:
+        """Entries after a place, scored from `since` to below `until`; no record is read."""
+        ...
+
+    async def heads(self, job_ids: Sequence[str]) -> Sequence[Head | None]: ...
+    async def glances(
+        self, job_ids: Sequence[str], fields: Sequence[str]
+    ) -> Sequence[Sequence[str] | None]:
+        """These fields of each head as they are stored, empty where it has none."""
+        ...
+
     async def count(self, index: str) -> int: ...
     async def counts(self, indexes: Sequence[str]) -> Sequence[int]: ...
     async def rank(self, index: str, job_id: str) -> int | None:
         """How many stand before it; None when it is not there."""
         ...
 
+    async def ranks(self, index: str, job_ids: Sequence[str]) -> Sequence[int | None]: ...
     async def score(self, index: str, job_id: str) -> float | None: ...
+    async def scores(self, index: str, job_ids: Sequence[str]) -> Sequence[float | None]: ...
     async def oldest(self, index: str) -> float | None:
         """The lowest score; None when the index is empty."""
         ...

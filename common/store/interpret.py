@@ -13,6 +13,7 @@ from common.jobs.change import (
     WATCH_END,
     Add,
     AtLeast,
+    BatchRuns,
     Change,
     Due,
     Free,
@@ -20,6 +21,7 @@ from common.jobs.change import (
     LeaseAlive,
     LeaseGone,
     Move,
+    Next,
     Note,
     Now,
     OneOf,
@@ -31,16 +33,14 @@ from common.jobs.change import (
     Unique,
     Value,
 )
-from common.jobs.endings import RESULT
 from common.jobs.head import decode_head, is_newer
-from common.jobs.state import TERMINAL, JobState
-from common.notifier.base import Hint, ingress_channel, worker_channel
-from common.notifier.hints import INLINE_RESULT, JobHint, encode_hint
+from common.jobs.state import JobState
+from common.notifier.base import Hint, ingress_channel
 from common.store.base import COMMITS_KEPT, Event, Timings
 from common.store.replaying import Fields, Letter, may_replay, replay_of, replayed
+from common.store.telling import hints_of, names_in
 
 _TEMPLATE = re.compile(r"\{(\w+)\}")
-_INLINE_STATES = frozenset({JobState.COMPLETED, JobState.FAILED})
 _HOLDING_STATES = frozenset({JobState.RUNNING, JobState.INPUT_REQUIRED})
 
 
@@ -50,6 +50,10 @@ class Known(Protocol):
     def lease_alive(self, lease: str) -> bool: ...
     def lease_gone(self, lease: str) -> bool: ...
     def has_room(self, guard: Room) -> bool: ...
+    def highest(self, index: str) -> float:
+        """The highest score; 0 of an empty index."""
+        ...
+
     def holder(self, key: str) -> str | None:
         """The job that has the unique key."""
         ...
@@ -89,7 +93,7 @@ def interpret(
     known: Known,
 ) -> Plan | Refused | Repeated:
     """The plan of a commit, or why there is none. `before` is the head, None without a record."""
-    if before is not None and commit_id in _names(before, "commits"):
+    if before is not None and commit_id in names_in(before, "commits"):
         return Repeated()
     head = None if before is None else decode_head(before)
     if head is None and version > 0:
@@ -106,7 +110,7 @@ def interpret(
                 head=head,
                 holder_of_key=_holder(guard, known),
             )
-    plan = _plan(job_id, before or {}, change, version, commit_id, now)
+    plan = _plan(job_id, before or {}, change, version, commit_id, now, known)
     letters = [
         replayed(guard, known.record(guard.letter) or {}, job_id, now)
         for guard in change.guards
@@ -116,9 +120,15 @@ def interpret(
 
 
 def _plan(
-    job_id: str, before: Fields, change: Change, version: int, commit_id: str, now: int
+    job_id: str,
+    before: Fields,
+    change: Change,
+    version: int,
+    commit_id: str,
+    now: int,
+    known: Known,
 ) -> Plan:
-    commits = [*_names(before, "commits"), commit_id][-COMMITS_KEPT:]
+    commits = [*names_in(before, "commits"), commit_id][-COMMITS_KEPT:]
     after = {
         **written(before, change.fields, now),
         "id": job_id,
@@ -130,10 +140,7 @@ def _plan(
         fields=after,
         version=version + 1,
         moves={
-            _named(move, shown): now + move.score.after
-            if isinstance(move.score, Now)
-            else move.score
-            for move in change.moves
+            (index := _named(move, shown)): _score(move, index, now, known) for move in change.moves
         },
         due=_due(change.due, after, now),
         event=Event(number=version + 1, at=now, name=change.name, facts=change.facts),
@@ -141,7 +148,7 @@ def _plan(
             *change.takes,
             *(guard.key for guard in change.guards if isinstance(guard, Unique)),
         ),
-        hints=_hints(job_id, before, after, change),
+        hints=hints_of(job_id, before, after, change),
     )
 
 
@@ -160,7 +167,7 @@ def interpret_note(before: Fields, note: Note, now: int) -> tuple[Fields, tuple[
     changed = note.watch or note.unwatch
     if changed:
         bare = changed.removesuffix(WATCH_END)
-        watchers = _names(before, "watchers")
+        watchers = names_in(before, "watchers")
         kept = [name for name in watchers if name.removesuffix(WATCH_END) != bare]
         if note.watch:
             # Who hears of everything hears of the end, too.
@@ -168,7 +175,7 @@ def interpret_note(before: Fields, note: Note, now: int) -> tuple[Fields, tuple[
         after["watchers"] = ",".join(kept)
     hints = [
         Hint(ingress_channel(name), hint)
-        for name in _names(after, "watchers")
+        for name in names_in(after, "watchers")
         if not name.endswith(WATCH_END)
         for hint in note.relay
     ]
@@ -232,6 +239,9 @@ def _holds(guard: Guard, job_id: str, head: Fields, now: int, known: Known) -> b
             return known.holder(key) in {None, job_id, besides}
         case Replays(letter=letter):
             return may_replay(known.record(letter) or {}, job_id)
+        case BatchRuns(batch=batch):
+            record = known.record(batch) or {}
+            return record.get("state") == JobState.RUNNING and not is_newer(record)
 
 
 def _holder(guard: Guard, known: Known) -> str:
@@ -252,37 +262,20 @@ def _due(due: Due, head: Fields, now: int) -> float:
     return min(times, default=now)  # every record stands in the due index, come what may
 
 
-def _hints(job_id: str, before: Fields, after: Fields, change: Change) -> tuple[Hint, ...]:
-    watchers, owner = _names(after, "watchers"), str(before.get("owner", ""))
-    wakes = change.wake_owner and owner
-    if not watchers and not wakes:
-        return ()
-    state, version = JobState(str(after["state"])), number(after, "version")
-    result = change.parts.get(RESULT)
-    if state not in _INLINE_STATES or (result is not None and len(result) > INLINE_RESULT):
-        result = None
-    payload = encode_hint(
-        JobHint(
-            kind="state", job=job_id, state=state, version=version, body=change.name, result=result
-        )
-    )
-    ended = state in TERMINAL
-    hints = [
-        Hint(ingress_channel(name.removesuffix(WATCH_END)), payload)
-        for name in watchers
-        if ended or not name.endswith(WATCH_END)
-    ]
-    if wakes:
-        hints.append(Hint(worker_channel(owner), payload))
-    return tuple(hints)
+def _score(move: Move, index: str, now: int, known: Known) -> float | None:
+    match move.score:
+        case Now(after=later):
+            return now + later
+        case Next():
+            return known.highest(index) + 1
+        case score:
+            return score
 
 
 def _named(move: Move, head: Fields) -> str:
-    if not move.of_head:
-        return move.index
-    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), move.index)
+    return filled(move.index, head) if move.of_head else move.index
 
 
-def _names(fields: Fields, name: str) -> list[str]:
-    text = str(fields.get(name, ""))
-    return text.split(",") if text else []
+def filled(template: str, head: Fields) -> str:
+    """The name of an index, with the head's values in the place of `{field}`."""
+    return _TEMPLATE.sub(lambda found: str(head.get(found[1], "")), template)

@@ -24,6 +24,8 @@ def decode_orders(rows: Iterable[tuple[str, bytes]]) -> Mapping[str, BackendOrde
             found[backend] = replace(known, disabled=_order(raw))
         elif kind == "restart":
             found[backend] = replace(known, restart=_order(raw))
+        elif kind == "paused":
+            found[backend] = replace(known, paused=_order(raw))
     return found
 
 

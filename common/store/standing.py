@@ -1,4 +1,4 @@
-"""The `StandingOrders` port: what operators ordered about backends, for every worker alike.
+"""The `StandingOrders` port: what operators ordered, for every worker alike.
 
 Contract, held by `tests/contract/test_store_standing.py` on every implementation: an order is
 durable when `give` answers, holds until it is lifted, and each change is told on the channel `NEWS`
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-OrderKind = Literal["disabled", "restart"]
+OrderKind = Literal["disabled", "restart", "paused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Order:
 class BackendOrders:
     disabled: Order | None = None  # it gets no calls
     restart: Order | None = None  # the newest
+    paused: Order | None = None  # of the queue of this name: nothing of it is started
 
 
 class StandingOrders(Protocol):

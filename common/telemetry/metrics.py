@@ -42,9 +42,12 @@ DueLabel = Literal[
     "remove",
     "keep",
     "let_go",
+    "call_back",
+    "drive",
     "fail",
     "cancel",
     "publish",
+    "release",
     "rescue",
     "hand_off",
     "answer",
@@ -52,6 +55,7 @@ DueLabel = Literal[
 ]
 AuthFailure = Literal["missing", "unknown", "expired", "unchecked", "role", "origin", "host"]
 LetterReason = Literal["dead", "lost", "buried"]  # tries used up, outcome unknown, no job
+CallbackEnd = Literal["delivered", "retried", "failed"]  # of one try
 DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
 
 
@@ -70,7 +74,9 @@ class Metrics:
         self._of_runs()
         self._of_the_ledger()
         self._of_supervision()
+        self._of_batches()
         self._of_blobs()
+        self._of_callbacks()
 
     def _of_the_fleet(self) -> None:
         """Measured at the time of the scrape, by `ingress.operations.survey`."""
@@ -109,7 +115,7 @@ class Metrics:
         self.refusals = self._counter(
             "refusals",
             "Calls not accepted.",
-            "reason",  # unknown_tool | arguments | key | full | store | blobs | contended
+            "reason",  # unknown_tool | arguments | key | callback | full | store | blobs …
         )
         self.hand_offs = self._counter(
             "hand_offs", "Held calls that were answered with a job id.", "tool"
@@ -174,6 +180,9 @@ class Metrics:
         )
         for action in get_args(DueLabel):
             self.due_actions.labels(action=action)
+        self.released = self._counter(
+            "released", "Jobs that were held for want of room in their release window, let go."
+        )
         self.dead_letters = self._counter(
             "dead_letters", "Dead letters that came to be; `reason` is a LetterReason.", "reason"
         )
@@ -187,16 +196,45 @@ class Metrics:
 
     def _of_blobs(self) -> None:
         self.blob_bytes = self._counter(
-            "blob_bytes", "Bytes put apart from records; `kind` is result or arguments.", "kind"
+            "blob_bytes", "Bytes put apart; `kind` is result, arguments, document or file.", "kind"
         )
-        for kind in ("result", "arguments"):
+        for kind in ("result", "arguments", "document", "file"):
             self.blob_bytes.labels(kind=kind)
         self.results_too_large = self._counter(
             "results_too_large", "Results over `max_result`: their jobs failed.", "tool"
         )
-        self.strays_deleted = self._counter(
-            "blob_strays_deleted", "Blobs without a record that were found and deleted."
+        self.outputs_too_large = self._counter(
+            "outputs_too_large", "Tries that said more than `max_output`.", "tool"
         )
+        self.strays_deleted = self._counter(
+            "blob_strays_deleted", "Blobs of no record and no document, found and deleted."
+        )
+        self.documents_expired = self._counter(
+            "documents_expired", "Entries of documents that were removed when their time was over."
+        )
+
+        self.checkpoints = self._counter(
+            "checkpoints", "Checkpoints of tools; `kept` is no for one over its limit.", "kept"
+        )
+        for kept in ("yes", "no"):
+            self.checkpoints.labels(kept=kept)
+
+    def _of_callbacks(self) -> None:
+        """Tries are counted by an ingress; how many wait is measured at the scrape."""
+        self.callback_tries = self._counter(
+            "callback_tries", "Callbacks sent; `end` is a CallbackEnd.", "end"
+        )
+        for end in get_args(CallbackEnd):
+            self.callback_tries.labels(end=end)
+        self.callbacks = self._gauge(
+            "callbacks", "Callbacks that are owed, or were given up, by state.", "state"
+        )
+
+    def _of_batches(self) -> None:
+        """Counted by an ingress. Their rows are jobs, and counted as such."""
+        self.batches = self._counter("batches", "Batches accepted.", "tool")
+        self.rows_refused = self._counter("batch_rows_refused", "Rows that could not be a call.")
+        self.rows_run_again = self._counter("batch_rows_run_again", "Rows begun by a retry.")
 
     def _of_supervision(self) -> None:
         """Counted by the parent of a worker; each worker that it starts shows them."""

@@ -1,4 +1,4 @@
-"""The exporter's tools, over stdio: an ordinary MCP server that knows nothing of Longhaul."""
+"""The exporter's tools, over stdio: an ordinary MCP server, and a cooperative one for Longhaul."""
 
 import argparse
 from dataclasses import dataclass
@@ -11,17 +11,31 @@ from mcp_types import CallToolResult, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from examples.exporter import datasets
+from examples.exporter.cooperation import OUTBOX, mark_of, may_call_again, outbox_of, report
 from examples.exporter.datasets import Dataset, UnknownName
+from examples.exporter.part import Mark
 from examples.exporter.writing import (
     Format,
     OutsideFolder,
+    Place,
+    Table,
     Written,
     file_name,
     folder_within,
     write_rows,
 )
 
+LARGE = 100_000  # rows; a larger export is handed to Longhaul where it takes files
 _MEDIA = {"csv": "text/csv", "jsonl": "application/jsonl"}
+
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_REPLACES = ToolAnnotations(
+    read_only_hint=False,
+    # The name follows from the arguments: a repeated export replaces itself, nothing else.
+    destructive_hint=False,
+    idempotent_hint=True,
+    open_world_hint=False,
+)
 
 DatasetName = Annotated[str, Field(description="A name that list_datasets gives, e.g. orders")]
 WhereClause = Annotated[
@@ -47,6 +61,7 @@ class Preview(BaseModel):
 
 class Export(BaseModel):
     path: str
+    uri: str
     rows: int
     bytes: int
     sha256: str
@@ -107,6 +122,7 @@ def _answer(written: Written, format_: Format) -> CallToolResult:
         ],
         structured_content=Export(
             path=str(written.path),
+            uri=written.path.as_uri(),
             rows=written.rows,
             bytes=written.bytes,
             sha256=written.sha256,
@@ -123,25 +139,35 @@ class Call:
     output: Path
     destination: str
 
+    def place(self, name: str, rows: int) -> Place:
+        """A part is where a later try finds it, a large export where Longhaul keeps it."""
+        folder, outbox = folder_within(self.output, self.destination), outbox_of(self.ctx)
+        mark = mark_of(self.ctx)
+        if outbox is None:
+            lasts = may_call_again(self.ctx)
+            return Place(target=folder / name, scratch=folder, lasts=lasts, mark=mark)
+        kept = outbox if rows > LARGE else folder
+        return Place(target=kept / name, scratch=outbox, lasts=True, mark=mark)
+
 
 async def _export(
     call: Call,
     dataset: DatasetName,
     format: Format,  # noqa: A002 - as the argument is named
     where: WhereClause,
+    copies: int,
     rows_per_second: float | None,
 ) -> CallToolResult:
-    table = _load(dataset)
-    rows = _matching(table, where)
+    loaded = _load(dataset)
+    table = Table(columns=loaded.columns, some=_matching(loaded, where), copies=copies)
 
-    async def progress(done: int, total: int) -> None:
-        await call.ctx.report_progress(done, total, f"{done:,} of {total:,} rows")
+    async def progress(done: int, total: int, mark: Mark) -> None:
+        await report(call.ctx, done, total, mark)
 
     try:
         written = await write_rows(
-            folder_within(call.output, call.destination) / file_name(dataset, format, where),
-            table.columns,
-            rows,
+            call.place(file_name(dataset, format, where, copies), len(table)),
+            table,
             format,
             rows_per_second=rows_per_second,
             progress=progress,
@@ -161,24 +187,18 @@ def build_server(output: Path) -> MCPServer:
         instructions="Exports rows of bundled data sets to CSV or JSON lines files.",
         log_level="WARNING",
     )
-    reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    server.tool(annotations=reads)(list_datasets)
-    server.tool(annotations=reads)(preview_rows)
+    server.tool(annotations=_READS)(list_datasets)
+    server.tool(annotations=_READS)(preview_rows)
 
-    @server.tool(
-        annotations=ToolAnnotations(
-            read_only_hint=False,
-            # The name follows from the arguments: a repeated export replaces itself, nothing else.
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=False,
-        )
-    )
+    @server.tool(annotations=_REPLACES, meta={OUTBOX: True})
     async def export_rows(
         ctx: Context,
         dataset: DatasetName,
         format: Format = "csv",  # noqa: A002 - the argument's name on the wire
         where: WhereClause = None,
+        copies: Annotated[
+            int, Field(ge=1, le=1_000_000, description="All rows so often, for a large file")
+        ] = 1,
         rows_per_second: Annotated[
             float | None, Field(gt=0, description="A rate limit; without it, as fast as the disk")
         ] = None,
@@ -188,7 +208,7 @@ def build_server(output: Path) -> MCPServer:
     ) -> Annotated[CallToolResult, Export]:
         """Export a data set's rows to a file; a long one tells how far it is."""
         call = Call(ctx=ctx, output=output, destination=destination)
-        return await _export(call, dataset, format, where, rows_per_second)
+        return await _export(call, dataset, format, where, copies, rows_per_second)
 
     return server
 

@@ -45,6 +45,15 @@ async def restart_backend(
     return await _shown(ingress, name)
 
 
+@router.delete("", responses={409: _PROBLEM})
+async def forget_backend(
+    name: str, ingress: TheIngress, caller: CurrentCaller
+) -> shapes.ForgottenBackend:
+    """Take its tools out of the catalogue; its jobs that wait fail. Not while a worker runs it."""
+    done = await backends.forget(ingress, name, caller.name)
+    return shapes.ForgottenBackend(name=name, tools=done.tools, failed=done.failed)
+
+
 @router.get("/logs")
 async def get_logs(
     name: str, ingress: TheIngress, lines: Annotated[int, Query(ge=1, le=MOST_LINES)] = 100

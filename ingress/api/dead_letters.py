@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from common.jobs.head import Head
 from ingress.api import letter_shapes as shapes
 from ingress.api.access import CurrentCaller, TheIngress
-from ingress.api.job_view import rfc3339, rfc3339_or_none
+from ingress.api.job_view import checkpoint_of, rfc3339, rfc3339_or_none
 from ingress.api.shapes import JobError
 from ingress.errors import MALFORMED, MEDIA_TYPE, respond
 from ingress.operations.dead_letters import Letter
@@ -69,7 +69,7 @@ async def replay_letters(
         found = await ingress.dead_letters.list(caller, wanted, limit=MANY, cursor=body.cursor)
         letters, cursor = [head.id for head in found.heads], found.cursor
     came_of = await ingress.dead_letters.replay_many(
-        letters, caller, dry_run=body.dry_run, lost=body.lost
+        letters, caller, dry_run=body.dry_run, lost=body.lost, from_start=body.from_start
     )
     return shapes.ReplayedMany(
         dry_run=body.dry_run, letters=[_replayed(each) for each in came_of], cursor=cursor
@@ -91,7 +91,11 @@ async def replay_letter(
     """Run it again as a new job. 200, and the same job, if it had been replayed before."""
     asked = body or shapes.ReplayOne()
     replay = await ingress.dead_letters.replay(
-        letter_id, caller, arguments=asked.arguments, lost=asked.lost
+        letter_id,
+        caller,
+        arguments=asked.arguments,
+        lost=asked.lost,
+        from_start=asked.from_start,
     )
     response.headers["location"] = f"/v1/jobs/{replay.job}"
     if not replay.new:
@@ -123,6 +127,7 @@ def _letter(head: Head) -> dict[str, Any]:
         "repeatable_from": spec.repeatable_from,
         "created_at": rfc3339(head.created_at),
         "died_at": rfc3339(head.finished_at),
+        "checkpoint": checkpoint_of(head),
         "replay_of": spec.replay_of or None,
         "replayed_as": head.replayed_as or None,
     }

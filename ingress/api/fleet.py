@@ -6,9 +6,10 @@ from common.catalogue import CatalogueTool
 from common.config.urls import mask_url
 from common.errors import NotFoundError
 from ingress.api import shapes
-from ingress.api.access import TheIngress
+from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.job_view import rfc3339, rfc3339_or_none
 from ingress.ingress import Ingress
+from ingress.operations import queues as orders
 from ingress.operations.call_request import repeatable_of
 from ingress.operations.fleet import Fleet, Process, Replica
 from ingress.operations.survey import queue_names, queue_states
@@ -41,7 +42,7 @@ async def list_queues(ingress: TheIngress) -> shapes.Queues:
     since = runtime.broker.unreachable_since
     queues = []
     for queue in await queue_states(runtime, names):
-        slots = fleet.slots(queue.name)
+        slots, pause = fleet.slots(queue.name), fleet.paused(queue.name)
         queues.append(
             shapes.Queue(
                 name=queue.name,
@@ -53,10 +54,25 @@ async def list_queues(ingress: TheIngress) -> shapes.Queues:
                 slots=slots.slots,
                 workers=len(fleet.serving(queue.name)),
                 ready_tokens=queue.ready_tokens,
+                paused_since=None if pause is None else rfc3339(pause.at),
             )
         )
     down = None if since is None else rfc3339(since * 1000)
     return shapes.Queues(queues=queues, broker_unreachable_since=down)
+
+
+@router.post("/queues/{name}/pause", status_code=202)
+async def pause_queue(name: str, ingress: TheIngress, caller: CurrentCaller) -> shapes.Queues:
+    """Start nothing of it: its jobs wait, those that run go on. Workers hear it at once."""
+    await orders.pause(ingress, name, caller.name)
+    return await list_queues(ingress)
+
+
+@router.post("/queues/{name}/resume", status_code=202)
+async def resume_queue(name: str, ingress: TheIngress, caller: CurrentCaller) -> shapes.Queues:
+    """Take its jobs again."""
+    await orders.resume(ingress, name, caller.name)
+    return await list_queues(ingress)
 
 
 @router.get("/workers", response_model=shapes.Workers)

@@ -1,7 +1,7 @@
 """A job as the REST interface shows it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,23 +11,29 @@ from common.jobs.questions import Round, open_requests
 from common.jobs.state import JobState
 from common.store.base import Event
 from common.wire import load_json
-from ingress.api.shapes import Job, JobError, JobEvent, Progress, Question
+from ingress.api.shapes import Callback, Checkpoint, Job, JobError, JobEvent, Progress, Question
+from ingress.callbacks.target import shown_url
 from ingress.ingress import Ingress
 from ingress.operations.explain import Situation, waiting_because, why
 
 _IN_LINE = frozenset({JobState.QUEUED, JobState.WAITING, JobState.HELD})
 
 
-async def show_job(ingress: Ingress, head: Head, *, whole: bool = True) -> Job:
-    """With its result or error when `whole`. Raises: StoreUnreachableError."""
-    ended = head.terminal and whole
-    raw = await ingress.read.result(head) if ended else None
+async def show_job(ingress: Ingress, head: Head) -> Job:
+    """With its result or error. Raises: StoreUnreachableError."""
+    raw = await ingress.read.result(head) if head.terminal else None
     return job_shape(head, await situation_of(ingress, head), _Ended.of(head, raw))
 
 
 async def show_jobs(ingress: Ingress, heads: Sequence[Head]) -> list[Job]:
-    await ingress.fleet.now()  # once for all
-    return await asyncio.gather(*(show_job(ingress, head, whole=False) for head in heads))
+    """Without results; where they stand in their queues is asked once for all."""
+    await ingress.fleet.now()
+    positions = await ingress.read.positions([head for head in heads if head.state in _IN_LINE])
+    situations = await asyncio.gather(*(situation_of(ingress, head, positions) for head in heads))
+    return [
+        job_shape(head, situation, _Ended())
+        for head, situation in zip(heads, situations, strict=True)
+    ]
 
 
 def show_event(event: Event) -> JobEvent:
@@ -36,12 +42,16 @@ def show_event(event: Event) -> JobEvent:
     )
 
 
-async def situation_of(ingress: Ingress, head: Head) -> Situation:
-    """What decides about it now. Raises: StoreUnreachableError."""
+async def situation_of(
+    ingress: Ingress, head: Head, positions: Mapping[str, int] | None = None
+) -> Situation:
+    """What decides about it now; `positions` of many. Raises: StoreUnreachableError."""
+    if positions is None and head.state in _IN_LINE:
+        positions = await ingress.read.positions([head])
     return Situation(
         now=round(ingress.runtime.clock.now() * 1000),
         fleet=await ingress.fleet.now(),
-        position=await ingress.read.position(head) if head.state in _IN_LINE else None,
+        position=(positions or {}).get(head.id),
         broker_down_since=ingress.runtime.broker.unreachable_since,
         asked=await ingress.respond.open_round(head),
     )
@@ -76,9 +86,12 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         repeatable=spec.repeatable,
         repeatable_from=spec.repeatable_from,
         created_at=rfc3339(head.created_at),
+        run_at=rfc3339_or_none(head.run_at),
         started_at=rfc3339_or_none(head.started_at),
         finished_at=rfc3339_or_none(head.finished_at),
         progress=_progress(head.progress),
+        checkpoint=checkpoint_of(head),
+        files=head.files,
         waiting_because=waiting_because(head, situation),
         reason=why(head, situation),
         still_running=head.still_running,
@@ -89,6 +102,22 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         answer_by=rfc3339_or_none(head.answer_by),
         replay_of=spec.replay_of or None,
         replayed_as=head.replayed_as or None,
+        callback=show_callback(head),
+    )
+
+
+def show_callback(head: Head) -> Callback | None:
+    if not head.spec.callback:
+        return None
+    return Callback.model_validate(
+        {
+            "url": shown_url(head.spec.callback),
+            "state": head.callback or "none",
+            "tries": head.callback_tries,
+            "next_try_at": rfc3339_or_none(head.callback_at),
+            "last_error": head.callback_error or None,
+            "delivered_at": rfc3339_or_none(head.callback_delivered_at),
+        }
     )
 
 
@@ -105,6 +134,12 @@ def _questions(asked: Round | None) -> list[Question] | None:
         )
         for key, request in open_requests(asked, operator=True).items()
     ]
+
+
+def checkpoint_of(head: Head) -> Checkpoint | None:
+    if not head.checkpoint_bytes:
+        return None
+    return Checkpoint(at=rfc3339(head.checkpoint_at), bytes=head.checkpoint_bytes)
 
 
 def rfc3339(ms: float) -> str:

@@ -6,14 +6,18 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from common.errors import NotFoundError
+from common.documents import is_media_type
+from common.errors import NotFoundError, RefusedError
+from common.jobs.files import ANY_MEDIA_TYPE
+from common.jobs.held import RunAt
 from common.jobs.links import MEDIA_TYPE as MEDIA_TYPE_OF_RESULTS
 from common.jobs.state import JobState
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.event_stream import EVENT_STREAM, number_of, stream_of
+from ingress.api.job_filter import JobFilter
 from ingress.api.job_view import show_event, show_job, show_jobs
 from ingress.api.patience import head_at_end
-from ingress.api.ranges import respond_with
+from ingress.api.ranges import respond_with, respond_with_file
 from ingress.api.shapes import (
     Answers,
     IdempotencyKey,
@@ -33,7 +37,8 @@ from ingress.errors import (
 )
 from ingress.operations.call_request import CallRequest
 from ingress.operations.read import is_cursor
-from ingress.operations.results import body_of
+from ingress.operations.results import body_of, file_of
+from ingress.operations.schedule import read_schedule
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 
@@ -61,6 +66,8 @@ async def submit_job(
             priority=body.priority,
             client_capabilities=body.capabilities,
             key=idempotency_key or "",
+            callback="" if body.callback is None else body.callback.url,
+            run_at=_schedule(body, ingress.runtime.clock.now()),
         )
     )
     head = await head_at_end(ingress, request, accepted.job, caller, body.wait)
@@ -70,19 +77,21 @@ async def submit_job(
     return await show_job(ingress, head)
 
 
+def _schedule(body: NewJob, now: float) -> RunAt | None:
+    try:
+        return read_schedule({"run_at": body.run_at, "delay": body.delay}, now)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+
+
 @router.get("", response_model=Jobs)
 async def list_jobs(
-    ingress: TheIngress,
-    caller: CurrentCaller,
-    state: JobState | None = None,
-    tool: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: str | None = None,
+    asked: Annotated[JobFilter, Query()], ingress: TheIngress, caller: CurrentCaller
 ) -> Jobs | Response:
-    """The newest first, without results. A page may be short and still have a cursor."""
-    if cursor is not None and not is_cursor(cursor):
+    """The newest first, without results. A page may be short, or empty, and still have a cursor."""
+    if asked.cursor is not None and not is_cursor(asked.cursor):
         return respond(MALFORMED.saying("cursor is not one that a page gave out"))
-    page = await ingress.read.list(caller, limit=limit, cursor=cursor, state=state, tool=tool)
+    page = await ingress.read.list(caller, asked.wanted(), limit=asked.limit, cursor=asked.cursor)
     return Jobs(jobs=await show_jobs(ingress, page.heads), cursor=page.cursor)
 
 
@@ -100,6 +109,12 @@ async def answer_job(job_id: str, body: Answers, ingress: TheIngress, caller: Cu
     """Answer what the tool asks; the job goes on once nothing is open any more."""
     head = await ingress.respond.answer(job_id, body.answers, caller, operator=True)
     return await show_job(ingress, head)
+
+
+@router.post("/{job_id}/callback/replay", status_code=202, responses={409: _PROBLEM})
+async def replay_callback(job_id: str, ingress: TheIngress, caller: CurrentCaller) -> Job:
+    """Send its callback again, with all its tries and the same `webhook-id`."""
+    return await show_job(ingress, await ingress.callbacks.replay(job_id, caller))
 
 
 @router.delete("/{job_id}", status_code=202, responses={200: {"model": Job}})
@@ -131,6 +146,17 @@ async def get_result(
     raw = await ingress.read.result(head)
     more["error"] = None if raw is None else orjson.loads(raw)
     return respond(replace(NO_RESULT, detail=head.reason, more=more), request_id)
+
+
+@router.get("/{job_id}/files/{name}", response_class=Response)
+async def get_file(
+    job_id: str, name: str, request: Request, ingress: TheIngress, caller: CurrentCaller
+) -> Response:
+    """A file that its tool handed over, whole or a range."""
+    head = await ingress.read.head(job_id, caller)
+    file, body = await file_of(ingress.runtime, head, name)
+    media_type = file.media_type if is_media_type(file.media_type) else ANY_MEDIA_TYPE
+    return await respond_with_file(body, name, media_type, request.headers)
 
 
 @router.get(

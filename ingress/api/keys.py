@@ -8,7 +8,7 @@ from common.api_keys import StoredKey
 from common.errors import NotFoundError
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.job_view import rfc3339, rfc3339_or_none
-from ingress.api.shapes import ApiKey, ApiKeys, NewApiKey, NewApiKeyMade
+from ingress.api.key_shapes import ApiKey, ApiKeys, NewApiKey, NewApiKeyMade
 from ingress.caller import LOCAL
 from ingress.errors import KEY_TAKEN, MEDIA_TYPE, REFUSED, respond
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from common.jobs.state import JobState
-from ingress.api.shapes import JobError, Shape
+from ingress.api.shapes import Checkpoint, JobError, Shape
 from ingress.operations.letters import Kind, Wanted
 
 State = Literal["dead", "lost"]
@@ -52,6 +52,7 @@ class DeadLetter(Shape):
     repeatable_from: str
     created_at: str
     died_at: str
+    checkpoint: Checkpoint | None = Field(description="from which a replay goes on")
     replay_of: str | None = Field(description="the letter that this job was a replay of")
     replayed_as: str | None = Field(description="the job that it was replayed as")
 
@@ -101,6 +102,7 @@ class ReplayOne(Shape):
     lost: bool = Field(
         default=False, description="replay a job that may have run: somebody looked whether it did"
     )
+    from_start: bool = Field(default=False, description="not from its checkpoint, if it has one")
 
 
 class ReplayMany(Filter):
@@ -109,6 +111,7 @@ class ReplayMany(Filter):
     ids: list[str] | None = Field(default=None, max_length=200)
     all: bool = False
     lost: bool = Field(default=False, description="also those that may have run")
+    from_start: bool = Field(default=False, description="not from their checkpoints")
     dry_run: bool = Field(default=False, description="say what would happen, and do nothing")
     cursor: str | None = Field(default=None, description="of the answer before, for the rest")
 

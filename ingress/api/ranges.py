@@ -2,12 +2,18 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from urllib.parse import quote
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from ingress.operations.results import Body
 
+_SANDBOX = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox; default-src 'none'",
+    "cache-control": "private, no-cache",
+}
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,15})-(?P<last>[0-9]{0,15})", re.ASCII)
 
 
@@ -19,6 +25,8 @@ async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) ->
     """
     tag = f'"{body.sha256}"'
     headers = {"accept-ranges": "bytes", "etag": tag}
+    if tag in asked.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
     start, end, status = 0, body.size, 200
     if asked.get("if-range", tag) == tag and (wanted := asked.get("range")):
         span = span_of(wanted, body.size)
@@ -35,6 +43,22 @@ async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) ->
     return StreamingResponse(
         _chained(first, pieces), status_code=status, media_type=media_type, headers=headers
     )
+
+
+async def respond_with_file(
+    body: Body, name: str, media_type: str, asked: Mapping[str, str]
+) -> Response:
+    """As `respond_with`, for what others made: a browser is told to save it, never to show it.
+
+    Raises:
+        NotFoundError, BlobsUnreachableError: Nothing was sent yet.
+    """
+    response = await respond_with(body, media_type, asked)
+    # No charset is added: the header says what its maker said.
+    response.headers["content-type"] = media_type
+    response.headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    response.headers.update(_SANDBOX)
+    return response
 
 
 def span_of(wanted: str, size: int) -> tuple[int, int] | None:

@@ -5,13 +5,11 @@ from typing import Annotated, Any, Literal
 from fastapi import Header
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.api_keys import NAME_PATTERN, Role
 from common.jobs.idempotency import KEY_PATTERN
 from common.jobs.state import JobState
 
 Priority = Annotated[int, Field(ge=0, le=9, description="0 to 9; the highest starts first")]
 LONGEST_WAIT = 300  # seconds of one request
-LONGEST_LIFE = 100 * 366 * 86_400  # seconds of a key
 Wait = Annotated[float, Field(ge=0, le=LONGEST_WAIT, description="seconds to wait for the end")]
 
 
@@ -28,6 +26,19 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class NewCallback(Shape):
+    url: str = Field(min_length=1, examples=["https://example.com/hooks/longhaul"])
+
+
+class Callback(Shape):
+    url: str = Field(description="without its query")
+    state: Literal["none", "pending", "delivered", "failed"] = Field(description="none: no end yet")
+    tries: int
+    next_try_at: str | None = Field(description="while it is pending")
+    last_error: str | None
+    delivered_at: str | None
+
+
 class NewJob(Shape):
     """One tool call."""
 
@@ -39,13 +50,27 @@ class NewJob(Shape):
         description="questions of the tool that you will answer, as MCP's client capabilities",
         examples=[{"elicitation": {"form": {}}}],
     )
+    callback: NewCallback | None = Field(default=None, description="told of its end, by a POST")
     wait: Wait = Field(default=0, description="seconds to wait for the end before answering")
+    run_at: str | None = Field(
+        default=None,
+        description="not before this time, RFC 3339 with a zone; a past one is at once",
+        examples=["2026-12-31T23:00:00Z"],
+    )
+    delay: Annotated[float, Field(strict=True)] | str | None = Field(
+        default=None, description="not before so many seconds, or 10m", examples=["10m"]
+    )
 
 
 class Progress(Shape):
     value: float
     total: float | None = None
     message: str | None = None
+
+
+class Checkpoint(Shape):
+    at: str = Field(description="when it was stored; RFC 3339")
+    bytes: int
 
 
 class JobError(Shape):
@@ -92,9 +117,14 @@ class Job(Shape):
         "backend's tool) | default"
     )
     created_at: str = Field(description="RFC 3339")
+    run_at: str | None = Field(default=None, description="what it was scheduled for")
     started_at: str | None = Field(description="start of the newest run")
     finished_at: str | None
     progress: Progress | None
+    checkpoint: Checkpoint | None = Field(
+        default=None, description="the newest of its tool, from which its next try goes on"
+    )
+    files: int = Field(default=0, description="that its tool handed over; the result links to them")
     waiting_because: str | None = Field(description="why it does not run yet; null otherwise")
     reason: str = Field(description="why it is where it is, in one sentence")
     still_running: bool = Field(description="cancelled, but the tool has not let go yet")
@@ -109,6 +139,7 @@ class Job(Shape):
     )
     replay_of: str | None = Field(default=None, description="the dead letter that it runs again")
     replayed_as: str | None = Field(default=None, description="the job that runs it again")
+    callback: Callback | None = Field(default=None, description="who is told of its end")
 
 
 class Jobs(Shape):
@@ -154,6 +185,7 @@ class Queue(Shape):
     slots: int
     workers: int
     ready_tokens: int | None = Field(description="at the broker; null: no such queue, or no broker")
+    paused_since: str | None = Field(default=None, description="while an operator has it paused")
 
 
 class Queues(Shape):
@@ -220,6 +252,12 @@ class Backends(Shape):
     collisions: list[str] = Field(description="tools that are not shown, and why")
 
 
+class ForgottenBackend(Shape):
+    name: str
+    tools: int = Field(description="that are in the catalogue no longer")
+    failed: int = Field(description="jobs of it that waited, and have failed")
+
+
 class BackendLog(Shape):
     worker: str
     host: str
@@ -237,36 +275,3 @@ class Readiness(Shape):
     status: str = Field(description="ready | not ready")
     reasons: list[str]
     warnings: list[str]
-
-
-KeyName = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", examples=["ci"])]
-
-
-class NewApiKey(Shape):
-    name: KeyName
-    role: Role = Role.USER
-    caller: KeyName | None = Field(
-        default=None,
-        description="whose jobs it sees; default: its name. Several keys may share one",
-    )
-    expires_in: float | None = Field(
-        default=None, gt=0, le=LONGEST_LIFE, description="seconds; default: never"
-    )
-
-
-class ApiKey(Shape):
-    name: str
-    caller: str
-    role: Role
-    prefix: str = Field(description="its first characters")
-    created_at: str
-    expires_at: str | None
-    expired: bool
-
-
-class ApiKeys(Shape):
-    keys: list[ApiKey]
-
-
-class NewApiKeyMade(ApiKey):
-    key: str = Field(description="told once, here")

@@ -77,7 +77,8 @@ def hand_off_answer(
     A client that was promised structured content rejects a result without it unless it is an error.
     """
     structured = "outputSchema" in tool.definition
-    begin = "Not an error: still running" if structured else "Still running"
+    stands = "scheduled" if head.state is JobState.HELD and head.not_before else "still running"
+    begin = f"Not an error: {stands}" if structured else stands.capitalize()
     before = "an identical call had started it; " if attached else ""
     text = (
         f"{begin} as job {head.id}: {before}{words}. It goes on by itself and its result is kept. "

@@ -16,6 +16,7 @@ from ingress.mcp.declared import (
     Context,
     asks_nothing,
     capabilities_of,
+    client_name_of,
     declares_tasks,
     log_level_of,
 )
@@ -23,7 +24,7 @@ from ingress.mcp.eras import Era, era_of, is_modern, shaped_result
 from ingress.mcp.errors import wire_error
 from ingress.mcp.exchange import Exchange, exchange_of
 from ingress.mcp.held_call import HeldCalls, Turn, call_digest
-from ingress.mcp.incoming import IncomingCall, levels_from, read_call
+from ingress.mcp.incoming import IncomingCall, levels_from, preview_for, read_call
 from ingress.mcp.manners import Manner, manner_of
 from ingress.mcp.seal import Seal, SealError, Ticket
 from ingress.operations.call_request import Accepted, CallRequest
@@ -38,6 +39,7 @@ class Calls:
         self, ingress: Ingress, held: HeldCalls, seal: Seal, afterwards: Afterwards
     ) -> None:
         self._clock = ingress.runtime.clock
+        self._runtime = ingress.runtime
         self._rules = ingress.rules
         self._submit = ingress.submit
         self._resume = ingress.resume
@@ -53,7 +55,7 @@ class Calls:
             MCPError: The call was refused, or its job ended without a result.
         """
         exchange = exchange_of(ctx)
-        call = read_call(ctx.params or {}, exchange.wait)
+        call = read_call(ctx.params or {}, exchange.wait, self._clock.now())
         levels = levels_from(log_level_of(ctx, exchange))
         everything = (
             call.wants_progress or bool(levels) or not asks_nothing(capabilities_of(ctx, exchange))
@@ -109,6 +111,8 @@ class Calls:
     async def _turn(self, turn: Turn, ticket: Ticket | None) -> Mapping[str, Any]:
         if ticket is not None and ticket.round and turn.call.answers is not None:
             await self._held.respond(turn, ticket.round, turn.call.answers)
+        if turn.accepted.held:
+            return await self._held.scheduled(turn)
         if turn.manner != "task":
             return await self._held.answer(turn)
         return await (self._held.task(turn) if ticket is None else self._held.as_task(turn))
@@ -135,9 +139,13 @@ class Calls:
             meta=call.meta,
             client_capabilities=capabilities_of(ctx, exchange),
             log_level=log_level_of(ctx, exchange),
+            preview=preview_for(call, client_name_of(ctx), self._runtime.settings.clients),
             attachable=True,
             fresh=call.fresh,
+            run_at=call.run_at,
             key=call.key,
+            callback=call.callback,
+            affinity=call.affinity,
         )
 
     def _ticket(self, ctx: Context, call: IncomingCall) -> Ticket | None:

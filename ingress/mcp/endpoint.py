@@ -56,7 +56,9 @@ class McpEndpoint:
         held = HeldCalls(ingress, self._holding, self._asking, seal, self._afterwards)
         tasks = Tasks(ingress, self._afterwards)
         news = TaskNews(tasks, follower, runtime.clock)
-        self._subscriptions = Subscriptions(ingress.feed, self._sessions, news)
+        self._subscriptions = Subscriptions(
+            ingress.feed, ingress.document_news, self._sessions, news
+        )
         handlers = Handlers(
             calls=Calls(ingress, held, seal, self._afterwards),
             own_calls=OwnCalls(ingress, self._holding, self._asking, self._afterwards),

@@ -7,6 +7,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from common.errors import (
+    CallbackRefusedError,
     KeyConflictError,
     LonghaulError,
     NotFoundError,
@@ -36,7 +37,7 @@ def wire_error(error: LonghaulError, job: str) -> WireError:
     "Retryable" is said only where nothing can run (DESIGN 9, Errors).
     """
     match error:
-        case NotFoundError() | KeyConflictError():
+        case NotFoundError() | KeyConflictError() | CallbackRefusedError():
             return WireError(code=types.INVALID_PARAMS, message=str(error))
         case RefusedError(retry_after=None):
             return WireError(

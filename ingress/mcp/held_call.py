@@ -108,6 +108,12 @@ class HeldCalls:
             raise NotFoundError(f"job {turn.job} is gone")
         return await self._as_task(turn, head)
 
+    async def scheduled(self, turn: Turn) -> Mapping[str, Any]:
+        """It runs later: nobody is held so long, its id goes out at once."""
+        if turn.manner != "held":
+            return await self.task(turn)
+        return await self._hand_off(turn, self._runtime.clock.monotonic())
+
     async def _as_task(self, turn: Turn, head: Head) -> Mapping[str, Any]:
         accepted, exchange = turn.accepted, turn.exchange
         if accepted.attached:
@@ -190,6 +196,9 @@ class HeldCalls:
         if self._carried(turn):
             ttl = self._runtime.settings.answering.orphan_ttl
             return await self._send_back(turn, None, round(ttl * 1000))
+        return await self._hand_off(turn, began)
+
+    async def _hand_off(self, turn: Turn, began: float) -> Mapping[str, Any]:
         head = await self._let_go(turn.job, as_task=False)
         if head.terminal:
             return await self._ended(turn, _end_of(head))

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from common.errors import InvalidCallError, NotFoundError
+from common.errors import InvalidCallError, InvalidRowsError, KeyConflictError, NotFoundError
 from common.jobs.head import Head
 from common.jobs.questions import open_requests
 from common.jobs.state import TERMINAL, JobState
@@ -20,12 +20,13 @@ from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
 from ingress.mcp.answers import tool_error
 from ingress.mcp.asking import Asking
+from ingress.mcp.batch_calls import BatchCalls
 from ingress.mcp.declared import Context, client_name_of
 from ingress.mcp.eras import shaped_result
 from ingress.mcp.exchange import Exchange, exchange_of
 from ingress.mcp.holding import Holding
 from ingress.mcp.incoming import IncomingCall, read_call, wait_for
-from ingress.mcp.own_tools import CANCEL, JOBS, PAGE, RESULT, TOOLS, WAIT
+from ingress.mcp.own_tools import BATCH, CANCEL, JOBS, PAGE, RESULT, TOOLS, WAIT
 from ingress.mcp.reports import cancelled_text, listed, output_so_far, report, running_text
 from ingress.mcp.standing import Standing
 from ingress.mcp.task_views import ended, status_of
@@ -53,6 +54,7 @@ class OwnCalls:
         self._asking = asking
         self._afterwards = afterwards
         self._standing = Standing(ingress.runtime, ingress.respond, ingress.durations)
+        self._batches = BatchCalls(ingress)
         self._check = ArgumentCheck()
 
     async def __call__(self, ctx: Context) -> dict[str, Any]:
@@ -62,12 +64,12 @@ class OwnCalls:
             StoreUnreachableError: Nobody knows.
         """
         exchange = exchange_of(ctx)
-        call = read_call(ctx.params or {}, exchange.wait)
+        call = read_call(ctx.params or {}, exchange.wait, self._runtime.clock.now())
         arguments = call.arguments or {}
         try:
             self._check(TOOLS[call.tool], arguments)
             answer = await self._answer(ctx, exchange, call, arguments)
-        except (InvalidCallError, NotFoundError) as error:
+        except (InvalidCallError, InvalidRowsError, KeyConflictError, NotFoundError) as error:
             answer = tool_error(str(error))
         return shaped_result(answer, ctx.protocol_version)
 
@@ -84,14 +86,20 @@ class OwnCalls:
                 )
             case tool if tool == CANCEL:
                 head = await self._read.head(arguments["id"], caller)
+                if head.is_batch:
+                    return await self._batches.cancel(head, caller)
                 done = await self._cancel.cancel(head.id, "cancelled by its caller")
                 return cancelled_text(head, done=done)
+            case tool if tool == BATCH:
+                return await self._batches.begin(arguments, caller, exchange.request_id)
             case _:
                 return await self._list(caller, arguments.get("cursor"))
 
     async def _result(self, exchange: Exchange, job: str, cursor: int) -> Mapping[str, Any]:
         """The result; before the end, what its tool said after the cursor."""
         said = await self._output.after(job, exchange.caller.over_mcp, cursor, OUTPUT_PAGE)
+        if said.head.is_batch:
+            return await self._batches.results(said.head, exchange.caller.over_mcp, cursor)
         if ended(status_of(said.head, self._standing.now())):
             return await self._report(exchange, [said.head])
         return output_so_far(await self._standing.task(said.head), said)
@@ -101,15 +109,14 @@ class OwnCalls:
     ) -> Mapping[str, Any]:
         caller = exchange.caller.over_mcp
         jobs = list(dict.fromkeys(arguments["ids"]))
-        for job in jobs:
-            await self._read.head(job, caller)
+        heads = [await self._read.head(job, caller) for job in jobs]
         settings = self._runtime.settings
         most = wait_for(call, client_name_of(ctx), settings.answering, settings.clients)
         began = self._runtime.clock.monotonic()
         until = began + min(arguments.get("seconds", math.inf), most)
         voices: list[Voice | None] = [None] * len(jobs)
         if call.wants_progress:
-            voices[0] = self._voice(ctx, jobs[0], began)
+            voices[0] = self._voice(ctx, heads[0], began)
         first = arguments.get("until") == "any"
         waits = [
             asyncio.create_task(self._until_end(ctx, exchange, job, voice, until))
@@ -152,18 +159,22 @@ class OwnCalls:
             grace = (head.lost_at + LEASE_MS - self._standing.now()) / 1000
             await clock.sleep(max(0.0, min(grace, until - clock.monotonic())))
 
-    def _voice(self, ctx: Context, job: str, began: float) -> Voice:
+    def _voice(self, ctx: Context, head: Head, began: float) -> Voice:
         clock, answering = self._runtime.clock, self._runtime.settings.answering
-        words = partial(self._standing.heartbeat, job, began)
+        words = partial(self._standing.heartbeat, head.id, began)
+        if head.is_batch:
+            words = partial(self._batches.words, head)
         return Voice(ctx.session, ctx.request_id, clock, answering.heartbeat, frozenset(), words)
 
     async def _report(self, exchange: Exchange, heads: Sequence[Head]) -> Mapping[str, Any]:
         """What is known of these jobs; what has ended, with its tool's own result."""
+        batches = [await self._batches.waited(head) for head in heads if head.is_batch]
+        heads = [head for head in heads if not head.is_batch]
         now = self._standing.now()
         over = [head for head in heads if ended(status_of(head, now))]
         bodies = [await self._body(head) for head in over]
         going = [head for head in heads if head not in over]
-        texts = [running_text(await self._standing.task(head), head) for head in going]
+        texts = [running_text(await self._standing.task(head), head) for head in going] + batches
         uncollected = [head.id for head in over if head.let_go_at and not head.collected]
 
         def sent() -> None:

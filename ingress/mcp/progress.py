@@ -31,7 +31,9 @@ def describe(head: Head, position: int | None, waited: float, now_ms: int) -> st
             running = max(0, now_ms - head.started_at) / 1000
             again = f", try {head.tries}" if head.tries > 1 else ""
             return f"running for {seconds(running)}{again}"
-        case JobState.QUEUED:
+        case JobState.HELD if head.not_before > now_ms:
+            return f"to start in {seconds((head.not_before - now_ms) / 1000)}"
+        case JobState.QUEUED | JobState.HELD:
             return f"queued{_before(position)}, {seconds(waited)}"
         case JobState.WAITING:
             return f"waiting for try {head.tries + 1}, {seconds(waited)}"

@@ -106,7 +106,7 @@ class LonghaulServer(Server[Any]):
         return types.ServerCapabilities(
             tools=types.ToolsCapability(list_changed=True),
             logging=types.LoggingCapability(),
-            resources=types.ResourcesCapability(),
+            resources=types.ResourcesCapability(list_changed=True),
             extensions={TASKS: {}} if modern else None,
         )
 

@@ -51,7 +51,8 @@ PLAIN = frozenset(
     {"initialize", "ping", "tools/list", "logging/setLevel"}
     | {"tasks/get", "tasks/list", "tasks/cancel"}
 )
-LIST_CHANGED: Message = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+TOOLS_CHANGED: Message = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+RESOURCES_CHANGED: Message = {"jsonrpc": "2.0", "method": "notifications/resources/list_changed"}
 
 
 class LegacySession:
@@ -102,9 +103,13 @@ class LegacySessions:
         if answer is not None:
             await answer(scope, receive, send)
 
-    def tell_list_changed(self) -> None:
+    def tell_tools_changed(self) -> None:
         """To every client that keeps a stream open for such news here."""
-        self._board.tell_all(LIST_CHANGED)
+        self._board.tell_all(TOOLS_CHANGED)
+
+    def tell_resources_changed(self, caller: str) -> None:
+        """The same, to this caller's; empty: to everyone's."""
+        self._board.tell_all(RESOURCES_CHANGED, caller)
 
     def close_streams(self) -> None:
         """End the streams that clients keep open for news; they come back to a living process."""
@@ -213,7 +218,7 @@ class LegacySessions:
         if await self._find(exchange) is None:
             return _no_session()
         stream = EventStream(send, exchange.session_id)
-        with self._board.streaming(exchange.session_id) as news:
+        with self._board.streaming(exchange.session_id, exchange.caller.name) as news:
             exchange.on_gone = news.close
             async with stream.open(request.receive):
                 await self._board.claim_stream(exchange.session_id)

@@ -58,6 +58,6 @@ class Standing:
             return "waiting; the store does not answer"
 
     async def _position(self, head: Head) -> int | None:
-        if head.state is not JobState.QUEUED:
+        if head.state not in {JobState.QUEUED, JobState.HELD} or head.run_at > self.now():
             return None
         return await self._runtime.store.rank(queue_index(head.queue), head.id)

@@ -1,7 +1,7 @@
 """Who is told of changes: `subscriptions/listen` streams, and handshake-era sessions.
 
-A listen stream hears that the list of tools has changed, and how its client's tasks go on. The
-SDK's own handler knows nothing of tasks.
+A listen stream hears that the list of tools or of resources has changed, and how its client's
+tasks go on. The SDK's own handler knows nothing of tasks, nor whose resources are whose.
 """
 
 import asyncio
@@ -10,12 +10,17 @@ from typing import Any, Literal
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
-from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY, ToolsListChanged
+from mcp.server.subscriptions import (
+    SUBSCRIPTION_ID_META_KEY,
+    ResourcesListChanged,
+    ToolsListChanged,
+)
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import event_to_notification
 
 from ingress.caller import Caller
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.document_news import DocumentNews
 from ingress.mcp.declared import capabilities_of, declares_tasks, tasks_missing
 from ingress.mcp.exchange import exchange_of
 from ingress.mcp.sessions import LegacySessions
@@ -35,12 +40,14 @@ class TaskNotification(types.Notification[dict[str, Any], Literal["notifications
 class Stream:
     """One open `subscriptions/listen`; what goes out carries its id."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(self, ctx: Context, caller: str) -> None:
+        self.caller = caller
         self._session = ctx.session
         self._request_id = ctx.request_id
         self._speaking = asyncio.Lock()
         self.meta: dict[str, Any] = {SUBSCRIPTION_ID_META_KEY: ctx.request_id}
         self.tools_changed = asyncio.Event()
+        self.resources_changed = asyncio.Event()
         self.closing = asyncio.Event()
 
     async def send(self, notification: Any) -> None:
@@ -58,15 +65,30 @@ class Stream:
         await self.send(TaskNotification(params={**shown, "_meta": self.meta}))
 
     async def tell_tools(self) -> None:
+        await self._tell(self.tools_changed, ToolsListChanged())
+
+    async def tell_resources(self) -> None:
+        await self._tell(self.resources_changed, ResourcesListChanged())
+
+    async def _tell(
+        self, changed: asyncio.Event, news: ToolsListChanged | ResourcesListChanged
+    ) -> None:
         while True:
-            await self.tools_changed.wait()
-            self.tools_changed.clear()
-            await self.send(event_to_notification(ToolsListChanged(), self.meta))
+            await changed.wait()
+            changed.clear()
+            await self.send(event_to_notification(news, self.meta))
 
 
 class Subscriptions:
-    def __init__(self, feed: CatalogueFeed, sessions: LegacySessions, tasks: TaskNews) -> None:
+    def __init__(
+        self,
+        feed: CatalogueFeed,
+        documents: DocumentNews,
+        sessions: LegacySessions,
+        tasks: TaskNews,
+    ) -> None:
         self._feed = feed
+        self._documents = documents
         self._sessions = sessions
         self._tasks = tasks
         self._changed = asyncio.Event()
@@ -92,9 +114,13 @@ class Subscriptions:
         tasks = await self._tasks.known(task_ids or (), exchange.caller)
         more = {} if task_ids is None else {"taskIds": tasks}
         honoured = types.SubscriptionFilter.model_validate(
-            {"toolsListChanged": True if asked.tools_list_changed else None, **more}
+            {
+                "toolsListChanged": asked.tools_list_changed or None,
+                "resourcesListChanged": asked.resources_list_changed or None,
+                **more,
+            }
         )
-        stream = Stream(ctx)
+        stream = Stream(ctx, exchange.caller.name)
         if self._closed:  # it was let in before the end was asked for
             stream.closing.set()
         self._streams.add(stream)
@@ -106,13 +132,22 @@ class Subscriptions:
         return types.SubscriptionsListenResult(_meta=stream.meta)
 
     async def run(self) -> None:
-        with self._feed.on_change(self._changed.set):
+        with (
+            self._feed.on_change(self._changed.set),
+            self._documents.on_change(self._tell_resources),
+        ):
             while True:
                 await self._changed.wait()
                 self._changed.clear()
                 for stream in self._streams:
                     stream.tools_changed.set()
-                self._sessions.tell_list_changed()
+                self._sessions.tell_tools_changed()
+
+    def _tell_resources(self, caller: str) -> None:
+        for stream in self._streams:
+            if caller in {"", stream.caller}:
+                stream.resources_changed.set()
+        self._sessions.tell_resources_changed(caller)
 
     def close(self) -> None:
         """End every listen stream as the protocol ends them; clients listen again elsewhere."""
@@ -133,6 +168,8 @@ class Subscriptions:
             ]
             if honoured.tools_list_changed:
                 telling.append(group.create_task(stream.tell_tools()))
+            if honoured.resources_list_changed:
+                telling.append(group.create_task(stream.tell_resources()))
             await stream.closing.wait()
             for task in telling:
                 task.cancel()

@@ -42,7 +42,8 @@ class Waiting:
 class News:
     """What goes out on a session's own stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
         self._unread: asyncio.Queue[Message | None] = asyncio.Queue()
 
     def tell(self, message: Message) -> None:
@@ -110,9 +111,9 @@ class Switchboard:
             self._forget(session, open_)
 
     @contextmanager
-    def streaming(self, session: str) -> Iterator[News]:
+    def streaming(self, session: str, caller: str) -> Iterator[News]:
         """The session's own stream is here now; an older one, wherever it is, ends."""
-        news = News()
+        news = News(caller)
         open_ = self._open.setdefault(session, _Open())
         if open_.news is not None:
             open_.news.close()
@@ -149,10 +150,10 @@ class Switchboard:
         else:
             await self._publish("tell", session, message)
 
-    def tell_all(self, message: Message) -> None:
-        """On every stream that is here."""
+    def tell_all(self, message: Message, caller: str = "") -> None:
+        """On every stream that is here, or on this caller's."""
         for open_ in self._open.values():
-            if open_.news is not None:
+            if open_.news is not None and caller in {"", open_.news.caller}:
                 open_.news.tell(message)
 
     async def claim_stream(self, session: str) -> None:

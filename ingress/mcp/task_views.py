@@ -140,7 +140,10 @@ def ttl_ms(head: Head, retention: RetentionMs) -> int | None:
     shortest = min(retention.completed, retention.failed, retention.dead)
     if head.deadline:
         return head.deadline - head.created_at + shortest
-    waits = (head.started_at or head.queue_deadline) - head.created_at
+    clock = head.queue_deadline
+    if head.state is JobState.HELD and head.not_before and head.spec.queue_ms:
+        clock = head.not_before + head.spec.queue_ms  # begins then
+    waits = (head.started_at or clock) - head.created_at
     if waits < 0 or not head.spec.run_ms:
         return None
     return waits + head.spec.run_ms * head.spec.attempts + shortest
@@ -157,10 +160,10 @@ def poll_ms(head: Head, now: int, position: int | None, expected: int | None) ->
             wanted = max(expected - age, age // 2)  # the later than others, the rarer
         case JobState.RUNNING:
             wanted = (now - head.started_at) // 2
-        case JobState.QUEUED:
-            wanted = POLL_DEFAULT_MS * (1 + (position or 0))
-        case JobState.WAITING:
+        case JobState.WAITING | JobState.HELD if head.not_before:
             wanted = head.not_before - now
+        case JobState.QUEUED | JobState.HELD:
+            wanted = POLL_DEFAULT_MS * (1 + (position or 0))
         case _:
             wanted = POLL_DEFAULT_MS
     return max(POLL_LEAST_MS, min(POLL_MOST_MS, wanted))
@@ -187,7 +190,9 @@ def _message(head: Head, status: Status, position: int | None) -> str:
     if status != "working":
         return head.reason or str(head.state)
     match head.state:
-        case JobState.QUEUED if position:
+        case JobState.HELD if head.not_before:
+            return f"scheduled for {_stamp(head.not_before)}"
+        case JobState.QUEUED | JobState.HELD if position:
             return f"queued, {position} job{'' if position == 1 else 's'} before it"
         case JobState.RUNNING:
             value, total, message = progress_of(head)

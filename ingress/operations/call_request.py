@@ -6,7 +6,10 @@ from typing import Any, Self
 
 from common.catalogue import CatalogueTool
 from common.jobs.attaching import attach_key
+from common.jobs.callbacks import CALLBACKS
+from common.jobs.change import WATCH_END
 from common.jobs.head import Head, Spec, StoredCall
+from common.jobs.held import RunAt
 from common.jobs.transitions import Submission
 from common.routing.rules import ToolPolicy
 
@@ -21,11 +24,21 @@ class CallRequest:
     meta: Mapping[str, Any] = field(default_factory=dict)  # the caller's, to pass on
     client_capabilities: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
+    preview: int | None = None  # bytes of a large result that its client takes; None: any client's
     attachable: bool = False  # an identical call may come for its job later
     fresh: bool = False  # it wants a job of its own, whatever there is
+    affinity: str = ""  # goes where the calls of the same word went; empty: of the same caller
     key: str = ""  # the caller's idempotency key; one that `is_key` accepts
+    callback: str = ""  # the URL that is told of its end
     replay_of: str = ""  # the dead letter that it runs again
     replayed_by: str = ""  # who asked for that
+    checkpoint: bytes | None = None  # of that letter, to begin from
+    run_at: RunAt | None = None  # None: at once
+
+    @property
+    def reachable(self) -> bool:
+        """Its caller finds the job again, or is told of its end, without this connection."""
+        return bool(self.key or self.callback) or self.run_at is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,8 @@ class Accepted:
     policy: ToolPolicy
     priority: int
     attached: bool = False  # to a job that was there before
+    held: bool = False  # for later: it has no token yet, and its caller is told the id
+    new: bool = True  # no such job was there before
     given_out: bool = False  # somebody was told the job's id, or is about to be
     head: Head | None = None  # as its record began, for who is told of it at once
 
@@ -66,8 +81,13 @@ def submission_of(
         queue_ms=_ms(policy.clocks.queue),
         deadline_ms=_ms(policy.clocks.deadline),
         holder=holder,
-        watcher=watcher,
+        watcher=",".join(filter(None, (watcher, _told(request)))),
+        checkpoint=request.checkpoint,
     )
+
+
+def _told(request: CallRequest) -> str:
+    return CALLBACKS + WATCH_END if request.callback else ""
 
 
 def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> Spec:
@@ -87,14 +107,17 @@ def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> S
         run_ms=_ms(policy.clocks.run),
         repeatable=repeatable,
         repeatable_from=repeatable_from,
-        # With a key its caller can find it again, as with an id.
-        keep=policy.on_disconnect == "keep" or bool(request.key),
+        keep=policy.on_disconnect == "keep" or request.reachable,
         request_id=request.request_id,
         answer_ms=_ms(policy.questions.deadline),
         default_answer=policy.questions.default,
         arguments_blob=arguments_blob,
         attach=_attach_key(request, accepted),
         replay_of=request.replay_of,
+        outbox=tool.wants_outbox,
+        preview=-1 if request.preview is None else request.preview,
+        callback=request.callback,
+        affinity=request.affinity,
     )
 
 
@@ -108,7 +131,7 @@ def _call_of(request: CallRequest, *, apart: bool) -> StoredCall:
 
 
 def _attach_key(request: CallRequest, accepted: Accepted) -> str:
-    if request.key or not (request.attachable and accepted.policy.attach):
+    if request.reachable or not (request.attachable and accepted.policy.attach):
         return ""
     tool = accepted.tool
     return attach_key(request.caller, tool.name, tool.version, request.arguments)

@@ -5,7 +5,7 @@ A letter is the record of a job that is `dead` or `lost`, or of a token that sta
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -20,32 +20,25 @@ from common.errors import (
     StoreUnreachableError,
 )
 from common.forgetting import forget
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.endings import RAW
 from common.jobs.head import Head, StoredCall, decode_call
-from common.jobs.indexes import state_index, tool_state_index
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import CALL
 from common.runtime import Runtime
 from common.wire import load_json
 from ingress.caller import Caller
 from ingress.operations.call_request import CallRequest
-from ingress.operations.letters import Group, Replay, Wanted, group, is_token
+from ingress.operations.letters import Death, Group, Replay, Wanted, group, is_token
 from ingress.operations.read import Read
+from ingress.operations.search import Found, find, look
 from ingress.operations.submit import Submit
 from ingress.operations.tries import Try, tries_of
 
 log = structlog.get_logger(__name__)
 
-PAGE = 200  # records of one index
-SCANNED = 2_000  # letters looked at for one page
-GROUPED = 10_000  # letters looked at for one grouping
+GROUPED = 3_000  # letters looked at for one grouping
 AT_ONCE = 20  # replays under way for one request
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    heads: Sequence[Head]
-    cursor: str | None  # where the next page begins; None: there is none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,31 +64,19 @@ class DeadLetters:
         self, caller: Caller, wanted: Wanted, *, limit: int, cursor: str | None = None
     ) -> Found:
         """The newest first. A page may be short and still have a cursor."""
-        found: list[Head] = []
-        scanned = 0
-        while True:
-            heads, cursor = await self._newest(wanted, cursor)
-            for head in heads:
-                if _sees(caller, head) and wanted.fits(head):
-                    found.append(head)
-                if len(found) == limit:
-                    more = head is not heads[-1] or cursor is not None
-                    return Found(heads=found, cursor=_cursor_of(head) if more else None)
-            scanned += len(heads)
-            if cursor is None or scanned >= SCANNED:
-                return Found(heads=found, cursor=cursor)
+        walk = wanted.walk(_mine(caller))
+        if walk is None:
+            return Found(heads=[], cursor=None)
+        found = await find(self._store, walk, limit=limit, cursor=cursor)
+        return replace(found, heads=[head for head in found.heads if head.state in LETTERS])
 
     async def groups(self, caller: Caller, wanted: Wanted) -> tuple[Sequence[Group], bool]:
         """By what went wrong, the largest first; and whether that is all of them."""
-        found: list[Head] = []
-        scanned = 0
-        cursor: str | None = None
-        while True:
-            heads, cursor = await self._newest(wanted, cursor)
-            found += (head for head in heads if _sees(caller, head) and wanted.fits(head))
-            scanned += len(heads)
-            if cursor is None or scanned >= GROUPED:
-                return group(found), cursor is None
+        walk = wanted.walk(_mine(caller))
+        if walk is None:
+            return [], True
+        seen = await look(self._store, walk, limit=GROUPED, budget=GROUPED)
+        return group(Death.of(job, fields) for job, fields in seen.jobs), seen.cursor is None
 
     async def head(self, letter: str, caller: Caller) -> Head:
         """Raises: NotFoundError: Unknown, no dead letter, or somebody else's: the same for all."""
@@ -128,11 +109,14 @@ class DeadLetters:
         *,
         arguments: Mapping[str, Any] | None = None,
         lost: bool = False,
+        from_start: bool = False,
     ) -> Replay:
         """Run it again as a new job: once, however often and by however many this is asked.
 
         `arguments` take the place of the job's own. `lost` is the word that somebody has looked
         whether the tool did it: without it a job whose outcome is unknown is not replayed.
+        It goes on from the letter's checkpoint, unless that may be of something else: with other
+        arguments, or another version of the tool, or `from_start`, it begins at the beginning.
 
         Raises:
             NotFoundError: As `head`.
@@ -146,13 +130,21 @@ class DeadLetters:
         if head.replayed_as:
             return Replay(letter=letter, job=head.replayed_as, new=False)
         request = await self._request(head, caller, arguments, lost=lost)
+        if arguments is None and not from_start:
+            request = replace(request, checkpoint=await self._checkpoint(head))
         job, new = await self._submit.replay(request)
         if new:
             log.info("letter.replayed", job_id=letter, replayed_as=job, by=caller.name)
         return Replay(letter=letter, job=job, new=new)
 
     async def replay_many(
-        self, letters: Sequence[str], caller: Caller, *, dry_run: bool, lost: bool
+        self,
+        letters: Sequence[str],
+        caller: Caller,
+        *,
+        dry_run: bool,
+        lost: bool,
+        from_start: bool = False,
     ) -> Sequence[Replay]:
         """Each by itself, in their order: what is refused says why and keeps no other back.
 
@@ -166,7 +158,7 @@ class DeadLetters:
                 try:
                     if dry_run:
                         return await self._would_replay(letter, caller, lost=lost)
-                    return await self.replay(letter, caller, lost=lost)
+                    return await self.replay(letter, caller, lost=lost, from_start=from_start)
                 except StoreUnreachableError:
                     raise
                 except LonghaulError as error:
@@ -184,31 +176,15 @@ class DeadLetters:
 
         Raises:
             NotFoundError: As `head`.
+            RefusedError: It is a row of a batch, which has a result for each.
         """
         while True:
             head = await self.head(letter, caller)
+            if head.batch:
+                raise RefusedError(f"{letter} is a row of a batch, and is kept as long as that")
             if await forget(self._runtime, head):
                 log.info("letter.dropped", job_id=letter, by=caller.name)
                 return head
-
-    async def _newest(
-        self, wanted: Wanted, cursor: str | None
-    ) -> tuple[Sequence[Head], str | None]:
-        """The next of both kinds as one list, by the time of their end: their score in an index."""
-        states = [wanted.state] if wanted.state else sorted(LETTERS)
-        pages = await asyncio.gather(
-            *(
-                self._store.page(_index(state, wanted.tool), limit=PAGE, cursor=cursor)
-                for state in states
-            )
-        )
-        heads = sorted((head for page in pages for head in page.heads), key=_place, reverse=True)
-        ends = [page.cursor for page in pages if page.cursor is not None]
-        if not ends:
-            return heads, None
-        # What is older than the end of a page may have others of that index before it.
-        end = max(ends, key=_place_of)
-        return [head for head in heads if _place(head) >= _place_of(end)], end
 
     # --- replaying them
 
@@ -242,9 +218,17 @@ class DeadLetters:
             meta=call.meta,
             client_capabilities=call.client_capabilities,
             log_level=call.log_level,
+            callback=head.spec.callback,
+            affinity=head.spec.affinity,
             replay_of=head.id,
             replayed_by=caller.name,
         )
+
+    async def _checkpoint(self, head: Head) -> bytes | None:
+        same = self._submit.tool(head.tool).version == head.spec.tool_version
+        if not (head.checkpoint_bytes and same):
+            return None
+        return await self._store.part(head.id, CHECKPOINT)
 
     async def _call(self, head: Head) -> StoredCall | None:
         raw = await self._store.part(head.id, CALL)
@@ -253,22 +237,6 @@ class DeadLetters:
         return await whole_call(self._runtime.blobs, head, decode_call(raw))
 
 
-def _sees(caller: Caller, head: Head) -> bool:
-    return caller.operator or head.caller == caller.name
-
-
-def _place(head: Head) -> tuple[int, str]:
-    return head.finished_at, head.id
-
-
-def _cursor_of(head: Head) -> str:
-    return f"{head.finished_at}:{head.id}"
-
-
-def _place_of(cursor: str) -> tuple[int, str]:
-    score, _, job = cursor.partition(":")
-    return round(float(score)), job
-
-
-def _index(state: JobState, tool: str | None) -> str:
-    return state_index(state) if tool is None else tool_state_index(tool, state)
+def _mine(caller: Caller) -> str | None:
+    """Whose letters a caller may see; None: everybody's."""
+    return None if caller.operator else caller.name

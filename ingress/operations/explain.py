@@ -34,7 +34,7 @@ def why(head: Head, situation: Situation) -> str:
         return "a newer Longhaul looks after it; this process cannot tell more"
     match head.state:
         case JobState.HELD:
-            return head.reason or "held back until its turn comes"
+            return _held(head, situation)
         case JobState.QUEUED:
             return _queued(head, situation)
         case JobState.WAITING:
@@ -55,6 +55,14 @@ def why(head: Head, situation: Situation) -> str:
             return head.reason or str(head.state)
         case unreachable:
             assert_never(unreachable)
+
+
+def _held(head: Head, situation: Situation) -> str:
+    if head.not_before > situation.now:
+        left = _span(head.not_before - situation.now)
+        return f"scheduled for {_moment(head.not_before)}, in {left}"
+    blocked = (_broker(situation) or _nobody(head, situation)) if head.window else ""
+    return blocked or head.reason or "held back until its turn comes"
 
 
 def _queued(head: Head, situation: Situation) -> str:
@@ -87,9 +95,8 @@ def _nobody(head: Head, situation: Situation) -> str:
     if not any(situation.fleet.workers):
         return "no worker is running"
     backend = head.spec.backend
-    order = situation.fleet.disabled(backend)
-    if order is not None:
-        return f"backend {backend} is disabled by {order.by} since {_time(order.at / 1000)}"
+    if ordered := _ordered(head.queue, backend, situation.fleet):
+        return ordered
     serving = situation.fleet.serving(head.queue)
     if not serving:
         if any(head.queue in worker.queues for worker in situation.fleet.workers):
@@ -113,9 +120,22 @@ def _nobody(head: Head, situation: Situation) -> str:
     return f"backend {backend} is not up on any worker: {newest.state}"
 
 
+def _ordered(queue: str, backend: str, fleet: Fleet) -> str:
+    pause, order = fleet.paused(queue), fleet.disabled(backend)
+    if pause is not None:
+        return f"queue {queue} is paused by {pause.by} since {_time(pause.at / 1000)}"
+    if order is not None:
+        return f"backend {backend} is disabled by {order.by} since {_time(order.at / 1000)}"
+    return ""
+
+
 def _time(seconds: float) -> str:
     """Of the day, of a moment since the epoch."""
     return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"
+
+
+def _moment(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _in_line(head: Head, situation: Situation) -> str:

@@ -81,6 +81,9 @@ class Fleet:
     def disabled(self, backend: str) -> Order | None:
         return self.orders.get(backend, BackendOrders()).disabled
 
+    def paused(self, queue: str) -> Order | None:
+        return self.orders.get(queue, BackendOrders()).paused
+
     def slots(self, queue: str) -> Slots:
         """Of all live workers together."""
         found = [worker.queues[queue] for worker in self.workers if queue in worker.queues]

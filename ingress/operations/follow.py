@@ -14,10 +14,18 @@ import structlog
 from common.errors import StoreUnreachableError
 from common.jobs.change import WATCH_END, Note
 from common.jobs.state import TERMINAL
-from common.notifier.base import KEYS_CHANGED, NEWS, Gap, Hint, ingress_channel
+from common.notifier.base import (
+    DOCUMENTS_CHANGED,
+    KEYS_CHANGED,
+    NEWS,
+    Gap,
+    Hint,
+    ingress_channel,
+)
 from common.notifier.hints import JobHint, decode_hint
 from common.runtime import Runtime
 from ingress.catalogue_feed import CatalogueFeed
+from ingress.document_news import DocumentNews
 from ingress.key_ring import KeyRing
 
 log = structlog.get_logger(__name__)
@@ -68,11 +76,19 @@ class Watch:
 
 
 class Follower:
-    def __init__(self, runtime: Runtime, lease: str, feed: CatalogueFeed, ring: KeyRing) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        lease: str,
+        feed: CatalogueFeed,
+        ring: KeyRing,
+        documents: DocumentNews,
+    ) -> None:
         self._runtime = runtime
         self._lease = lease
         self._feed = feed
         self._ring = ring
+        self._documents = documents
         self._watches: dict[str, set[Watch]] = {}
 
     async def run(self) -> None:
@@ -91,6 +107,10 @@ class Follower:
                             channel == NEWS and payload == KEYS_CHANGED
                         ):
                             self._ring.refresh_soon()
+                        case Hint(channel=channel, payload=payload) if (
+                            channel == NEWS and payload.startswith(DOCUMENTS_CHANGED)
+                        ):
+                            self._documents.hear(payload)
                         case Hint(channel=channel) if channel == NEWS:
                             self._feed.refresh_soon()
                         case Hint(payload=payload):

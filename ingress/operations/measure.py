@@ -1,6 +1,8 @@
 """Measure: the metrics that the store knows, brought up to date when somebody asks for them."""
 
 from common.errors import StoreUnreachableError
+from common.jobs.callbacks import CallbackState
+from common.jobs.indexes import callback_index
 from common.jobs.state import JobState
 from common.telemetry.metrics import Metrics
 from ingress.ingress import Ingress
@@ -15,6 +17,8 @@ from ingress.operations.survey import (
     queue_states,
 )
 
+_OPEN = (CallbackState.PENDING, CallbackState.FAILED)
+
 
 async def measure(ingress: Ingress) -> None:
     """Without the store the old values are dropped: a number that may be wrong is not told."""
@@ -26,6 +30,7 @@ async def measure(ingress: Ingress) -> None:
         queues = await queue_states(runtime, queue_names(ingress.rules, catalogue, fleet))
         jobs = await jobs_by_tool(runtime.store, catalogue.tools)
         letters = await letters_waiting(runtime.store)
+        callbacks = await runtime.store.counts([callback_index(state) for state in _OPEN])
     except StoreUnreachableError:
         metrics.store_up.set(0)
         _forget(metrics)
@@ -34,6 +39,8 @@ async def measure(ingress: Ingress) -> None:
     _forget(metrics)
     _jobs(metrics, jobs)
     metrics.letters_waiting.set(letters)
+    for state, count in zip(_OPEN, callbacks, strict=True):
+        metrics.callbacks.labels(state=state).set(count)
     _queues(metrics, queues, fleet, runtime.clock.now())
     _fleet(metrics, fleet, {entry.backend for entry in catalogue.entries})
 
@@ -43,7 +50,7 @@ def _forget(metrics: Metrics) -> None:
     for gauge in (
         *(metrics.jobs, metrics.queue_waiting, metrics.queue_oldest, metrics.queue_ready),
         *(metrics.slots, metrics.slots_busy, metrics.replicas),
-        *(metrics.breakers, metrics.unhealthy, metrics.disabled),
+        *(metrics.breakers, metrics.unhealthy, metrics.disabled, metrics.callbacks),
     ):
         gauge.clear()
 

@@ -1,25 +1,20 @@
 """Read: records as one caller may see them. No writes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from common.errors import NotFoundError
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
 from common.jobs.ids import is_job_id
-from common.jobs.indexes import (
-    ALL,
-    caller_index,
-    queue_index,
-    state_index,
-    tool_state_index,
-)
-from common.jobs.state import JobState
+from common.jobs.indexes import queue_index
 from common.runtime import Runtime
-from common.store.base import Event, Page
+from common.store.base import Event
 from ingress.caller import Caller
+from ingress.operations.search import Found, find
+from ingress.operations.wanted import EVERY, Wanted, walk_of
 
-SCANNED = 2_000  # records looked at for one page of a filtered list
 _CURSOR = re.compile(r"[0-9]{1,17}(\.[0-9]+)?:[0-9a-z]{22}", re.ASCII)
 
 
@@ -47,39 +42,30 @@ class Read:
         """Those kept, with a larger number than this."""
         return await self._runtime.store.events(head.id, after=after)
 
-    async def position(self, head: Head) -> int | None:
-        """How many jobs will start before it; None when it does not wait in a queue."""
-        return await self._runtime.store.rank(queue_index(head.queue), head.id)
+    async def positions(self, heads: Sequence[Head]) -> Mapping[str, int]:
+        """How many jobs start before each that waits in a queue."""
+        queues: dict[str, list[str]] = {}
+        for head in heads:
+            queues.setdefault(head.queue, []).append(head.id)
+        found: dict[str, int] = {}
+        for queue, jobs in queues.items():
+            ranks = await self._runtime.store.ranks(queue_index(queue), jobs)
+            found |= {job: at for job, at in zip(jobs, ranks, strict=True) if at is not None}
+        return found
 
     async def list(
-        self,
-        caller: Caller,
-        *,
-        limit: int,
-        cursor: str | None = None,
-        state: JobState | None = None,
-        tool: str | None = None,
-    ) -> Page:
-        """The newest first; by a state alone, the newest in that state first.
+        self, caller: Caller, wanted: Wanted = EVERY, *, limit: int, cursor: str | None = None
+    ) -> Found:
+        """The newest first: by creation, or, of a state, a tool or an error, by their last change.
 
-        A page may be short and still have a cursor when a filter is set.
+        A page may be short and still have a cursor.
         """
-        if caller.operator and state is not None:
-            index = state_index(state) if tool is None else tool_state_index(tool, state)
-            return await self._runtime.store.page(index, limit=limit, cursor=cursor)
-        index = ALL if caller.operator else caller_index(caller.name)
-        found: list[Head] = []
-        scanned = 0
-        while True:
-            page = await self._runtime.store.page(index, limit=limit, cursor=cursor)
-            for head in page.heads:
-                if state in {None, head.state} and tool in {None, head.tool}:
-                    found.append(head)
-                    if len(found) == limit:
-                        last = f"{head.created_at}:{head.id}"
-                        more = head is not page.heads[-1] or page.cursor is not None
-                        return Page(heads=found, cursor=last if more else None)
-            cursor = page.cursor
-            scanned += limit
-            if cursor is None or scanned >= SCANNED:
-                return Page(heads=found, cursor=cursor)
+        if not caller.operator:
+            wanted = wanted.of(caller.name)
+        walk = walk_of(wanted)
+        if walk is None:
+            return Found(heads=[], cursor=None)
+        found = await find(self._runtime.store, walk, limit=limit, cursor=cursor)
+        # Some have moved on since their index was read.
+        heads = [head for head in found.heads if wanted.state in {None, head.state}]
+        return replace(found, heads=heads)

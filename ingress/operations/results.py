@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from common.blobs.base import Blob, blob_name
-from common.errors import BlobsUnreachableError
+from common.errors import BlobsUnreachableError, NotFoundError
 from common.jobs.endings import RESULT
+from common.jobs.files import FILES, File, decode_files
 from common.jobs.head import Head
 from common.runtime import Runtime
 
@@ -18,6 +19,23 @@ class Body:
     sha256: str
     read: Callable[[int, int], AsyncIterator[bytes]]  # from, up to and without; a NotFoundError
     # when it is gone meanwhile
+
+
+async def file_of(runtime: Runtime, head: Head, name: str) -> tuple[File, Body]:
+    """A file that the tool of a job handed over.
+
+    Raises:
+        NotFoundError: The job has none of that name (any more).
+        BlobsUnreachableError: It is not to be read from here.
+    """
+    files = decode_files(await runtime.store.part(head.id, FILES)) if head.files else {}
+    file = files.get(name)
+    if file is None:
+        raise NotFoundError(f"job {head.id} has no file {name}")
+    if runtime.blobs is None:
+        raise BlobsUnreachableError("no blob_url is set here, and the file is a blob")
+    read = partial(runtime.blobs.get, blob_name(head.id, file.sha256))
+    return file, Body(size=file.size, sha256=file.sha256, read=read)
 
 
 async def body_of(runtime: Runtime, head: Head) -> Body | None:

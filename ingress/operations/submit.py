@@ -10,6 +10,7 @@ from common.brokers.base import BrokerError
 from common.catalogue import CatalogueTool
 from common.errors import (
     BlobsUnreachableError,
+    CallbackRefusedError,
     InvalidCallError,
     KeyConflictError,
     LonghaulError,
@@ -17,16 +18,28 @@ from common.errors import (
     RefusedError,
     StoreUnreachableError,
 )
-from common.jobs.change import AtLeast, Done, Free, Guard, Replays, Room, Unique
-from common.jobs.idempotency import unique_key
+from common.jobs.change import (
+    AtLeast,
+    Change,
+    Done,
+    Free,
+    Guard,
+    Refused,
+    Replays,
+    Room,
+    Unique,
+    Window,
+)
+from common.jobs.held import creation
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import ALL, queue_index, state_index
 from common.jobs.state import JobState
 from common.jobs.token import Token, ToolRef
-from common.jobs.transitions import submit
 from common.ledger import ROUNDS, ContendedError
+from common.releasing import ReleaseWindow
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from ingress.callbacks.resolving import Resolver
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.operations.arguments import ArgumentCheck
 from ingress.operations.attach import Attach, Joined
@@ -35,6 +48,7 @@ from ingress.operations.follow import Follower, Watch
 from ingress.operations.headroom import RETRY_AFTER, Headroom
 from ingress.operations.jottings import Jottings
 from ingress.operations.repeat import Repeat
+from ingress.operations.sameness import only_one
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +56,7 @@ FULL_RETRY_AFTER = 5.0  # seconds
 _REFUSALS: dict[type[LonghaulError], str] = {
     NotFoundError: "unknown_tool",
     InvalidCallError: "arguments",
+    CallbackRefusedError: "callback",
     KeyConflictError: "key",
     RefusedError: "full",
     StoreUnreachableError: "store",
@@ -60,6 +75,7 @@ class Submit:
         follower: Follower,
         jottings: Jottings,
         headroom: Headroom,
+        resolver: Resolver,
     ) -> None:
         self._runtime = runtime
         self._lease = lease
@@ -71,6 +87,8 @@ class Submit:
         self._repeat = Repeat(runtime, follower)
         self._check_arguments = ArgumentCheck()
         self._headroom = headroom
+        self.resolver = resolver
+        self.window = ReleaseWindow(runtime)
         self._publishing: set[asyncio.Task[None]] = set()
 
     def tool(self, name: str) -> CatalogueTool:
@@ -86,13 +104,14 @@ class Submit:
         Raises:
             NotFoundError: No such tool.
             InvalidCallError: Arguments against the schema; nothing was stored.
+            CallbackRefusedError: Its callback may not be asked; nothing was stored.
             KeyConflictError: Its idempotency key is another call's; nothing was stored.
             RefusedError: The queue is full; nothing was stored.
             StoreUnreachableError: Nobody knows; no id was given out.
         """
         accepted, token = await self._create(request, None, held=False)
         if token is not None:
-            await self._publish(accepted, token)
+            await self.publish(accepted, token)
         return accepted
 
     def check(self, request: CallRequest) -> None:
@@ -108,8 +127,8 @@ class Submit:
         """
         accepted, token = await self._create(request, None, held=False)
         if token is not None:
-            await self._publish(accepted, token)
-        return accepted.job, token is not None
+            await self.publish(accepted, token)
+        return accepted.job, accepted.new
 
     async def take(self, request: CallRequest, watch: Watch) -> Accepted:
         """As `accept`, but it does not wait for the broker: should this process die now, the
@@ -139,6 +158,8 @@ class Submit:
             tool = self.tool(request.tool)
             self._check_arguments(tool, request.arguments)
             policy = self._rules.for_tool(tool.name, tool.backend, tool.backend_tool)
+            if request.callback and not request.replay_of:  # a letter's was looked at before
+                await self.resolver.check(request.callback)
             job = new_job_id(round(self._runtime.clock.now() * 1000))
             accepted = Accepted.of(job, request, tool, policy)
             stored = await self._store(request, accepted, watch, held=held)
@@ -151,56 +172,71 @@ class Submit:
                 job=stored.job,
                 attached=not stored.by_key,
                 given_out=stored.given_out,
+                held=request.run_at is not None,
+                new=False,
             ), None
         metrics.submissions.labels(tool=tool.name).inc()
-        log.info(
-            "job.submitted",
-            job_id=job,
-            request_id=request.request_id,
-            tool=tool.name,
-            queue=policy.queue,
-            priority=accepted.priority,
-        )
+        where = {"tool": tool.name, "queue": policy.queue, "priority": accepted.priority}
+        log.info("job.submitted", job_id=job, request_id=request.request_id, **where)
         ref = ToolRef(backend=tool.backend, tool=tool.backend_tool, version=tool.version)
-        token = Token(job=job, generation=1, version=stored.version, tool=ref)
-        return replace(accepted, head=stored.head), token
+        done, change = stored
+        accepted = replace(accepted, head=done.head, held=request.run_at is not None)
+        if change.fields["state"] is JobState.HELD:
+            if not accepted.held:  # room may have come in between
+                window = str(change.fields["window"])
+                self.window.kick(policy.queue, window, tool.name)
+            return accepted, None
+        return accepted, Token(job=job, generation=1, version=done.version, tool=ref)
 
     async def _store(
         self, request: CallRequest, accepted: Accepted, watch: Watch | None, *, held: bool
-    ) -> Done | Joined:
-        """The commit of the new record; or the job that this call made before, or an identical one
-        left behind. That there is none is a guard of the record's creation.
+    ) -> tuple[Done, Change] | Joined:
+        """The commit of the new record and what it was; or the job that this call made before, or
+        an identical one left behind. That there is none is a guard of the record's creation.
         """
-        # With a key its caller can find it again, as with an id.
-        holder = self._lease if held and not request.key else ""
+        holder = self._lease if held and not request.reachable else ""
         passed_over, blob = "", None
+        limit: int | None = self.window.limit(accepted.policy.queue)
         for _ in range(ROUNDS):
             blob = await self._apart(accepted.job, request) if blob is None else blob
             watcher = "" if watch is None else self._follower.bind(watch, accepted.job)
             submission = submission_of(
                 request, accepted, holder=holder, watcher=watcher, arguments_blob=blob
             )
-            only = _only(request, submission.spec.attach, passed_over)
-            guards = (*only, *self._admission(accepted.policy.queue))
+            only = only_one(request, submission.spec.attach, passed_over)
+            guards = (*only, *self.admission(accepted.policy.queue))
             now = round(self._runtime.clock.now() * 1000)
-            change = submit(submission, now, guards)
+            change = creation(submission, request.run_at, now, guards, limit)
             if watch is not None and not held:
                 change = replace(change, returning=("head",))
             answer = await self._runtime.store.commit(accepted.job, change, version=0)
             if isinstance(answer, Done):
-                return answer
-            if answer.guard == Unique.__name__:
-                joined = await self._repeat.join(answer.holder_of_key, request, watch)
-            elif answer.guard == Replays.__name__:
-                joined = _replayed(request.replay_of, answer.holder_of_key)
-            elif answer.guard == Free.__name__:
-                joined = await self._attach.join(answer.holder_of_key, watch)
-                passed_over = answer.holder_of_key
-            else:
-                raise self._full(accepted.policy.queue)
+                return answer, change
+            if answer.guard == Window.__name__:
+                limit = None  # no more of its caller's tokens: it is held
+                continue
+            joined = await self._join(answer, request, accepted.policy.queue, watch)
             if joined is not None:
                 return joined
+            passed_over = answer.holder_of_key
         raise ContendedError(f"identical calls to {request.tool} kept coming and going")
+
+    async def _join(
+        self, refused: Refused, request: CallRequest, queue: str, watch: Watch | None
+    ) -> Joined | None:
+        """The job that is there instead of a new one; None when it is not to be had.
+
+        Raises:
+            RefusedError: There is none, but no room.
+        """
+        job = refused.holder_of_key
+        if refused.guard == Unique.__name__:
+            return await self._repeat.join(job, request, watch)
+        if refused.guard == Replays.__name__:
+            return _replayed(request.replay_of, job)
+        if refused.guard == Free.__name__:
+            return await self._attach.join(job, watch)
+        raise self._full(queue)
 
     async def _apart(self, job: str, request: CallRequest) -> str:
         """Where the arguments are by now, when they are too large for a record."""
@@ -212,7 +248,8 @@ class Submit:
         runtime.metrics.blob_bytes.labels(kind="arguments").inc(blob.size)
         return str(blob)
 
-    def _admission(self, queue: str) -> tuple[Guard, ...]:
+    def admission(self, queue: str) -> tuple[Guard, ...]:
+        """What must hold for one more job in this queue."""
         if self._headroom.lacking:
             return (Room(ALL, 0),)  # after the guards that find the job which is there already
         guards: list[Guard] = []
@@ -221,7 +258,8 @@ class Submit:
         if limits is not None and limits.max_waiting is not None:
             guards.append(Room(queue_index(queue), limits.max_waiting))
         if self._runtime.broker.unreachable_since is not None:
-            guards.append(Room(state_index(JobState.QUEUED), settings.max_unpublished))
+            unsent = (JobState.QUEUED, JobState.HELD)
+            guards += [Room(state_index(state), settings.max_unpublished) for state in unsent]
         return tuple(guards)
 
     def _full(self, queue: str) -> RefusedError:
@@ -234,11 +272,11 @@ class Submit:
 
     def _publish_soon(self, accepted: Accepted, token: Token | None) -> None:
         if token is not None:
-            task = asyncio.create_task(self._publish(accepted, token))
+            task = asyncio.create_task(self.publish(accepted, token))
             self._publishing.add(task)
             task.add_done_callback(self._publishing.discard)
 
-    async def _publish(self, accepted: Accepted, token: Token) -> None:
+    async def publish(self, accepted: Accepted, token: Token) -> None:
         """Best effort: what is not noted as confirmed is published again when it is due."""
         try:
             await self._runtime.broker.publish(accepted.policy.queue, token, accepted.priority)
@@ -246,17 +284,6 @@ class Submit:
                 self._jottings.jot(token.job, {"confirmed": AtLeast(token.generation)})
         except BrokerError as error:
             log.warning("job.unconfirmed", job_id=token.job, error=str(error))
-
-
-def _only(request: CallRequest, attach: str, passed_over: str) -> tuple[Guard, ...]:
-    """That no job of this very call is there, and none that it attaches to."""
-    if request.replay_of:
-        return (Replays(request.replay_of, request.replayed_by),)
-    if request.key:
-        return (Unique(unique_key(request.caller, request.key)),)
-    if attach and not request.fresh:
-        return (Free(attach, besides=passed_over),)
-    return ()
 
 
 def _replayed(letter: str, job: str) -> Joined:

@@ -62,8 +62,8 @@ async def _oldest(store: JobStore, queue: str) -> int | None:
     while priority >= 0:
         band = f"{(9 - priority) * PRIORITY_STEP}:"
         page = await store.page(queue_index(queue), limit=1, cursor=band, newest_first=False)
-        if not page.heads:
-            break
+        if not page.heads or (page.heads[0].state is JobState.HELD and page.heads[0].not_before):
+            break  # what is scheduled stands behind all that waits
         found.append(page.heads[0].created_at)
         priority = page.heads[0].spec.priority - 1
     return min(found, default=None)

@@ -11,6 +11,9 @@ from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.options import (
     Arguments,
     AsJson,
+    At,
+    Callback,
+    Delay,
     Key,
     Pairs,
     Priority,
@@ -50,16 +53,20 @@ def call(
     arguments: Arguments = None,
     priority: Priority = None,
     key: Key = None,
+    at: At = None,
+    delay: Delay = None,
     timeout: Timeout = None,
     as_json: AsJson = False,
 ) -> None:
     """Call a tool, show its progress, print its result. Ctrl-C cancels the job."""
     patience = seconds(timeout)
+    _check_key(key)
     with connect() as router:
-        job = _submit(router, tool, pairs, arguments, priority, key)
+        given = _arguments(router, tool, pairs, arguments)
+        job = router.submit(tool, given, key, priority=priority, run_at=at, delay=delay)
         try:
             with Live(tool) as live:
-                job = follow(router, job["id"], patience, live.show)
+                job = follow(router, job["id"], patience, live.show, say)
         except (StillRunning, UnreachableError) as still:
             report_still_running(job["id"], str(still), as_json=as_json)
         except KeyboardInterrupt:
@@ -74,33 +81,39 @@ def submit(
     arguments: Arguments = None,
     priority: Priority = None,
     key: Key = None,
+    at: At = None,
+    delay: Delay = None,
+    callback: Callback = None,
     as_json: AsJson = False,
 ) -> None:
     """Call a tool without waiting; prints the id of the job."""
+    _check_key(key)
     with connect() as router:
-        job = _submit(router, tool, pairs, arguments, priority, key)
+        given = _arguments(router, tool, pairs, arguments)
+        told = None if callback is None else {"url": callback}
+        job = router.submit(
+            tool, given, key, priority=priority, run_at=at, delay=delay, callback=told
+        )
     if as_json:
         print_json(job)
     else:
         out.print(job["id"])
 
 
-def _submit(
-    router: Client,
-    tool: str,
-    pairs: list[str] | None,
-    arguments: str | None,
-    priority: int | None,
-    key: str | None,
-) -> dict[str, Any]:
+def _check_key(key: str | None) -> None:
     if key is not None and not is_key(key):
         raise UsageError(f"--key: should be {KEY_RULE}")
+
+
+def _arguments(
+    router: Client, tool: str, pairs: list[str] | None, arguments: str | None
+) -> dict[str, Any]:
     # Only pairs need the schema; a JSON object is judged by the router alone.
     schema = router.tool(tool)["input_schema"] if pairs else {}
     given = arguments_of(schema, arguments, pairs or ())
     for remark in unnamed(schema, pairs or ()):
         warn(remark)
-    return router.submit(tool, given, priority, key)
+    return given
 
 
 def _cancel(router: Client, job: str) -> None:

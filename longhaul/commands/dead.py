@@ -1,14 +1,13 @@
 """`dead`: jobs that need a person. Look at them, replay them, drop them."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import typer
 
 from longhaul.arguments import arguments_of, unnamed
 from longhaul.client import Client
-from longhaul.commands.options import Arguments, AsJson, Pairs, seconds
+from longhaul.commands.options import Arguments, AsJson, Pairs, ago
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, NotThereError, UsageError
 from longhaul.screen.dead import letter_card, letter_groups, letter_list, replay_counts, replay_list
@@ -40,6 +39,9 @@ Until = Annotated[
     typer.Option(help="Only those that died at least this long ago.", show_default=False),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All that match; instead of ids.")]
+FromStart = Annotated[
+    bool, typer.Option("--from-start", help="Not from their checkpoints, where they have some.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
 
 
@@ -124,6 +126,7 @@ def replay(
     lost: Annotated[
         bool, typer.Option("--lost", help="Also what may have run: you looked whether it did.")
     ] = False,
+    from_start: FromStart = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -137,7 +140,8 @@ def replay(
             came_of = [_edited(router, ids[0], pairs, arguments, lost=lost)]
         else:
             request = {"ids": ids} if ids else {"all": True, **wanted}
-            came_of = _replay_all(router, request | {"lost": lost, "dry_run": dry_run})
+            request |= {"lost": lost, "dry_run": dry_run, "from_start": from_start}
+            came_of = _replay_all(router, request)
     _report(came_of, named=bool(ids), dry_run=dry_run, as_json=as_json)
 
 
@@ -236,13 +240,8 @@ def _filter(
     until: str | None,
 ) -> Json:
     given = {"state": state, "tool": tool, "caller": caller, "error": error}
-    times = {"since": _ago(since, "--since"), "until": _ago(until, "--until")}
+    times = {"since": ago(since, "--since"), "until": ago(until, "--until")}
     return {name: value for name, value in (given | times).items() if value is not None}
-
-
-def _ago(text: str | None, option: str) -> str | None:
-    span = seconds(text, option)
-    return None if span is None else (now() - timedelta(seconds=span)).isoformat()
 
 
 def _some(router: Client, wanted: Json, limit: int) -> tuple[list[Json], bool]:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from common.config.urls import scheme
+from longhaul import configured
 from longhaul.commands.options import AsJson
 from longhaul.commands.speaking import connect
 from longhaul.drill.faults import Harm, harm_of, output_of
@@ -31,6 +33,14 @@ Only = Annotated[
         "--only", metavar="NAME", help="Only this scenario; repeatable.", show_default=False
     ),
 ]
+Servers = Annotated[
+    bool,
+    typer.Option(
+        "--servers",
+        help="Processes of its own on the broker and the store of the configuration, in a "
+        "namespace that is removed; cuts a worker off from each.",
+    ),
+]
 Starts = Annotated[Path, typer.Argument(metavar="FILE", help="Each start is a line in it.")]
 
 
@@ -45,12 +55,21 @@ def register(app: typer.Typer) -> None:
 
 
 def drill(
-    context: typer.Context, plan: PlanFile = None, only: Only = None, as_json: AsJson = False
+    context: typer.Context,
+    plan: PlanFile = None,
+    servers: Servers = False,
+    only: Only = None,
+    as_json: AsJson = False,
 ) -> None:
     """Break a deployment on purpose; measure what is lost, what runs twice, how soon it is back."""
     if context.invoked_subcommand is not None:
         return
-    report = _private(only or ()) if plan is None else _planned(read_plan(plan), only or ())
+    if servers and plan is not None:
+        raise UsageError("--servers has scenarios of its own; leave out --plan or --servers")
+    if plan is not None:
+        report = _planned(read_plan(plan), only or ())
+    else:
+        report = _on_servers(only or ()) if servers else _private(only or ())
     verdicts = report.verdicts
     if as_json:
         print_json(drill_json(verdicts, complete=report.stopped is None))
@@ -79,6 +98,20 @@ def _private(only: list[str] | tuple[str, ...]) -> Report:
     with private_router() as router:
         run = Drill(router.connect, _load(router.plan), lambda: _starts(router.plan)).run
         return run(_chosen(router.harms, only), say)
+
+
+def _on_servers(only: list[str] | tuple[str, ...]) -> Report:
+    settings = configured.load(None).settings
+    if scheme(settings.broker_url) == "memory" or scheme(settings.store_url) == "sqlite":
+        raise UsageError("--servers needs servers: set LONGHAUL_BROKER_URL and LONGHAUL_STORE_URL")
+    # Its drivers take a while to import, and no other command of this program needs them.
+    from longhaul.drill.on_servers import on_servers  # noqa: PLC0415 - as said
+
+    say("drilling an ingress and two workers that are made for it on your servers")
+    with on_servers(settings.broker_url, settings.store_url) as made:
+        say(f"all of it is in the namespace {made.namespace}, which is removed afterwards")
+        run = Drill(made.connect, _load(made.plan), lambda: _starts(made.plan)).run
+        return run(_chosen(made.harms, only), say)
 
 
 def _chosen(harms: list[Harm], only: list[str] | tuple[str, ...]) -> list[Harm]:

@@ -19,6 +19,9 @@ Lines = Annotated[
 ]
 
 
+QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="As `longhaul queues`.")]
+
+
 def register(app: typer.Typer) -> None:
     app.command()(queues)
     app.command()(workers)
@@ -29,7 +32,12 @@ def register(app: typer.Typer) -> None:
     group.command("enable")(enable)
     group.command("restart")(restart)
     group.command("logs")(logs)
+    group.command("forget")(forget)
     app.add_typer(group, name="backends")
+    queue = typer.Typer(help="Pause a queue, or let it go on.", no_args_is_help=True)
+    queue.command("pause")(pause)
+    queue.command("resume")(resume)
+    app.add_typer(queue, name="queue")
 
 
 def queues(as_json: AsJson = False) -> None:
@@ -45,6 +53,26 @@ def queues(as_json: AsJson = False) -> None:
         say("No queues: no backends are configured.")
     if listed["broker_unreachable_since"]:
         warn(f"the broker is unreachable since {listed['broker_unreachable_since']}")
+
+
+def pause(queue: QueueName, as_json: AsJson = False) -> None:
+    """Start nothing of a queue: its jobs wait, those that run go on."""
+    words = f"{queue} is paused; `longhaul queue resume {queue}` ends that."
+    _order_queue(queue, "pause", words, as_json=as_json)
+
+
+def resume(queue: QueueName, as_json: AsJson = False) -> None:
+    """Take the jobs of a queue again."""
+    _order_queue(queue, "resume", f"{queue} goes on.", as_json=as_json)
+
+
+def _order_queue(queue: str, order: str, words: str, *, as_json: bool) -> None:
+    with connect() as router:
+        shown = router.order_queue(queue, order)
+    if as_json:
+        print_json(shown)
+    else:
+        say(words)
 
 
 def workers(as_json: AsJson = False) -> None:
@@ -108,6 +136,21 @@ def logs(backend: BackendName, lines: Lines = 100, as_json: AsJson = False) -> N
         say(f"{backend} has written nothing to stderr, or is a URL: then it keeps its own log.")
     else:
         say(f"No worker runs {backend}.")
+
+
+def forget(backend: BackendName, as_json: AsJson = False) -> None:
+    """Take a backend's tools out of the list for good; no worker may run it any more."""
+    with connect() as router:
+        done = router.forget_backend(backend)
+    if as_json:
+        print_json(done)
+        return
+    tools, failed = done["tools"], done["failed"]
+    ended = (
+        "1 waiting job of it has failed" if failed == 1 else f"{failed} waiting jobs have failed"
+    )
+    words = "1 tool" if tools == 1 else f"{tools} tools"
+    say(f"{backend} is forgotten with {words}" + (f"; {ended}." if failed else "."))
 
 
 def _order(backend: str, order: str, words: str, as_json: bool, **query: str | None) -> None:

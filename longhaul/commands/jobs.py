@@ -9,7 +9,7 @@ from longhaul.client import Client
 from longhaul.commands.answer import answer
 from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.logs import logs
-from longhaul.commands.options import AsJson, JobId, Timeout, seconds
+from longhaul.commands.options import AsJson, JobId, Timeout, ago, seconds
 from longhaul.commands.speaking import connect
 from longhaul.exits import BY_STATE, Exit
 from longhaul.following import Job, StillRunning, follow
@@ -24,6 +24,17 @@ State = Annotated[
     JobState | None, typer.Option(help="Only jobs in this state.", show_default=False)
 ]
 Tool = Annotated[str | None, typer.Option(help="Only jobs of this tool.", show_default=False)]
+CallerName = Annotated[str | None, typer.Option(help="Only this caller's.", show_default=False)]
+Since = Annotated[
+    str | None,
+    typer.Option(help="Only of at most this long ago, as 2h.", show_default=False),
+]
+Until = Annotated[
+    str | None, typer.Option(help="Only of at least this long ago.", show_default=False)
+]
+ErrorText = Annotated[
+    str | None, typer.Option("--error", help="Only with this in their error.", show_default=False)
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the newest first.")]
 
 
@@ -40,29 +51,39 @@ def register(app: typer.Typer) -> None:
     app.add_typer(jobs, name="jobs")
 
 
-def ls(state: State = None, tool: Tool = None, limit: Limit = 30, as_json: AsJson = False) -> None:
+def ls(
+    state: State = None,
+    tool: Tool = None,
+    caller: CallerName = None,
+    since: Since = None,
+    until: Until = None,
+    error: ErrorText = None,
+    limit: Limit = 30,
+    as_json: AsJson = False,
+) -> None:
     """List jobs, the newest first."""
+    given = {"state": state, "tool": tool, "caller": caller, "error": error}
+    times = {"since": ago(since, "--since"), "until": ago(until, "--until")}
+    wanted = {name: value for name, value in (given | times).items() if value is not None}
     with connect() as router:
-        found, more = _list(router, state, tool, limit)
+        found, more = _list(router, wanted, limit)
     if as_json:
         print_json({"jobs": found})
         return
     if not found:
-        say("No such jobs." if state or tool else "No jobs yet; `longhaul call TOOL` makes one.")
+        say("No such jobs." if wanted else "No jobs yet; `longhaul call TOOL` makes one.")
         return
     show(job_list(found, now()))
     if more:
         say(f"There are more; --limit {limit * 10} shows them.")
 
 
-def _list(
-    router: Client, state: JobState | None, tool: str | None, limit: int
-) -> tuple[list[Job], bool]:
+def _list(router: Client, wanted: dict[str, str], limit: int) -> tuple[list[Job], bool]:
     found: list[Job] = []
     cursor: str | None = None
     while True:
         size = min(_PAGE, limit - len(found))
-        page = router.get("/v1/jobs", state=state, tool=tool, limit=size, cursor=cursor)
+        page = router.get("/v1/jobs", limit=size, cursor=cursor, **wanted)
         found += page["jobs"]
         cursor = page["cursor"]
         if cursor is None or len(found) >= limit:
@@ -90,7 +111,7 @@ def wait(job: JobId, timeout: Timeout = None, as_json: AsJson = False) -> None:
 def _follow(router: Client, job: str, patience: float | None, *, as_json: bool) -> Job:
     try:
         with Live(router.job(job)["tool"]) as live:
-            return follow(router, job, patience, live.show)
+            return follow(router, job, patience, live.show, say)
     except StillRunning as still:
         report_still_running(job, str(still), as_json=as_json)
     except KeyboardInterrupt:

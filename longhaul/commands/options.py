@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from common.config.duration import parse_duration
 from longhaul.exits import UsageError
+from longhaul.screen.words import now
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ConfigFile = Annotated[
@@ -77,6 +79,27 @@ Key = Annotated[
         show_default=False,
     ),
 ]
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Run it then: RFC 3339 with a zone, as 2026-12-31T23:00:00Z.",
+        show_default=False,
+    ),
+]
+Delay = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Run it after this, as 30s or 10m.", show_default=False),
+]
+Callback = Annotated[
+    str | None,
+    typer.Option(
+        "--callback",
+        metavar="URL",
+        help="Told of the job's end, with a signed POST.",
+        show_default=False,
+    ),
+]
 Timeout = Annotated[
     str | None,
     typer.Option(
@@ -95,3 +118,9 @@ def seconds(text: str | None, option: str = "--timeout") -> float | None:
         return float(str(parse_duration(text)))
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
+
+
+def ago(text: str | None, option: str) -> str | None:
+    """That long before now, as RFC 3339. Raises: UsageError: Not a duration."""
+    span = seconds(text, option)
+    return None if span is None else (now() - timedelta(seconds=span)).isoformat()

@@ -1,11 +1,13 @@
 """`up`, `ingress`, `worker`: the processes."""
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
+from common.config.load import Loaded
 from common.config.model import Settings
 from common.errors import LonghaulError
 from common.routing.rules import Rules
@@ -24,6 +26,7 @@ from longhaul.commands.options import (
 )
 from longhaul.exits import UsageError
 from longhaul.garbage import collect_seldom
+from longhaul.reload import Reload
 from longhaul.screen.output import warn
 from longhaul.screen.ready import announcing
 
@@ -71,7 +74,10 @@ def up(
     from longhaul.compose import serve_up  # noqa: PLC0415 - see `_run`
 
     ready = announcing(as_json=as_json)
-    _run(serve_up(settings, ready, any_port=any_port, idle_exit=idle))
+    reload = Reload(
+        settings, partial(configured.load, config, host=host, port=port, no_auth=no_auth)
+    )
+    _run(serve_up(settings, ready, reload, any_port=any_port, idle_exit=idle))
 
 
 def ingress(
@@ -85,7 +91,10 @@ def ingress(
     settings = _settings(config, host=host, port=port, no_auth=no_auth)
     from longhaul.compose import serve_ingress  # noqa: PLC0415 - see `_run`
 
-    _run(serve_ingress(settings, announcing(as_json=as_json)))
+    reload = Reload(
+        settings, partial(configured.load, config, host=host, port=port, no_auth=no_auth)
+    )
+    _run(serve_ingress(settings, announcing(as_json=as_json), reload))
 
 
 def worker(
@@ -108,10 +117,33 @@ def worker(
         slots = slots_of(Rules(loaded.settings), wanted)
     except RoleError as error:
         raise UsageError(str(error)) from error
-    from longhaul.supervisor import supervise  # noqa: PLC0415 - see `_run`
-
     given = Assignment(lease="", settings=loaded.settings, slots=slots, port=port, as_json=as_json)
-    raise typer.Exit(supervise(given))
+
+    def read() -> Loaded:
+        again = configured.load(config, host=host, no_auth=no_auth)
+        slots_of(Rules(again.settings), wanted)  # a queue of its command line may be gone
+        return again
+
+    _supervise(given, Reload(loaded.settings, read), wanted)
+
+
+def _supervise(given: Assignment, reload: Reload, wanted: dict[str, int | None]) -> None:
+    from longhaul.serving import PortTakenError  # noqa: PLC0415 - see `_run`
+    from longhaul.succession import supervise  # noqa: PLC0415 - see `_run`
+
+    def reread() -> Assignment | None:
+        settings = reload()
+        if settings is None:
+            return None
+        configure_logging(settings)
+        return given.model_copy(
+            update={"settings": settings, "slots": slots_of(Rules(settings), wanted)}
+        )
+
+    try:
+        raise typer.Exit(supervise(given, reread))
+    except PortTakenError as error:
+        raise UsageError(str(error)) from error
 
 
 def queues_of(words: list[str] | tuple[str, ...]) -> dict[str, int | None]:

@@ -1,27 +1,20 @@
 """A deployment to try a drill on: an embedded router of its own, in a folder that is removed."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.clock import SystemClock
 from longhaul.client import Client
 from longhaul.drill.faults import Harm, harm_of
 from longhaul.drill.plan import Fault, Plan, Scenario
-from longhaul.exits import UnreachableError
+from longhaul.drill.processes import Role, free_port, probe_backend, wait_for_probes
 from longhaul.target import Target
 
-LISTED_WITHIN = 60.0  # seconds
-LOOK = 0.2
-ENDS_WITHIN = 15.0  # seconds
 FORGOTTEN = "5m"  # a router whose drill was killed ends by itself
+REPLICAS = 2
 HARMLESS = Plan(
     starts=Path("starts"),
     seconds=0.5,
@@ -36,21 +29,13 @@ class PrivateRouter:
     """`longhaul up` as a process of its own, with the probes behind it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._clock = SystemClock()
-        self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = int(free.getsockname()[1])
+        self._log = folder / "log"
+        self._port = free_port()
         self.plan = HARMLESS.model_copy(update={"starts": folder / "starts"})
-        probe = {
-            "command": sys.executable,
-            "args": ["-m", "longhaul", "drill", "probe", str(self.plan.starts)],
-            "replicas": 2,
-            "concurrency": 2,
-        }
-        again = {"repeatable": True, "retry": {"first": "200ms"}}
-        configured = {"mcpServers": {"drill": probe}, "tools": {"drill__again": again}}
+        configured = probe_backend(self.plan.starts, replicas=REPLICAS)
         (folder / "longhaul.yaml").write_text(json.dumps(configured))  # JSON is YAML
+        words = ["up", "--port", str(self._port), "--idle-exit", FORGOTTEN]
+        self.role = Role(folder, words, {"LONGHAUL_DATA": str(folder / "data")})
 
     @property
     def harms(self) -> list[Harm]:
@@ -60,46 +45,14 @@ class PrivateRouter:
     def connect(self) -> Client:
         return Client(Target(url=f"http://127.0.0.1:{self._port}"))
 
-    def start(self) -> None:
-        kept = {name: text for name, text in os.environ.items() if "LONGHAUL" not in name}
-        words = [sys.executable, "-m", "longhaul", "up"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - this program itself
-                [*words, "--port", str(self._port), "--idle-exit", FORGOTTEN],
-                cwd=self._folder,
-                env=kept | {"LONGHAUL_DATA": str(self._folder / "data")},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the drill, which ends it in its own way
-            )
-
     def wait(self) -> None:
         """Raises: UnreachableError: It does not come up."""
-        until = self._clock.monotonic() + LISTED_WITHIN
-        while self._clock.monotonic() < until:
-            try:
-                with self.connect() as router:
-                    if router.get("/v1/tools")["tools"]:
-                        return
-            except UnreachableError:
-                pass  # not yet
-            self._clock.pause(LOOK)
-        said = (self._folder / "log").read_text(errors="replace")[-2000:]
-        raise UnreachableError(f"the drill's own router did not come up:\n{said}")
-
-    def end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            try:
-                self._process.wait(ENDS_WITHIN)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        with self.connect() as router:
+            wait_for_probes(router, REPLICAS, self._log)
 
     def _kill_and_start(self) -> None:
-        self.end(signal.SIGKILL)
-        self.start()
+        self.role.end(signal.SIGKILL)
+        self.role.start()
 
 
 @contextmanager
@@ -107,9 +60,9 @@ def private_router() -> Iterator[PrivateRouter]:
     """Up until the block ends; nothing of it stays. Raises: UnreachableError."""
     with tempfile.TemporaryDirectory(prefix="longhaul-drill-") as folder:
         router = PrivateRouter(Path(folder))
-        router.start()
+        router.role.start()
         try:
             router.wait()
             yield router
         finally:
-            router.end(signal.SIGTERM)
+            router.role.end(signal.SIGTERM)

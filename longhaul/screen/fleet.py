@@ -44,7 +44,7 @@ def queue_list(queues: Sequence[Json]) -> Table:
         oldest = queue["oldest_seconds"]
         stuck = queue["waiting"] and not queue["workers"]
         shown.add_row(
-            Text(queue["name"]),
+            Text(queue["name"] + (" (paused)" if queue.get("paused_since") else "")),
             Text(str(queue["waiting"]), style="bold" if queue["waiting"] else "dim"),
             "-" if oldest is None else span(oldest),
             str(queue["running"]),

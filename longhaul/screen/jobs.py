@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from longhaul.screen.callbacks import callback_words
 from longhaul.screen.output import table
 from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_time, moment
 
@@ -59,6 +60,10 @@ def progress_words(progress: Json) -> str:
     return " · ".join(part for part in (amount, first_line(progress["message"], 60)) if part)
 
 
+def checkpoint_words(checkpoint: Json, now: datetime) -> str:
+    return f"{ago(checkpoint['at'], now)}, {checkpoint['bytes']:,} bytes"
+
+
 def job_card(job: Json, events: Sequence[Json], now: datetime) -> RenderableType:
     facts = table("", "")
     facts.show_header = False
@@ -90,6 +95,12 @@ def _facts(job: Json, now: datetime) -> list[tuple[str, RenderableType]]:
             facts.append((name, job[key]))
     if job["progress"]:
         facts.append(("progress", Text(progress_words(job["progress"]))))
+    if checkpoint := job.get("checkpoint"):
+        facts.append(("checkpoint", checkpoint_words(checkpoint, now)))
+    if job.get("files"):
+        facts.append(("files", str(job["files"])))
+    if job.get("callback"):
+        facts.append(("callback", Text(callback_words(job["callback"]))))
     if job["error"]:
         facts.append(("error", Text(f"{job['error']['message']} ({job['error']['code']})", "red")))
     return [(name, value) for name, value in facts if value not in ("-", "")]

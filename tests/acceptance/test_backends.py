@@ -2,10 +2,12 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.errors import TOOL_GONE
 from tests.support.desk import GATED, Desk
 from tests.support.waiting import wait_for
 
@@ -59,8 +61,44 @@ def test_its_stderr_is_shown(desk: Desk) -> None:
     assert log["lines"][0].endswith("no licence found")
 
 
+def test_a_backend_that_a_worker_runs_is_not_forgotten(desk: Desk) -> None:
+    ran = desk.run("backends", "forget", "b")
+    assert (ran.code, ran.out) == (2, "")
+    assert "backend b is run by worker-" in ran.err
+    assert "take it out of the configuration there first" in ran.err
+    assert "b__work" in desk.run("tools").out
+
+
+def test_one_that_is_configured_no_longer_is_forgotten(desk_of_two: Desk) -> None:
+    desk = desk_of_two
+    assert backend(desk, "a")["state"] == "no worker"
+    job = desk.run("submit", "a__work", "--json", desk.work()).out.split()[-1]
+    ran = desk.run("backends", "forget", "a")
+    assert ran.code == 0
+    assert "a is forgotten with 4 tools; 1 waiting job of it has failed." in ran.err
+    shown = desk.run("jobs", "show", job, "--json").json
+    assert (shown["state"], shown["error"]["code"]) == ("failed", TOOL_GONE)
+    wait_for(lambda: "a__work" not in desk.run("tools").out)
+    assert desk.run("call", "a__work").code == 4
+    assert desk.run("backends", "forget", "a").code == 4
+
+
+@pytest.fixture
+def desk_of_two(tmp_path: Path) -> Iterator[Desk]:
+    """A router without its backend `a`, which it had before."""
+    desk = Desk(tmp_path)
+    servers = {name: {"command": sys.executable, "args": [str(GATED)]} for name in ("a", "b")}
+    desk.configure(servers)
+    with desk.router():
+        wait_for(lambda: "a__work" in desk.run("tools").out, seconds=30)
+    desk.configure({"b": servers["b"]})
+    with desk.router():
+        wait_for(lambda: backend(desk, "b")["state"] == "ready", seconds=30)
+        yield desk
+
+
 def test_a_backend_that_nobody_knows_is_exit_4(desk: Desk) -> None:
-    for order in ("disable", "enable", "restart", "logs"):
+    for order in ("disable", "enable", "restart", "logs", "forget"):
         ran = desk.run("backends", order, "nobody")
         assert (ran.code, ran.out) == (4, "")
         assert "no backend nobody" in ran.err

@@ -1,6 +1,8 @@
 """`longhaul drill` as an operator uses it, on a deployment of its own, and what it must report."""
 
+import asyncio
 import json
+import re
 import shlex
 import sys
 import threading
@@ -10,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from common.brokers.rabbitmq.topology import names
 from tests.support.backends import counting_twice
 from tests.support.desk import LONGHAUL, STARTED_WITHIN, Desk
 from tests.support.namespaces import Namespace
 from tests.support.private import PrivateServer
+from tests.support.rabbitmq import has_queue
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(300)
@@ -114,6 +119,31 @@ def test_nothing_is_lost_and_nothing_runs_twice(
         killed, stalled, restarted = ran.json["scenarios"]
         assert killed["unknown"] <= 3, "what ran once in the worker that was killed"
         assert stalled["completed"] == restarted["completed"] == 12
+
+
+def test_it_cuts_links_of_its_own_processes_and_leaves_nothing(
+    desk: Desk, private_rabbit: PrivateServer, private_redis: PrivateServer
+) -> None:
+    mine = {"LONGHAUL_BROKER_URL": private_rabbit.url, "LONGHAUL_STORE_URL": private_redis.url}
+    only = ("a worker is cut off from the broker for 8 s", "a worker is cut off from both for 20 s")
+    ran = desk.run("drill", "--servers", "--json", *(f"--only={name}" for name in only), **mine)
+    assert ran.code == 0, ran.err
+    broker, both = ran.json["scenarios"]
+    assert broker["completed"] == 20, "whoever loses the broker goes on with what runs"
+    assert 0 < both["completed"] + both["unknown"] == 20
+    with redis.Redis.from_url(private_redis.url) as store:
+        assert list(store.scan_iter("*drill-*")) == []
+    (namespace,) = re.findall(r"drill-[0-9a-f]{8}", ran.err)
+    for queue in names(namespace, ["drill"]).queues:
+        assert not asyncio.run(has_queue(private_rabbit.url, queue))
+
+
+def test_links_need_servers_that_they_can_carry(desk: Desk) -> None:
+    ran = desk.run("drill", "--servers")
+    assert (ran.code, "set LONGHAUL_BROKER_URL and LONGHAUL_STORE_URL" in ran.err) == (2, True)
+    safe = {"LONGHAUL_BROKER_URL": "amqps://a", "LONGHAUL_STORE_URL": "rediss://b"}
+    ran = desk.run("drill", "--servers", **safe)
+    assert (ran.code, "to amqp:// and redis:// only" in ran.err) == (2, True)
 
 
 def test_a_store_that_forgets_is_reported(

@@ -53,7 +53,10 @@ SLEEPS_ANYWAY = {
 }
 CATCHES_ALL = {
     "common/reconciler.py": "one odd record must not end the process that looks at it",
+    "ingress/batches/drive.py": "one odd batch must not end the others",
+    "common/releasing.py": "one odd record must not end the process that lets jobs go",
     "ingress/errors.py": "the HTTP face where FastAPI is not: an answer, not a crash",
+    "ingress/callbacks/sender.py": "one odd message must not end the others, nor the ingress",
     "longhaul/bridge/relay.py": "one odd message must not end the others",
     "common/store/sqlite/worker.py": "the thread's boundary: whoever asked gets the error",
     "longhaul/supervisor.py": "whatever clearing up meets, the parent must not end of it",

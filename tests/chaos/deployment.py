@@ -68,6 +68,11 @@ class Role:
             )
 
     @property
+    def pid(self) -> int:
+        """Of its last start; 0 before the first."""
+        return self._process.pid if self._process else 0
+
+    @property
     def ended(self) -> int | None:
         """How it ended; None while it runs."""
         return None if self._process is None else self._process.poll()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.blobs.base import UNFINISHED, BlobStore, blob_name, in_pieces, whole
+from common.blobs.base import UNFINISHED, Blob, BlobStore, blob_name, in_pieces, whole
 from common.blobs.open import open_blobs
 from common.errors import BlobsUnreachableError, NotFoundError
 from common.jobs.ids import new_job_id
@@ -115,7 +115,7 @@ async def test_a_list_tells_whose_and_how_old(blobs: BlobStore, job: str) -> Non
     await blobs.put(job, in_pieces(b"x"))
     await blobs.put(new_job_id(1_795_000_000_001), in_pieces(b"y"))
     [listed] = [each async for each in blobs.list(job)]
-    assert listed.job == job
+    assert listed.holder == job
     assert abs(listed.changed_at - before) < 60
     assert len(await names(blobs)) == 2
 
@@ -133,7 +133,7 @@ async def test_what_a_crash_left_unfinished_is_listed_as_no_blob(tmp_path: Path)
     blobs = open_blobs(f"file://{tmp_path / 'blobs'}")
     assert blobs is not None
     [listed] = [each async for each in blobs.list()]
-    assert (listed.name, listed.job) == (f"{UNFINISHED}/0f", UNFINISHED)
+    assert (listed.name, listed.holder) == (f"{UNFINISHED}/0f", UNFINISHED)
 
 
 async def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path, job: str) -> None:
@@ -142,3 +142,15 @@ async def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path, job: str) ->
     assert blobs is not None
     with pytest.raises(BlobsUnreachableError, match="blobs"):
         await blobs.put(job, in_pieces(b"x"))
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_a_digest_that_is_known_before_changes_nothing(
+    blobs: BlobStore, job: str, *, right: bool
+) -> None:
+    body = b"0123456789abcdef" * 1_000_000
+    known = hashlib.sha256(body if right else b"another").hexdigest()
+    blob = await blobs.put(job, in_pieces(body), sha256=known)
+    assert blob == Blob(sha256=hashlib.sha256(body).hexdigest(), size=len(body))
+    assert [each.name async for each in blobs.list()] == [blob_name(job, blob.sha256)]
+    assert await whole(blobs, job, blob) == body

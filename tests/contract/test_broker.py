@@ -13,10 +13,10 @@ import pytest
 
 from common.brokers.base import LANES_MS, Broker, BrokerError, Consumer, Delivery, Depth, lane_for
 from common.brokers.open import open_broker
+from common.brokers.rabbitmq.remove import remove_namespace
 from common.brokers.rabbitmq.survey import survey
 from common.clock import SystemClock
 from common.jobs.token import Token, ToolRef, decode_token, encode_token
-from tests.support.rabbitmq import remove_namespace
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio

@@ -8,6 +8,7 @@ from common.jobs.change import Done, Due, Move, Now, Value
 from common.jobs.endings import complete
 from common.jobs.head import Head
 from common.jobs.indexes import ALL, DUE, caller_index, queue_index, tool_state_index
+from common.jobs.put_off import put_off
 from common.jobs.transitions import claim, retry, submit
 from common.store.base import DUE_PUSH_MS
 from tests.support.ledger import (
@@ -132,13 +133,36 @@ async def test_due_records_come_lowest_first_and_come_back_later(ledger: Ledger)
     before = await ledger.store.now()
     taken = await ledger.store.due(2)
     after = await ledger.store.now()
-    assert [head.id for head in taken] == [heads[1].id, heads[2].id]
+    assert [head.id for head in taken] == [heads[1].id, heads[2].id, heads[0].id]
     assert taken[0] == heads[1]
     for head in taken:
         assert before + DUE_PUSH_MS <= await ledger.due_at(head) <= after + DUE_PUSH_MS
-    assert [head.id for head in await ledger.store.due(2)] == [heads[0].id]
     assert list(await ledger.store.due(2)) == []
     assert await ledger.due_at(later) > after + DUE_PUSH_MS
+
+
+async def test_what_became_due_last_does_not_stand_behind_all_the_others(ledger: Ledger) -> None:
+    heads = [await due_since(ledger, -60_000 + number) for number in range(8)]
+    taken = [head.id for head in await ledger.store.due(3)]
+    assert taken == [heads[at].id for at in (0, 1, 2, 7, 6, 5)]
+    assert [head.id for head in await ledger.store.due(3)] == [heads[3].id, heads[4].id]
+
+
+async def test_a_look_is_put_off_without_a_trace_in_the_record(ledger: Ledger) -> None:
+    head = await due_since(ledger, -1)
+    moved = await due_since(ledger, 70_000)
+    now = await ledger.store.now()
+    looks = [put_off(head, now), replace(put_off(moved, now), version=1)]
+    gone = replace(looks[0], job_id=a_job_id())
+    await ledger.store.put_off([*looks, gone])
+    assert await ledger.due_at(head) == looks[0].at > now
+    assert await ledger.head(head.id) == replace(head, checks=1)
+    assert len(await ledger.store.events(head.id)) == head.version
+    # Whoever moved it on said when it is due.
+    assert await ledger.due_at(moved) != looks[1].at
+    assert await ledger.head(moved.id) == moved
+    assert await ledger.store.get(gone.job_id) is None
+    assert await ledger.store.score(DUE, gone.job_id) is None
 
 
 async def due_since(ledger: Ledger, after: int) -> Head:

@@ -259,7 +259,7 @@ async def test_the_holder_is_given_up_only_when_its_lease_is_gone(ledger: Ledger
 
 async def test_a_check_counts_and_comes_back(ledger: Ledger) -> None:
     head = await ledger.submitted()
-    head = await ledger.done(head, check(head, republished=True))
+    head = await ledger.done(head, check(head))
     assert (head.checks, head.published_at > 0) == (1, True)
     assert await ledger.due_at(head) == head.published_at + FIRST_CHECK_MS
 

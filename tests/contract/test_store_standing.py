@@ -20,13 +20,14 @@ async def test_orders_stand_until_they_are_lifted(ledger: Ledger) -> None:
     await orders.give("a:b", "restart", FIRST)
     await orders.give("a:b", "restart", SECOND)
     await orders.give("c", "restart", FIRST)
+    await orders.give("a:b", "paused", SECOND)
     assert await orders.all() == {
-        "a:b": BackendOrders(disabled=FIRST, restart=SECOND),
+        "a:b": BackendOrders(disabled=FIRST, restart=SECOND, paused=SECOND),
         "c": BackendOrders(restart=FIRST),
     }
     assert await orders.lift("a:b", "disabled")
     assert not await orders.lift("a:b", "disabled")
-    assert (await orders.all())["a:b"] == BackendOrders(restart=SECOND)
+    assert (await orders.all())["a:b"] == BackendOrders(restart=SECOND, paused=SECOND)
 
 
 async def test_everyone_hears_of_a_change(ledger: Ledger) -> None:

@@ -31,7 +31,7 @@ pytestmark = [
 
 SOON = {"consumer_timeout": "2000"}  # ms that a delivery may stay open
 ALARM = {"vm_memory_high_watermark.absolute": "1MB"}
-MANY = 200
+MANY = 500
 
 NewServer = Callable[[Mapping[str, str] | None], PrivateServer]
 VERSIONS = {"3.10": new_rabbit, "4.3": new_rabbit43}

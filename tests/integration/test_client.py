@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -91,7 +91,7 @@ def test_a_stream_is_followed_to_the_end() -> None:
     lines += ["event: end", f"data: {json.dumps(ENDED)}", "", ""]
     seen: list[Any] = []
     with answering(200, "\n".join(lines).encode(), content_type="text/event-stream") as client:
-        assert follow(client, "j", None, seen.append) == ENDED
+        assert follow(client, "j", None, seen.append, print) == ENDED
     assert seen == [JOB, JOB | {"progress": json.loads(said[0])}, ENDED]
 
 
@@ -106,7 +106,7 @@ def test_a_stream_that_ends_early_is_taken_up_where_it_stopped_until_the_time_is
     seen: list[Any] = []
     asked: list[str | None] = []
     with answering(200, body.encode(), asked=asked) as client, pytest.raises(StillRunning):
-        follow(client, "j", 0.7, seen.append)
+        follow(client, "j", 0.7, seen.append, print)
     assert len(seen) > 1
     assert asked[:2] == [None, "7"]
 
@@ -116,4 +116,26 @@ def test_a_router_that_never_answered_is_not_waited_for() -> None:
         port = taken.getsockname()[1]
     client = Client(Target(url=f"http://127.0.0.1:{port}"))
     with client, pytest.raises(UnreachableError, match="longhaul up"):
-        follow(client, "j", 5.0, print)
+        follow(client, "j", 5.0, print, print)
+
+
+def test_a_router_that_goes_away_is_said_soon_and_the_job_goes_on() -> None:
+    body = f"event: job\ndata: {json.dumps(JOB)}\n\n".encode()
+    told: list[str] = []
+    with ExitStack() as stack:
+        served = stack.enter_context(answering(200, body, content_type="text/event-stream"))
+        gone = threading.Thread(target=stack.close)
+
+        def seen(_: Any) -> None:
+            if not gone.ident:
+                gone.start()
+
+        with (
+            Client(Target(url=served.url)) as client,
+            pytest.raises(StillRunning, match="went away and has not come back") as still,
+        ):
+            follow(client, "j", None, seen, told.append, away=3.0)
+        gone.join()
+    assert still.value.job == "j"
+    (words,) = told
+    assert "waiting 3 s for it to come back. Job j is kept" in words

@@ -14,11 +14,12 @@ from yarl import URL
 
 from common.brokers.base import Broker, BrokerError, Delivery
 from common.brokers.open import open_broker
+from common.brokers.rabbitmq.remove import remove_namespace
 from common.brokers.rabbitmq.survey import survey
 from common.brokers.rabbitmq.topology import Names, names
 from common.clock import SystemClock
 from common.jobs.token import MalformedTokenError, Token, ToolRef, decode_token
-from tests.support.rabbitmq import put_raw, remove_namespace
+from tests.support.rabbitmq import put_raw
 from tests.support.servers import Shared
 from tests.support.waiting import until_answered
 

@@ -67,7 +67,7 @@ TRANSITIONS: tuple[Callable[[Head], Change], ...] = (
     attach,
     lambda head: send_back(head, 1_000),
     lambda head: come_back(head, RETENTION),
-    lambda head: check(head, republished=True),
+    check,
     lambda head: complete(head, b"{}", RETENTION, tool_error=True),
     lambda head: fail(head, ERROR, RETENTION),
     lambda head: bury(head, ERROR, RETENTION),

@@ -111,6 +111,7 @@ class Desk:
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
+                start_new_session=True,  # as a service: no terminal
             ) as process,
         ):
             try:

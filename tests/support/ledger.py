@@ -6,20 +6,28 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from common.clock import SystemClock
+from common.jobs.callbacks import CallbackState
 from common.jobs.change import Change, Done, Due, Guard, Move, Refused, Value
 from common.jobs.endings import RetentionMs
 from common.jobs.head import Head, Spec, StoredCall
 from common.jobs.ids import new_job_id
 from common.jobs.indexes import (
     ALL,
+    ALL_BATCHES,
     DUE,
     REPLAYED,
+    SCHEDULED,
+    callback_index,
     caller_index,
+    held_index,
     owner_index,
     queue_index,
+    rows_index,
     state_index,
     tool_state_index,
+    window_index,
 )
+from common.jobs.rows import REFUSED
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import Submission, claim, submit
 from common.notifier.base import Notifier
@@ -142,15 +150,21 @@ async def all_pages(
 async def check_invariants(ledger: Ledger) -> None:
     """Every record has exactly one due entry and stands in the indexes of its head, in no other."""
     heads = await all_pages(ledger.store, ALL)
-    assert await ledger.store.count(DUE) == len(heads)
+    batches = await all_pages(ledger.store, ALL_BATCHES)
+    refused = [await _refused_rows(ledger, batch) for batch in batches]
+    assert await ledger.store.count(DUE) == len(heads) + len(batches) + sum(refused)
     for head in heads:
         assert await ledger.store.score(DUE, head.id) is not None, head
     expected: dict[str, set[str]] = {state_index(state): set() for state in JobState}
     expected[REPLAYED] = set()
+    expected |= {callback_index(state): set() for state in CallbackState}
+    expected[SCHEDULED] = set()
     for head in heads:
         for state in JobState:
             expected.setdefault(tool_state_index(head.tool, state), set())
         expected.setdefault(queue_index(head.queue), set())
+        expected.setdefault(window_index(head.queue, head.window, head.tool), set())
+        expected.setdefault(held_index(head.queue, head.window, head.tool), set())
     for head in heads:
         for index in _indexes_of(head):
             expected.setdefault(index, set()).add(head.id)
@@ -158,6 +172,11 @@ async def check_invariants(ledger: Ledger) -> None:
     for (index, members), size in zip(expected.items(), counted, strict=True):
         assert size == len(members), index
         assert await ledger.members(index) == members, index
+
+
+async def _refused_rows(ledger: Ledger, batch: Head) -> int:
+    """They are records and nobody's jobs: they stand in no index of jobs."""
+    return await ledger.store.count(rows_index(batch.id, REFUSED))
 
 
 def _indexes_of(head: Head) -> Sequence[str]:
@@ -170,10 +189,17 @@ def _indexes_of(head: Head) -> Sequence[str]:
         indexes.append(caller_index(head.caller))
     if head.state in _IN_QUEUE:
         indexes.append(queue_index(head.queue))
+    if head.state is JobState.HELD:
+        held = held_index(head.queue, head.window, head.tool)
+        indexes.append(SCHEDULED if head.not_before else held)
+    elif head.state in _IN_QUEUE:
+        indexes.append(window_index(head.queue, head.window, head.tool))
     if head.owner:
         indexes.append(owner_index(head.owner))
     if head.replayed_as and head.state in LETTERS:
         indexes.append(REPLAYED)
+    if head.callback:
+        indexes.append(callback_index(head.callback))
     return indexes
 
 

@@ -92,6 +92,9 @@ class Model:
         least = guard.at_least
         return sum(least is None or score >= least for score in scores) < guard.limit
 
+    def highest(self, index: str) -> float:
+        return max(self.indexes.get(index, {}).values(), default=0.0)
+
     def holder(self, key: str) -> str | None:
         return self.keys.get(key)
 

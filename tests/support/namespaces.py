@@ -5,8 +5,8 @@ import secrets
 
 import redis
 
+from common.brokers.rabbitmq.remove import remove_namespace
 from common.store.redis.keys import Keys
-from tests.support.rabbitmq import remove_namespace
 
 
 class Namespace(str):

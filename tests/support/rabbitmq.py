@@ -1,8 +1,9 @@
 """RabbitMQ seen past our own code: raw messages in, leftovers out."""
 
 import aio_pika
+from aio_pika.exceptions import ChannelNotFoundEntity
 
-from common.brokers.rabbitmq.topology import Names, names
+from common.brokers.rabbitmq.topology import Names
 
 
 async def put_raw(url: str, exchange: str, key: str, body: bytes) -> None:
@@ -20,12 +21,12 @@ async def delete_queue(url: str, namespace: str, queue: str) -> None:
         await channel.queue_delete(Names(namespace=namespace).queue(queue))
 
 
-async def remove_namespace(url: str, namespace: str, queues: list[str]) -> None:
-    """Delete what a test made; a queue that never was counts as deleted."""
-    footprint = names(namespace, queues)
+async def has_queue(url: str, name: str) -> bool:
+    """Whether there is a queue of this very name."""
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
-        for queue in footprint.queues:
-            await channel.queue_delete(queue)
-        for exchange in footprint.exchanges:
-            await channel.exchange_delete(exchange)
+        try:
+            await channel.get_queue(name)
+        except ChannelNotFoundEntity:
+            return False
+        return True

@@ -114,6 +114,7 @@ def door_to(endpoint: McpEndpoint, runtime: Runtime) -> Door:
         Starlette(routes=[Route("/mcp", endpoint)]),
         admission=Admission(listen),
         max_body=listen.max_body,
+        streamed={},
         metrics=runtime.metrics,
     )
 

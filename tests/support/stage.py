@@ -23,6 +23,7 @@ from common.jobs.head import Head
 from common.jobs.token import Token, decode_token, encode_token
 from common.ledger import transact
 from common.reconciler import Reconciler
+from common.releasing import ReleaseWindow
 from common.runtime import Runtime
 from tests.support.ledger import Ledger, touch
 from workers.claims import Claimed, Claims
@@ -221,7 +222,9 @@ class Hand:
         self._started = started
         self._held: dict[str, Parcel] = {}
         runtime = stage.runtime(self.store)
-        self._claims = Claims(runtime, lease, Heartbeat(runtime, lease, dict))
+        self._claims = Claims(
+            runtime, lease, Heartbeat(runtime, lease, dict), ReleaseWindow(runtime)
+        )
         self._reactions = Reactions(runtime, self._claims)
         self._settlement = Settlement(runtime, lease, Budgets((), runtime.clock))
 

@@ -1,5 +1,6 @@
 """The HTTP surface in this process: a real server over a real store, jobs moved by the test."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -74,9 +75,14 @@ class Surface:
 
 @asynccontextmanager
 async def surface(
-    folder: Path, *, headers: dict[str, str] | None = None, local_key: str = "", **settings: Any
+    folder: Path,
+    *,
+    headers: dict[str, str] | None = None,
+    local_key: str = "",
+    still: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[Surface]:
-    """Serving, with one tool in its catalogue."""
+    """Serving, with one tool in its catalogue; `still`: without what an ingress does by itself."""
     given = {"store_url": sqlite_url(folder / "longhaul.db"), "data": str(folder)} | settings
     configured = Settings.model_validate(given)
     async with AsyncExitStack() as stack:
@@ -87,7 +93,7 @@ async def surface(
         listing = {"tools": [EXPORT]}
         entry = catalogue_entry(backend="b", started_at=1, trusted=False, listing=listing)
         await runtime.store.put_catalogue(entry)
-        await stack.enter_async_context(running(ingress.run()))
+        await stack.enter_async_context(running(_reading(ingress) if still else ingress.run()))
         app = create_app(ingress)
         await stack.enter_async_context(app.running())
         url = await stack.enter_async_context(served(app))
@@ -96,3 +102,9 @@ async def surface(
         )
         await until(lambda: "b__export" in ingress.feed.current.tools and ingress.ring.loaded)
         yield Surface(http=http, runtime=runtime, ingress=ingress)
+
+
+async def _reading(ingress: Ingress) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ingress.feed.run())
+        group.create_task(ingress.ring.run())

@@ -17,7 +17,18 @@ from common.config.problems import DEFAULT
 from common.config.schema import keys_of
 from common.config.tree import Node
 from docs import generate_settings, generate_states, settings_words
-from ingress.api import backends, dead_letters, fleet, health, jobs, keys, output
+from ingress.api import (
+    backends,
+    batches,
+    blobs,
+    callbacks,
+    dead_letters,
+    fleet,
+    health,
+    jobs,
+    keys,
+    output,
+)
 from ingress.errors import PROBLEMS
 from longhaul.exits import Exit
 from tests.support.command_line import complaint
@@ -106,8 +117,8 @@ def test_the_states_are_fresh(file: Path) -> None:
 
 def test_the_rest_page_lists_the_routes_that_there_are() -> None:
     page = named("rest-api.md").text
-    table = {(verb, path) for verb, path in re.findall(r"`(GET|POST|DELETE) (/\S+)`", page)}
-    parts = (jobs, output, dead_letters, fleet, backends, keys)
+    table = {(verb, path) for verb, path in re.findall(r"`(GET|POST|PUT|DELETE) (/\S+)`", page)}
+    parts = (jobs, output, callbacks, dead_letters, fleet, backends, keys, blobs, batches)
     v1 = tuple(part.router for part in parts)
     routed = {route for router in v1 for route in routes(router, "/v1")}
     routed |= set(routes(health.router, ""))

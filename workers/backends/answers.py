@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from mcp_types import INTERNAL_ERROR, PARSE_ERROR
 
+from common.retry_after import retry_after
 from workers.backends import jsonrpc
 from workers.backends.base import (
     BackendError,
@@ -58,21 +58,6 @@ async def refusal(answer: Answer, *, had_session: bool) -> BackendError:
         hint = after if answer.status == UNAVAILABLE else None
         return ConnectionLost(f"no answer, but HTTP {answer.status}", retry_after=hint)
     return ProtocolFailure(INTERNAL_ERROR, f"the backend refused: HTTP {answer.status}")
-
-
-def retry_after(said: str, date: str) -> float | None:
-    """Seconds from now, of a Retry-After in either of its forms; None: it says nothing.
-
-    A point in time is by the clock of the server, which its Date tells.
-    """
-    text = said.strip()
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return float(text)
-    try:
-        wait = parsedate_to_datetime(text).timestamp() - parsedate_to_datetime(date).timestamp()
-    except ValueError:
-        return None
-    return max(0.0, wait)
 
 
 def _error_in(body: bytes) -> dict[str, Any] | None:

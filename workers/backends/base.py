@@ -39,6 +39,10 @@ class Listener(Protocol):
         """A piece of what the tool produces, as it says with its progress or its log."""
         ...
 
+    def checkpoint(self, said: object) -> None:
+        """How far the tool has come, in its own JSON: its next try begins from the newest."""
+        ...
+
     def log(self, params: Mapping[str, Any]) -> None:
         """The params of a `notifications/message` that belongs to this call and no other."""
         ...

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeGuard
 import structlog
 from mcp_types import INTERNAL_ERROR
 
+from common.jobs.checkpoint import CHECKPOINT_META
 from common.jobs.questions import KINDS
 from workers.backends import jsonrpc
 from workers.backends.base import Listener, ProtocolFailure
@@ -173,6 +174,7 @@ class Hearing:
         message = params.get("message")
         if listener is not None:
             _pass_output(params, listener)
+            _pass_checkpoint(params, listener)
             listener.progress(
                 float(value),
                 float(total) if _is_number(total) else None,
@@ -199,6 +201,12 @@ def _pass_output(params: Mapping[str, Any], listener: Listener) -> None:
     text = meta.get(OUTPUT) if isinstance(meta, dict) else None
     if isinstance(text, str) and text:
         listener.output(text)
+
+
+def _pass_checkpoint(params: Mapping[str, Any], listener: Listener) -> None:
+    meta = params.get("_meta")
+    if isinstance(meta, dict) and CHECKPOINT_META in meta:
+        listener.checkpoint(meta[CHECKPOINT_META])
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

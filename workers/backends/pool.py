@@ -73,7 +73,7 @@ class BackendPool:
         self._stderr = StderrFile(log_file(data, config.name))
         self._listing: ToolListing | None = None
         self._fresh = asyncio.Event()
-        self._waiting: deque[asyncio.Future[Place]] = deque()
+        self._waiting: deque[tuple[asyncio.Future[Place], str]] = deque()  # with their keys
         self._last = -1
         self._change = asyncio.Event()
         self._turnover = Turnover(self._next_change)
@@ -113,31 +113,39 @@ class BackendPool:
 
     # --- places
 
-    def try_place(self) -> Place | None:
+    @property
+    def affine(self) -> bool:
+        """Which replica takes a call depends on its key."""
+        return self._config.balance == "affinity" and len(self._replicas) > 1
+
+    def try_place(self, key: str = "") -> Place | None:
         """A free place on a replica that takes calls, now or not at all."""
         if self._disabled is not None:
             return None
+        fit = [replica for replica in self._replicas if replica.fitness.fit]
         free = [
             balance.Candidate(
                 index=replica.index,
                 in_flight=replica.fitness.in_flight,
                 latency=replica.latency,
             )
-            for replica in self._replicas
-            if replica.fitness.fit and replica.fitness.in_flight < self._places(replica)
+            for replica in fit
+            if replica.fitness.in_flight < self._places(replica)
         ]
         if not free:
             return None
-        self._last = balance.choose(self._config.balance, free, self._last, len(self._replicas))
+        home = balance.home_of(key, {each.index: self._name(each) for each in fit}) if key else None
+        count = len(self._replicas)
+        self._last = balance.choose(self._config.balance, free, self._last, count, home)
         replica = self._replicas[self._last]
         return Place(replica, Stay(self, replica), self._others(replica))
 
-    async def wait_place(self) -> Place:
+    async def wait_place(self, key: str = "") -> Place:
         """A place as soon as there is one; first come, first served."""
-        if not self._waiting and (place := self.try_place()) is not None:
+        if not self._waiting and (place := self.try_place(key)) is not None:
             return place
         waiting: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+        self._waiting.append((waiting, key))
         try:
             return await waiting
         except asyncio.CancelledError:
@@ -232,6 +240,10 @@ class BackendPool:
             replicas=tuple(replica.status() for replica in self._replicas),
         )
 
+    def _name(self, replica: Replica) -> str:
+        """What stays when others come or go, and is the same on every worker."""
+        return self._config.urls[replica.index] if self._config.urls else str(replica.index)
+
     def _places(self, replica: Replica) -> int:
         """Calls at once. One, where a question could not be said to belong to one of several."""
         told_apart = self._config.transport == "http"  # by the response it comes on
@@ -244,13 +256,15 @@ class BackendPool:
 
     def _serve_waiting(self) -> None:
         while self._waiting:
-            if self._waiting[0].done():
+            first, key = self._waiting[0]
+            if first.done():
                 self._waiting.popleft()
                 continue
-            place = self.try_place()
+            place = self.try_place(key)
             if place is None:
                 return
-            self._waiting.popleft().set_result(place)
+            self._waiting.popleft()
+            first.set_result(place)
 
     def _listed(self, listing: ToolListing) -> None:
         if listing != self._listing:

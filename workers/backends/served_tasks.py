@@ -198,6 +198,7 @@ class Told:
         self.entrusted = listener.entrusted
         self.log = listener.log
         self.output = listener.output
+        self.checkpoint = listener.checkpoint
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         self._last = value, total

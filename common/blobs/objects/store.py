@@ -42,7 +42,7 @@ class ObjectBlobs:
         except (BaseError, ValueError) as error:
             raise ValueError(f"{self._shown} is no address of blobs: {error}") from error
 
-    async def put(self, job: str, body: AsyncIterable[bytes]) -> Blob:
+    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
         digest, size = hashlib.sha256(), 0
 
         async def counted() -> AsyncIterator[bytes]:
@@ -57,16 +57,19 @@ class ObjectBlobs:
         if size < PART:  # nothing is left: the name is known before anything is sent
             blob = Blob(sha256=digest.hexdigest(), size=size)
             with self._errors():
-                name = blob_name(job, blob.sha256)
+                name = blob_name(holder, blob.sha256)
                 await obstore.put_async(self._store, name, first, use_multipart=False)
             return blob
-        begun = f"{UNFINISHED}/{secrets.token_hex(16)}"
+        # Another name is a copy, which clouds make for 5 GB at most. Uploads show once they end.
+        begun = blob_name(holder, sha256) if sha256 else f"{UNFINISHED}/{secrets.token_hex(16)}"
         with self._errors():
             await obstore.put_async(
                 self._store, begun, _rest(first, pieces), chunk_size=PART, max_concurrency=AT_ONCE
             )
             blob = Blob(sha256=digest.hexdigest(), size=size)
-            await obstore.rename_async(self._store, begun, blob_name(job, blob.sha256))
+            name = blob_name(holder, blob.sha256)
+            if name != begun:
+                await obstore.rename_async(self._store, begun, name)
         return blob
 
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
@@ -84,9 +87,9 @@ class ObjectBlobs:
             except FileNotFoundError:
                 return
 
-    async def list(self, job: str = "") -> AsyncIterator[Listed]:
+    async def list(self, holder: str = "") -> AsyncIterator[Listed]:
         with self._errors():
-            async for page in obstore.list(self._store, prefix=job or None):
+            async for page in obstore.list(self._store, prefix=holder or None):
                 for each in page:
                     changed_at = each["last_modified"].timestamp()
                     yield Listed(name=each["path"], changed_at=changed_at)

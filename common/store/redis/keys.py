@@ -6,7 +6,7 @@ Records have no TTL: the due sweep removes them.
 
 from common.jobs.ids import SHARDS, shard_of
 
-HOME_SHARD = "0"  # leases, the catalogue, sessions, API keys, orders
+HOME_SHARD = "0"  # leases, the catalogue, sessions, API keys, orders, documents
 
 
 class Keys:
@@ -35,7 +35,7 @@ class Keys:
 
     @staticmethod
     def part(prefix: str, job_id: str, name: str) -> str:
-        """String: the call, the result."""
+        """String: the call, the result, questions, checkpoint, files."""
         return f"{prefix}:j:{job_id}:{name}"
 
     @staticmethod
@@ -83,6 +83,17 @@ class Keys:
     def orders(self) -> str:
         """Hash: "kind:backend" to JSON, what operators ordered about backends."""
         return f"{self.home}:orders"
+
+    def content(self, sha256: str) -> str:
+        """Hash of a document's content: `place`, and "o:OWNER" to what its entry says."""
+        return f"{self.home}:d:{sha256}"
+
+    def documents(self, index: str = "") -> str:
+        """Sorted set in the order of its text, "created:hash:owner": all, `everyone`, `of:OWNER`.
+
+        `:end` has "hash owner" by expiry, ms; `:done:TOKEN` is a removal that may be asked again.
+        """
+        return f"{self.home}:docs{index and ':'}{index}"
 
     @property
     def channels(self) -> str:

@@ -8,6 +8,7 @@ import orjson
 from common.jobs.change import (
     Add,
     AtLeast,
+    BatchRuns,
     Change,
     Done,
     Free,
@@ -15,6 +16,7 @@ from common.jobs.change import (
     LeaseAlive,
     LeaseGone,
     Move,
+    Next,
     Note,
     Now,
     OneOf,
@@ -44,6 +46,7 @@ def commit_request(job_id: str, change: Change, version: int, commit_id: str) ->
             "after": change.due.after,
             "due_fields": change.due.fields,
             "wake_owner": change.wake_owner,
+            "counting": change.counting,
             "returning": change.returning,
         }
     )
@@ -60,6 +63,7 @@ def note_request(job_id: str, note: Note) -> bytes:
             "hints": len(note.relay),
             "mark": note.output.mark if note.output else "",
             "skipped": note.output.skipped if note.output else 0,
+            "checkpoint": note.checkpoint is not None,
         }
     )
 
@@ -81,11 +85,12 @@ def read_answer(reply: Sequence[Any], returning: tuple[str, ...]) -> Done | Refu
             holder_of_key=reply[4].decode() if len(reply) > 4 else "",
         )
     names = [name for name in returning if name != "head"]
-    bodies = zip(names, reply[4:], strict=False)
+    bodies = zip(names, reply[5:], strict=False)
     return Done(
         version=int(reply[1]),
         now=int(reply[2]),
         head=read_head(reply[3]),
+        counted=int(reply[4]),
         parts={name: body for name, body in bodies if body is not None},
     )
 
@@ -139,6 +144,8 @@ def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
             return [kind, name, job]
         case Replays(letter=letter, by=by):
             return [kind, letter, by]
+        case BatchRuns(batch=batch):
+            return [kind, batch]
 
 
 def _move(move: Move) -> list[str | float | bool]:
@@ -147,5 +154,7 @@ def _move(move: Move) -> list[str | float | bool]:
             return [move.index, move.of_head, "out"]
         case Now(after=after):
             return [move.index, move.of_head, "now", after]
+        case Next():
+            return [move.index, move.of_head, "next"]
         case score:
             return [move.index, move.of_head, "=", score]

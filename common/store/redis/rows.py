@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from common.store.base import Place
 
-def was_seen(row: tuple[str, float], score: str, last: str, newest_first: bool) -> bool:
-    """It stands at the cursor's score, at or before the last one that a page showed."""
-    member, at = row
-    if f"{at:.0f}" != score:
+
+def was_seen(row: Place, after: Place | None, newest_first: bool) -> bool:
+    """It stands at that place or before it."""
+    if after is None:
         return False
-    return member >= last if newest_first else member <= last
+    return row >= after if newest_first else row <= after
 
 
 def pairs_of(rows: Sequence[Any]) -> list[tuple[str, float]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 
+from common.jobs.change import WOKEN
 from common.jobs.head import RECORD_FORMAT
 from common.jobs.output import OUTPUT_BYTES, OUTPUT_ENTRIES
 from common.jobs.state import LETTERS, TERMINAL, JobState
@@ -15,11 +16,20 @@ from common.notifier.hints import INLINE_RESULT
 from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
 
 # A full Redis still lets these take memory: what is there must be able to end.
-SETTLING = ("commit", "note", "notes", "due", "remove", "leases")
+SETTLING = ("commit", "note", "notes", "due", "put_off", "remove", "leases", "document_remove")
 FLAGS = "#!lua flags=allow-oom\n"
 # Name: file. A record's creation is a commit that may be refused for want of memory.
 FILES = {"create": "commit"} | {
-    name: name for name in (*SETTLING, "output", "catalogue", "sessions", "api_keys")
+    name: name
+    for name in (
+        *SETTLING,
+        "output",
+        "glances",
+        "catalogue",
+        "sessions",
+        "api_keys",
+        "document_put",
+    )
 }
 
 
@@ -48,9 +58,13 @@ def _constants(timings: Timings) -> str:
         f"local C = {{format={RECORD_FORMAT},inline={INLINE_RESULT},timings={judged},"
         f"commits_kept={COMMITS_KEPT},events_kept={EVENTS_KEPT},"
         f"output_entries={OUTPUT_ENTRIES},output_bytes={OUTPUT_BYTES},"
-        f"terminal={_states(TERMINAL)},letters={_states(LETTERS)}}}\n"
+        f"terminal={_states(TERMINAL)},letters={_states(LETTERS)},wakes={_names(WOKEN)}}}\n"
     )
 
 
 def _states(states: Iterable[JobState]) -> str:
-    return "{" + ",".join(f"{state}=true" for state in sorted(states)) + "}"
+    return _names(map(str, states))
+
+
+def _names(names: Iterable[str]) -> str:
+    return "{" + ",".join(f"{name}=true" for name in sorted(names)) + "}"

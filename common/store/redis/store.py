@@ -10,6 +10,7 @@ import anyio
 import orjson
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
+from typing_extensions import override
 
 from common.clock import Clock
 from common.errors import StoreUnreachableError
@@ -17,30 +18,30 @@ from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.indexes import DUE, memberships
 from common.jobs.output import OutputRead, decode_entry
+from common.jobs.put_off import PutOff
 from common.store.base import (
     DUE_PUSH_MS,
     CatalogueEntry,
     Event,
     JobStore,
     Lease,
-    Page,
     Timings,
 )
 from common.store.reading import read_taken
 from common.store.redis.api_keys import RedisApiKeys
+from common.store.redis.documents import RedisDocuments
 from common.store.redis.keys import Keys
 from common.store.redis.link import Link
+from common.store.redis.listings import RedisListings
 from common.store.redis.request import (
     commit_request,
     fields_of,
     note_request,
     notes_request,
     read_answer,
-    read_head,
     read_info,
     timings_request,
 )
-from common.store.redis.rows import pairs_of, was_seen
 from common.store.redis.scripts import load_scripts
 from common.store.redis.sessions import RedisSessions
 from common.store.redis.standing import RedisStandingOrders
@@ -50,7 +51,7 @@ from common.wire import dump_json, load_json
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
 
 
-class RedisStore:
+class RedisStore(RedisListings):
     def __init__(self, link: Link, keys: Keys, clock: Clock, timings: Timings) -> None:
         self._link = link
         self._keys = keys
@@ -61,6 +62,7 @@ class RedisStore:
         self.sessions = RedisSessions(self._send, self._run, keys, timings)
         self.api_keys = RedisApiKeys(self._run, keys)
         self.orders = RedisStandingOrders(self._send, keys)
+        self.documents = RedisDocuments(self._send, self._run, keys)
 
     # --- records
 
@@ -81,7 +83,8 @@ class RedisStore:
 
     async def note(self, job_id: str, note: Note) -> bool:
         prefix, channels = self._keys.of_job(job_id), self._keys.channels
-        said = (*note.relay, *(note.output.entries if note.output else ()))
+        checkpoint = () if note.checkpoint is None else (note.checkpoint,)
+        said = (*note.relay, *(note.output.entries if note.output else ()), *checkpoint)
         return bool(await self._run("note", prefix, note_request(job_id, note), channels, *said))
 
     async def note_many(self, fields: Mapping[str, Mapping[str, Value]]) -> None:
@@ -92,8 +95,7 @@ class RedisStore:
             await self._run("notes", prefix, notes_request(notes))
 
     async def get(self, job_id: str) -> Head | None:
-        key = self._keys.head(self._keys.of_job(job_id), job_id)
-        return read_head(await self._send("HGETALL", key))
+        return await self._head(job_id)
 
     async def part(self, job_id: str, name: str) -> bytes | None:
         body: bytes | None = await self._send(
@@ -129,62 +131,13 @@ class RedisStore:
             heads.extend(read_taken(fields_of(flat) for flat in taken))
         return heads
 
-    # --- indexes
-
-    async def page(
-        self, index: str, *, limit: int, cursor: str | None = None, newest_first: bool = True
-    ) -> Page:
-        key = self._keys.index(self._keys.home, index)
-        ids, following = await self._page_ids(key, limit, cursor, newest_first=newest_first)
-        # Not a task group: its failure would be a group of errors, and the port promises one.
-        heads = await asyncio.gather(*(self.get(job_id) for job_id in ids))
-        return Page(heads=[head for head in heads if head is not None], cursor=following)
-
-    async def _page_ids(
-        self, key: str, limit: int, cursor: str | None, *, newest_first: bool
-    ) -> tuple[list[str], str | None]:
-        """Ids after the cursor ("score:id" of the last one seen), and the next cursor."""
-        score, _, last = (cursor or "").partition(":")
-        begin, end = ("+inf", "-inf") if newest_first else ("-inf", "+inf")
-        order = ("BYSCORE", "REV") if newest_first else ("BYSCORE",)
-        found: list[tuple[str, float]] = []
-        offset = 0
-        while len(found) <= limit:
-            rows = pairs_of(
-                await self._send(
-                    "ZRANGE",
-                    *(key, score or begin, end, *order),
-                    *("LIMIT", offset, limit + 1, "WITHSCORES"),
-                )
-            )
-            # Several jobs may share the cursor's millisecond: those up to the cursor are skipped.
-            found += [row for row in rows if not was_seen(row, score, last, newest_first)]
-            offset += limit + 1
-            if len(rows) <= limit:
-                break
-        page = found[:limit]
-        following = f"{page[-1][1]:.0f}:{page[-1][0]}" if len(found) > limit else None
-        return [member for member, _ in page], following
-
-    async def count(self, index: str) -> int:
-        return int(await self._send("ZCARD", self._keys.index(self._keys.home, index)))
-
-    async def counts(self, indexes: Sequence[str]) -> Sequence[int]:
-        return await asyncio.gather(*(self.count(index) for index in indexes))
-
-    async def rank(self, index: str, job_id: str) -> int | None:
-        key = self._keys.index(self._keys.home, index)
-        rank: int | None = await self._send("ZRANK", key, job_id)
-        return rank
-
-    async def score(self, index: str, job_id: str) -> float | None:
-        score = await self._send("ZSCORE", self._keys.index(self._keys.home, index), job_id)
-        return None if score is None else float(score)
-
-    async def oldest(self, index: str) -> float | None:
-        key = self._keys.index(self._keys.home, index)
-        rows = pairs_of(await self._send("ZRANGE", key, 0, 0, "WITHSCORES"))
-        return rows[0][1] if rows else None
+    async def put_off(self, looks: Sequence[PutOff]) -> None:
+        shards: dict[str, list[str | int]] = {}
+        for each in looks:
+            said = shards.setdefault(self._keys.of_job(each.job_id), [])
+            said += [each.job_id, each.version, each.at]
+        for prefix, arguments in shards.items():
+            await self._run("put_off", prefix, *arguments)
 
     # --- leases
 
@@ -253,9 +206,11 @@ class RedisStore:
 
     # --- the way out
 
+    @override
     async def _run(self, script: str, prefix: str, *arguments: Any) -> Any:
         return await self._send("EVALSHA", self._scripts[script].sha, 1, prefix, *arguments)
 
+    @override
     async def _send(self, *command: Any) -> Any:
         """One command, repeated on a new connection until it is answered; all of ours may be."""
         reached = False

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from common.jobs.change import Change, Done, Note, Refused, Room, Value
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.head import Head, decode_head, is_newer
-from common.jobs.indexes import DUE, REPLAYED, memberships
+from common.jobs.indexes import DUE, HELD, REPLAYED, is_held_index, memberships
 from common.notifier.base import Hint
-from common.store.base import DUE_PUSH_MS, EVENTS_KEPT, Event, Timings
+from common.store.base import EVENTS_KEPT, Event, Timings
 from common.store.interpret import (
     Plan,
     Repeated,
+    filled,
     interpret,
     interpret_note,
     number,
 )
-from common.store.reading import read_taken
 from common.store.replaying import Fields
-from common.store.sqlite import lease_rows, output_rows
+from common.store.sqlite import lease_rows, listings, output_rows
 from common.wire import dump_json, load_json
 
 
@@ -45,6 +46,12 @@ class Facts:
             (guard.index, float("-inf") if guard.at_least is None else guard.at_least, guard.limit),
         ).fetchone()
         return bool(found < guard.limit)
+
+    def highest(self, index: str) -> float:
+        (score,) = self._database.execute(
+            "SELECT max(score) FROM entries WHERE name = ?", (index,)
+        ).fetchone()
+        return float(score or 0)
 
     def holder(self, key: str) -> str | None:
         row = self._database.execute("SELECT job FROM unique_keys WHERE key = ?", (key,)).fetchone()
@@ -88,7 +95,9 @@ def note(
         return False, ()
     after, hints = noted
     if after != before:
-        _write_fields(database, job_id, after)
+        write_fields(database, job_id, after)
+    if written.checkpoint is not None:
+        _write_part(database, job_id, CHECKPOINT, written.checkpoint)
     if written.output is not None:
         tried = number(after, "tries")
         output_rows.append(database, job_id, written.output, tried=tried, now=now)
@@ -102,23 +111,11 @@ def note_many(
         note(database, job_id, Note(fields=each), now)
 
 
-def take_due(database: sqlite3.Connection, limit: int, now: int) -> list[Head]:
-    rows = database.execute(
-        "SELECT job, head FROM entries LEFT JOIN records ON records.id = job"
-        " WHERE name = ? AND score <= ? ORDER BY score, job LIMIT ?",
-        (DUE, now, limit),
-    ).fetchall()
-    for job_id, head in rows:
-        score = None if head is None else float(now + DUE_PUSH_MS)
-        _move(database, job_id, {DUE: score})
-    return read_taken(orjson.loads(head) for _, head in rows if head is not None)
-
-
 def remove(database: sqlite3.Connection, job_id: str, version: int) -> bool:
     fields = read_fields(database, job_id)
     if fields is None or number(fields, "version") != version or is_newer(fields):
         return False
-    _move(database, job_id, dict.fromkeys((DUE, *memberships(decode_head(fields)))))
+    move(database, job_id, dict.fromkeys((DUE, *memberships(decode_head(fields)))))
     for table, column in (
         ("records", "id"),
         ("parts", "job"),
@@ -169,15 +166,15 @@ def read_events(database: sqlite3.Connection, job_id: str, after: int) -> Sequen
 def _carry_out(
     database: sqlite3.Connection, job_id: str, plan: Plan, parts: Mapping[str, bytes]
 ) -> None:
-    _write_fields(database, job_id, plan.fields)
-    _move(database, job_id, {**plan.moves, DUE: plan.due})
+    write_fields(database, job_id, plan.fields)
+    move(database, job_id, {**plan.moves, DUE: plan.due})
     _append(database, job_id, plan.event)
     for letter in plan.letters:
-        _write_fields(database, letter.job_id, letter.fields)
-        _move(database, letter.job_id, {REPLAYED: float(letter.event.at)})
+        write_fields(database, letter.job_id, letter.fields)
+        move(database, letter.job_id, {REPLAYED: float(letter.event.at)})
         _append(database, letter.job_id, letter.event)
     for name, body in parts.items():
-        database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
+        _write_part(database, job_id, name, body)
     for key in plan.keys:
         database.execute("INSERT OR REPLACE INTO unique_keys VALUES (?, ?)", (key, job_id))
 
@@ -194,11 +191,15 @@ def _append(database: sqlite3.Connection, job_id: str, event: Event) -> None:
         )
 
 
-def _write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:
+def _write_part(database: sqlite3.Connection, job_id: str, name: str, body: bytes) -> None:
+    database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?)", (job_id, name, body))
+
+
+def write_fields(database: sqlite3.Connection, job_id: str, fields: Fields) -> None:
     database.execute("INSERT OR REPLACE INTO records VALUES (?, ?)", (job_id, orjson.dumps(fields)))
 
 
-def _move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | None]) -> None:
+def move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | None]) -> None:
     """Two statements however many moves: each one gives up and takes the interpreter lock."""
     out = [name for name, score in moves.items() if score is None]
     into = [(name, job_id, score) for name, score in moves.items() if score is not None]
@@ -214,6 +215,17 @@ def _move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float |
             f"INSERT OR REPLACE INTO entries VALUES {marks}",  # noqa: S608 - marks only
             [value for row in into for value in row],
         )
+    for name in moves:
+        if is_held_index(name):
+            _list_held(database, name)
+
+
+def _list_held(database: sqlite3.Connection, name: str) -> None:
+    """The indexes of held jobs that have any are listed in one of their own."""
+    database.execute("DELETE FROM entries WHERE name = ? AND job = ?", (HELD, name))
+    database.execute(
+        "INSERT INTO entries SELECT ?, name, 0 FROM entries WHERE name = ? LIMIT 1", (HELD, name)
+    )
 
 
 def _done(
@@ -228,5 +240,13 @@ def _done(
         version=number(fields, "version"),
         now=now,
         head=decode_head(fields) if "head" in change.returning else None,
+        counted=_counted(database, fields, change),
         parts=parts,
     )
+
+
+def _counted(database: sqlite3.Connection, fields: Fields, change: Change) -> int:
+    if not change.counting:
+        return 0
+    (counted,) = listings.counts(database, [filled(change.counting, fields)])
+    return counted

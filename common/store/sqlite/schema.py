@@ -54,7 +54,26 @@ CREATE TABLE output_sums (
     mark TEXT NOT NULL
 ) WITHOUT ROWID;
 """
-FORMATS = (_RECORDS, _SESSIONS, _API_KEYS, _ORDERS, _OUTPUT)  # each adds to the one before it
+_DOCUMENTS = """
+CREATE TABLE contents (sha256 TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (
+    sha256 TEXT, size INTEGER NOT NULL, owner TEXT, name TEXT NOT NULL, media_type TEXT NOT NULL,
+    visibility TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (sha256, owner)
+) WITHOUT ROWID;
+CREATE INDEX documents_in_order ON documents (created_at, sha256, owner);
+CREATE INDEX documents_seen ON documents (visibility, created_at, sha256, owner);
+CREATE INDEX documents_of_owner ON documents (owner, visibility, created_at, sha256);
+CREATE INDEX documents_by_end ON documents (expires_at) WHERE expires_at > 0;
+"""
+FORMATS = (
+    _RECORDS,
+    _SESSIONS,
+    _API_KEYS,
+    _ORDERS,
+    _OUTPUT,
+    _DOCUMENTS,
+)  # each adds to the one before it
 SCHEMA_VERSION = len(FORMATS)
 
 

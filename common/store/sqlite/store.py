@@ -14,11 +14,13 @@ from common.errors import StoreUnreachableError
 from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
+from common.jobs.put_off import PutOff
 from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
-from common.store.base import CatalogueEntry, Event, Lease, Page, Timings
-from common.store.sqlite import lease_rows, listings, output_rows, records
+from common.store.base import CatalogueEntry, Event, Lease, Page, Place, Timings
+from common.store.sqlite import due_rows, lease_rows, listings, output_rows, records
 from common.store.sqlite.api_keys import SqliteApiKeys
+from common.store.sqlite.documents import SqliteDocuments
 from common.store.sqlite.schema import open_pair
 from common.store.sqlite.sessions import SqliteSessions
 from common.store.sqlite.standing import SqliteStandingOrders
@@ -46,6 +48,7 @@ class SqliteStore:
         self.sessions = SqliteSessions(self._write, self._read, self._now, timings)
         self.api_keys = SqliteApiKeys(self._write, self._read, self._now, self._keys_changed)
         self.orders = SqliteStandingOrders(self._write, self._read, self._orders_changed)
+        self.documents = SqliteDocuments(self._write, self._read, self._now)
 
     # --- records
 
@@ -91,7 +94,10 @@ class SqliteStore:
         return await self._write(lambda database: records.remove(database, job_id, version))
 
     async def due(self, limit: int) -> Sequence[Head]:
-        return await self._write(lambda database: records.take_due(database, limit, self._now()))
+        return await self._write(lambda database: due_rows.take(database, limit, self._now()))
+
+    async def put_off(self, looks: Sequence[PutOff]) -> None:
+        await self._write(lambda database: due_rows.put_off(database, looks))
 
     # --- indexes
 
@@ -104,6 +110,27 @@ class SqliteStore:
             )
         )
 
+    async def places(
+        self,
+        index: str,
+        *,
+        limit: int,
+        after: Place | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        newest_first: bool = True,
+    ) -> Sequence[Place]:
+        span = listings.Span(after=after, since=since, until=until, newest_first=newest_first)
+        return await self._read(lambda database: listings.places(database, index, limit, span))
+
+    async def heads(self, job_ids: Sequence[str]) -> Sequence[Head | None]:
+        return await self._read(lambda database: listings.heads(database, job_ids))
+
+    async def glances(
+        self, job_ids: Sequence[str], fields: Sequence[str]
+    ) -> Sequence[Sequence[str] | None]:
+        return await self._read(lambda database: listings.glances(database, job_ids, fields))
+
     async def count(self, index: str) -> int:
         (count,) = await self.counts([index])
         return count
@@ -114,8 +141,14 @@ class SqliteStore:
     async def rank(self, index: str, job_id: str) -> int | None:
         return await self._read(lambda database: listings.rank(database, index, job_id))
 
+    async def ranks(self, index: str, job_ids: Sequence[str]) -> Sequence[int | None]:
+        return await self._read(lambda database: listings.ranks(database, index, job_ids))
+
     async def score(self, index: str, job_id: str) -> float | None:
         return await self._read(lambda database: listings.score(database, index, job_id))
+
+    async def scores(self, index: str, job_ids: Sequence[str]) -> Sequence[float | None]:
+        return await self._read(lambda database: listings.scores(database, index, job_ids))
 
     async def oldest(self, index: str) -> float | None:
         return await self._read(lambda database: listings.oldest(database, index))

@@ -42,6 +42,7 @@ async def test_a_modern_server(modern: str, tmp_path: Path) -> None:
             result = await place.call(wish, heard)
     assert result["content"] == [{"type": "text", "text": "done"}]
     assert heard.values == [1.0, 2.0, 3.0]
+    assert heard.checkpoints == [[1], [2], [3]]
     assert heard.lines == ["log 1", "log 2", "log 3"]
 
 
@@ -166,6 +167,7 @@ async def test_each_call_hears_its_own_stream(tmp_path: Path) -> None:
             backend.call("steps", second, count=20, who="second"),
         )
     assert first.values == second.values == [float(step + 1) for step in range(20)]
+    assert first.checkpoints == [[step + 1] for step in range(20)]
     assert first.lines == [f"first {step + 1}" for step in range(20)]
     assert second.lines == [f"second {step + 1}" for step in range(20)]
 

@@ -44,6 +44,7 @@ async def test_the_first_generation_over_stdio(tmp_path: Path) -> None:
         assert (await backend.listing()).protocol_version == "2025-11-25"
         await backend.call("steps", heard, count=3)
         assert heard.values == [1.0, 2.0, 3.0]
+        assert heard.checkpoints == [[1], [2], [3]]
         assert heard.lines == ["log 1", "log 2", "log 3"]
         result = await backend.call("big", size=3_000_000)
         assert len(result["content"][0]["text"]) == 3_000_000
@@ -68,6 +69,7 @@ async def test_the_first_generation_over_http_and_started_again(
             assert (await backend.listing()).protocol_version == "2025-11-25"
             await backend.call("steps", heard, count=3)
             assert heard.values == [1.0, 2.0, 3.0]
+            assert heard.checkpoints == [[1], [2], [3]]
             assert heard.lines == ["log 1", "log 2", "log 3"]
             result = await backend.call("big", size=3_000_000)
             assert len(result["content"][0]["text"]) == 3_000_000

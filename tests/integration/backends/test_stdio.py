@@ -55,6 +55,7 @@ async def test_progress_comes_in_order_and_before_the_result(tmp_path: Path) -> 
     async with pooled(stdio("legacy_stdio"), tmp_path) as backend:
         await backend.call("steps", heard, count=50)
         assert heard.values == [float(step + 1) for step in range(50)]
+        assert heard.checkpoints == [[step + 1] for step in range(50)]
         assert heard.lines == [f"log {step + 1}" for step in range(50)]
 
 
@@ -93,6 +94,7 @@ async def test_a_modern_server_runs_and_hears_of_a_cancellation(tmp_path: Path) 
         heard = Heard()
         await backend.call("steps", heard, count=3)
         assert heard.values == [1.0, 2.0, 3.0]
+        assert heard.checkpoints == [[1], [2], [3]]
         hanging = asyncio.create_task(backend.call("hang", mark=str(mark)))
         await until(Path(f"{mark}.running").exists)
         hanging.cancel()

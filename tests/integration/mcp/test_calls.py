@@ -186,7 +186,7 @@ async def test_older_handshakes_are_served(longhaul: Router, http: httpx2.AsyncC
         assert (tasks is not None) is (version == LEGACY)
         assert result["capabilities"] == {
             "logging": {},
-            "resources": {},
+            "resources": {"listChanged": True},
             "tools": {"listChanged": True},
         }
         assert result["serverInfo"]["name"] == "longhaul"

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from mcp_types import Implementation
 
 from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.routers import LegacyClient, Router, messages, router, tool
@@ -50,8 +51,30 @@ async def test_an_official_client_gets_a_link_and_reads_the_whole(
         assert json.loads(read["text"])["content"] == [{"type": "text", "text": "x" * 50_000}]
         assert len(read["text"].encode()) == link["size"]
         assert (await client.list_resources()).resources == []
-        [template] = (await client.list_resource_templates()).model_dump()["resource_templates"]
+        template, *_ = (await client.list_resource_templates()).model_dump()["resource_templates"]
         assert template["uri_template"] == "longhaul://job/{job}/result{?offset,length}"
+
+
+async def test_the_preview_is_as_long_as_the_client_takes(backend_url: str, tmp_path: Path) -> None:
+    """By its call, else by the first rule for its name that says so, else as everybody's."""
+    rules = {"other": {"preview": 1}, "tiny-*": {"call_wait": 60}, "*-client": {"preview": 300}}
+    blobs = f"file://{tmp_path}/blobs"
+    cases: list[tuple[str, Any, int]] = [
+        ("tiny-client", None, 300),
+        ("tiny-client", {"longhaul/preview": 5_000}, 5_000),
+        ("tiny-client", {"longhaul/preview": 10**9}, 20_000),  # no more than a record takes
+        ("somebody", None, 1_000),
+    ]
+    async with router(tmp_path, backend_url, blob_url=blobs, clients=rules, **SIZES) as longhaul:
+        for name, meta, shown in cases:
+            info = Implementation(name=name, version="1")
+            async with Client(longhaul.url, client_info=info) as client:
+                result = await client.call_tool("big", {"size": 50_000}, meta=meta)
+                assert content(result)[1]["text"] == "x" * shown + " […]", (name, meta)
+        async with Client(longhaul.url) as client:
+            much: Any = {"longhaul/preview": "much"}
+            with pytest.raises(MCPError, match="longhaul/preview"):
+                await client.call_tool("big", {"size": 1}, meta=much)
 
 
 async def test_parts_join_to_the_whole_whatever_characters_they_cut(longhaul: Router) -> None:
@@ -93,7 +116,7 @@ async def test_an_older_client_is_told_so_in_its_own_code(
 ) -> None:
     client = LegacyClient(http, longhaul.url)
     told = await client.initialize()
-    assert told["result"]["capabilities"]["resources"] == {}
+    assert told["result"]["capabilities"]["resources"] == {"listChanged": True}
     response = await client.post("resources/read", {"uri": "longhaul://job/x/result"}, id=1)
     assert messages(response.text)[-1]["error"]["code"] == -32_002
 

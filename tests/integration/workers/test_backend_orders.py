@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import TOOL_GONE, NotFoundError, StillServedError
 from common.jobs.state import JobState
 from ingress.operations import backends
 from tests.integration.workers.test_breakers import reason_of
 from tests.support.journal import Journal
 from tests.support.logbook import lines
-from tests.support.system import OpenSystem
+from tests.support.system import OpenSystem, request
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -78,3 +79,32 @@ async def test_the_logs_of_a_backend_come_from_every_worker(
         system.ingress.fleet.forget()
         (found,) = await backends.logs(system.ingress, "b", 10)
         assert (found.worker.lease, found.lines) == (lease, [])
+
+
+async def test_a_forgotten_backend_leaves_nothing_that_waits(
+    system_on: OpenSystem, tmp_path: Path
+) -> None:
+    async with system_on() as system:
+        async with system.worker():
+            done = await system.submit(log=str(tmp_path / "log"))
+            assert (await system.ended(done)).state is JobState.COMPLETED
+            with pytest.raises(StillServedError, match="worker-"):
+                await backends.forget(system.ingress, "b", "ann")
+            assert "b__work" in system.ingress.feed.current.tools
+        waiting = [await system.submit(log="unused") for _ in range(3)]
+        await backends.disable(system.ingress, "b", "ann")
+        forgotten = await backends.forget(system.ingress, "b", "ann")
+        assert (forgotten.tools, forgotten.failed) == (4, 3)
+        for job in waiting:
+            assert (await system.ended(job)).state is JobState.FAILED
+            told = {"code": TOOL_GONE, "message": "its backend b was forgotten by ann"}
+            assert await system.result(job) == told
+        await until(lambda: not system.ingress.feed.current.tools)
+        with pytest.raises(NotFoundError, match="Unknown tool: b__work"):
+            await system.ingress.submit.accept(request("b__work", {}))
+        with pytest.raises(NotFoundError, match="no backend b"):
+            await backends.forget(system.ingress, "b", "ann")
+        assert (await system.head(done)).state is JobState.COMPLETED
+        async with system.worker():  # it is configured again: nothing stands in its way
+            again = await system.submit(log=str(tmp_path / "log"))
+            assert (await system.ended(again, seconds=30)).state is JobState.COMPLETED

@@ -11,6 +11,7 @@ from common.jobs.state import JobState
 from common.notifier.hints import JobHint
 from ingress.operations.follow import Watch
 from tests.support.journal import Journal
+from tests.support.logbook import lines
 from tests.support.system import OpenSystem, gated
 from tests.support.waiting import until
 
@@ -134,3 +135,36 @@ def answer(result: str) -> str:
 
 def heard(result: Any) -> Any:
     return result["content"][0]["text"]
+
+
+async def test_calls_of_one_caller_share_a_replica_while_it_has_room(
+    system_on: OpenSystem, said: Journal, tmp_path: Path
+) -> None:
+    backend = gated(replicas=3, concurrency=2, balance="affinity")
+    async with system_on(backend) as system, system.worker():
+        await until(lambda: len(said.of("backend.replica_ready")) == 3, seconds=30)
+
+        async def homes(count: int, **more: str) -> list[str]:
+            """One call after the other: round them, least-busy would use every replica."""
+            found = []
+            for _ in range(count):
+                asked = {"log": str(tmp_path / "log"), "then": "name its process"}
+                job = await system.submit_with("b__work", asked, **more)
+                await system.ended(job)
+                found.append(heard(await system.result(job)))
+            return found
+
+        (home,) = set(await homes(6))
+        spread = {(await homes(2, affinity=f"cart {number}"))[0] for number in range(12)}
+        assert len(spread) == 3
+        (cart,) = set(await homes(3, affinity="cart 1"))
+        assert cart in spread
+        # Its home is full: the others take what is over.
+        gate, log = tmp_path / "gate", tmp_path / "held"
+        held = [await system.submit(log=str(log), gate=str(gate)) for _ in range(2)]
+        await until(lambda: len(lines(log)) == 2)
+        assert home not in await homes(2)
+        gate.touch()
+        for job in held:
+            await system.ended(job)
+        assert set(await homes(2)) == {home}

@@ -16,6 +16,7 @@ from common.jobs.head import Head
 from common.jobs.state import JobState
 from common.jobs.token import Token, decode_token
 from common.jobs.transitions import claim
+from common.releasing import ReleaseWindow
 from tests.support.system import OpenSystem, System
 from workers.claims import Claimed, Claims
 
@@ -64,7 +65,8 @@ async def claimed_by_us(
         delivery: Delivery = await anext(aiter(deliveries))
         token: Token = decode_token(delivery.raw)
         assert token.job == job
-        found = await Claims(runtime, US, heartbeat).claim(token, delivery, runs_here=False)
+        claims = Claims(runtime, US, heartbeat, ReleaseWindow(runtime))
+        found = await claims.claim(token, delivery, runs_here=False)
         await delivery.ack()
     return found, job
 

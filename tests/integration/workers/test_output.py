@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.config.model import Settings, ToolRule
+from common.errors import TOO_LARGE
 from common.jobs.output import OutputEntry
 from common.jobs.state import JobState
 from tests.support.logbook import lines
@@ -64,6 +65,25 @@ async def test_two_calls_at_once_have_each_its_own_words(
         assert await output(system, first) == []
         said = one_try(1, 3, "mine")
         assert shown(await output(system, second)) == [each for each in said if each[1] != "log"]
+
+
+async def test_a_tool_that_never_stops_talking_is_ended_with_the_sizes(
+    system_on: OpenSystem, tmp_path: Path
+) -> None:
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    async with system_on(max_output=20_000) as system, system.worker():
+        await until(lambda: "b__work" in system.ingress.feed.current.tools, seconds=30)
+        few = await system.submit("b__work", log=str(log), steps=20, says="x" * 800)
+        assert (await system.ended(few)).state is JobState.COMPLETED
+        many = await system.submit(
+            "b__work", log=str(log), steps=30, says="x" * 800, gate=str(gate)
+        )
+        head = await system.ended(many)
+        error = await system.result(many)
+        assert (head.state, error["code"]) == (JobState.FAILED, TOO_LARGE)
+        assert error["data"]["limit"] == 20_000 < error["data"]["size"] < 22_000
+        assert f"has {error['data']['size']} bytes, more than the 20000" in head.reason
+        await until(lambda: any("cancelled" in line for line in lines(log)))
 
 
 @pytest.fixture

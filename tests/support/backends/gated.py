@@ -20,11 +20,15 @@ WORK = {
         "label": {"type": "string"},  # begins each of this call's lines
         "gate": {"type": "string"},
         "then": {
-            "enum": ["answer", "crash", "crash once", "refuse", "tool error", "kill the worker"]
+            "enum": [
+                *("answer", "crash", "crash once", "refuse", "tool error", "kill the worker"),
+                "name its process",
+            ]
         },
         "seconds": {"type": "number"},  # of work, after the gate
         "steps": {"type": "integer"},  # progress and a log line each, before the gate
         "says": {"type": "string"},  # its output, a piece with the progress of each step
+        "checkpoint": {},  # what each step says of itself, behind its number
         "big": {"type": "integer"},  # characters of the answer
         "deaf": {"type": "boolean"},  # goes on when it is cancelled
     },
@@ -70,6 +74,8 @@ def begin(message: dict[str, Any], line: str) -> None:
         case _:
             token = (params.get("_meta") or {}).get("progressToken")
             CANCELLED[request] = threading.Event()
+            resumed = (params.get("_meta") or {}).get("longhaul/resume_from")
+            arguments["resumed"] = resumed
             threading.Thread(target=work, args=(request, token, arguments), daemon=True).start()
 
 
@@ -80,6 +86,8 @@ def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
         progress = {"progressToken": token, "progress": step + 1, "message": f"step {step + 1}"}
         if "says" in arguments:
             progress["_meta"] = {"longhaul/output": f"{arguments['says']} {step + 1}\n"}
+        if "checkpoint" in arguments:
+            progress["_meta"] = {"longhaul/checkpoint": [step + 1, arguments["checkpoint"]]}
         say({"method": "notifications/progress", "params": progress})
         line = {"level": "info", "data": f"log {step + 1}"}
         say({"method": "notifications/message", "params": line})
@@ -97,9 +105,17 @@ def work(request: Any, token: Any, arguments: dict[str, Any]) -> None:
         say({"id": request, "error": error})
         return
     text = "x" * arguments.get("big", 0) or f"run {runs}"
+    if then == "name its process":
+        text = str(os.getpid())
     note(log, f"{label} finished")
     content = [{"type": "text", "text": text}]
-    answer(request, {"content": content, "isError": then == "tool error"})
+    answer(request, {"content": content, "isError": then == "tool error"} | resumed(arguments))
+
+
+def resumed(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Where the router says that the call before this one was."""
+    found = arguments["resumed"]
+    return {} if found is None else {"_meta": {"resumed": found}}
 
 
 def passed(request: Any, arguments: dict[str, Any]) -> bool:

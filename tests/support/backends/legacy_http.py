@@ -158,6 +158,7 @@ class LegacyHttp:
         token = (params.get("_meta") or {}).get("progressToken")
         for step in range((params.get("arguments") or {}).get("count", 0)):
             progress = {"progressToken": token, "progress": step + 1}
+            progress["_meta"] = {"longhaul/checkpoint": [step + 1]}
             yield _event({"method": "notifications/progress", "params": progress})
             line = {"level": "info", "data": f"{params['arguments']['who']} {step + 1}"}
             yield _event({"method": "notifications/message", "params": line})

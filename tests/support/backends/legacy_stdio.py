@@ -65,6 +65,7 @@ def call(request_id: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         case "steps":
             for step in range(arguments["count"]):
                 progress = {"progressToken": token, "progress": step + 1, "total": 9}
+                progress["_meta"] = {"longhaul/checkpoint": [step + 1]}
                 say({"method": "notifications/progress", "params": progress})
                 line = {"level": "info", "data": f"log {step + 1}"}
                 say({"method": "notifications/message", "params": line})

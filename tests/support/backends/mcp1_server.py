@@ -11,16 +11,39 @@ from mcp.server.fastmcp import (  # type: ignore[attr-defined]  # mcp 1.x, not o
     Context,
     FastMCP,
 )
-from mcp.types import SamplingMessage, TextContent
+from mcp.types import (
+    ProgressNotification,
+    ProgressNotificationParams,
+    SamplingMessage,
+    ServerNotification,
+    TextContent,
+)
 from pydantic import BaseModel
 
 server = FastMCP("first generation", port=int(sys.argv[2]) if len(sys.argv) > 2 else 0)
 
 
+async def report(ctx: Context, step: int, count: int) -> None:
+    """As `ctx.report_progress`, with a checkpoint, for which that has no place."""
+    params = {
+        "progressToken": ctx.request_context.meta.progressToken,
+        "progress": step,
+        "total": count,
+        "_meta": {"longhaul/checkpoint": [step]},
+    }
+    said = ProgressNotification(
+        method="notifications/progress", params=ProgressNotificationParams(**params)
+    )
+    await ctx.session.send_notification(
+        ServerNotification(said),  # type: ignore[operator]  # as above
+        related_request_id=ctx.request_id,
+    )
+
+
 @server.tool()  # type: ignore[untyped-decorator]  # as above
 async def steps(count: int, ctx: Context) -> str:
     for step in range(count):
-        await ctx.report_progress(step + 1, count)
+        await report(ctx, step + 1, count)
         await ctx.info(f"log {step + 1}")
     return "done"
 

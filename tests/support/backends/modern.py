@@ -9,6 +9,7 @@ import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
+from mcp_types import ProgressNotification, ProgressNotificationParams
 from pydantic import Field
 
 server = MCPServer("modern", instructions="Ask me.")
@@ -37,11 +38,28 @@ async def big(size: int) -> str:
     return "x" * size
 
 
+async def report(ctx: Context, step: int, count: int) -> None:
+    """As `ctx.report_progress`, with a checkpoint, for which that has no place."""
+    token = (ctx.request_context.meta or {}).get("progress_token")
+    if token is None:
+        return
+    params = ProgressNotificationParams(
+        progress_token=token,
+        progress=step,
+        total=count,
+        message=f"step {step}",
+        _meta={"longhaul/checkpoint": [step]},
+    )
+    await ctx.session.send_notification(
+        ProgressNotification(params=params), related_request_id=ctx.request_id
+    )
+
+
 @server.tool()
 async def steps(count: int, ctx: Context) -> str:
     """Report progress and a log line per step."""
     for step in range(count):
-        await ctx.report_progress(step + 1, count, f"step {step + 1}")
+        await report(ctx, step + 1, count)
         await ctx.info(f"log {step + 1}")
     return "done"
 

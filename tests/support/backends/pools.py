@@ -27,6 +27,7 @@ class Heard:
     lines: list[Any] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
     pieces: list[str] = field(default_factory=list)
+    checkpoints: list[Any] = field(default_factory=list)
 
     def progress(self, value: float, total: float | None, message: str | None) -> None:
         del total
@@ -35,6 +36,9 @@ class Heard:
 
     def output(self, text: str) -> None:
         self.pieces.append(text)
+
+    def checkpoint(self, said: object) -> None:
+        self.checkpoints.append(said)
 
     def log(self, params: Mapping[str, Any]) -> None:
         self.lines.append(params["data"])

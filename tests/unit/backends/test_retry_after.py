@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from workers.backends.answers import retry_after
+from common.retry_after import retry_after
 from workers.backends.jsonrpc import failure
 
 DATE = "Sat, 21 Nov 2026 08:00:00 GMT"

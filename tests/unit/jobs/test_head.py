@@ -2,11 +2,20 @@
 
 from dataclasses import replace
 
+import orjson
 import pytest
 
-from common.jobs.head import RECORD_FORMAT, StoredCall, decode_call, decode_head, encode_call
+from common.jobs.head import (
+    RECORD_FORMAT,
+    Spec,
+    StoredCall,
+    decode_call,
+    decode_head,
+    encode_call,
+    encode_spec,
+)
 from common.jobs.state import TERMINAL, JobState
-from tests.support.heads import a_head
+from tests.support.heads import SPEC, a_head
 
 
 def test_flat_fields_may_be_text_or_numbers() -> None:
@@ -80,3 +89,36 @@ def test_a_call_comes_back_as_it_was() -> None:
 
 def test_what_a_newer_release_adds_to_a_call_is_left_out() -> None:
     assert decode_call(b'{"arguments": {"a": 1}, "weather": "fine"}').arguments == {"a": 1}
+
+
+# What a spec means where it says nothing. Records are written without these, by every release: a
+# default that changed would change jobs that were accepted before.
+SPEC_DEFAULTS = {
+    "attempts": 3,
+    "retry_first_ms": 2_000,
+    "retry_max_ms": 300_000,
+    "retry_tool_errors": False,
+    "queue_ms": 0,
+    "idle_ms": 0,
+    "run_ms": 0,
+    "repeatable": False,
+    "repeatable_from": "default",
+    "keep": False,
+    "answer_ms": 3_600_000,
+}
+
+
+def test_a_spec_says_only_what_is_not_so_by_itself() -> None:
+    plain = Spec(backend="b", backend_tool="t", tool_version="v", priority=4)
+    told = orjson.loads(encode_spec(plain))
+    assert told == {"backend": "b", "backend_tool": "t", "tool_version": "v", "priority": 4}
+    for name, value in SPEC_DEFAULTS.items():
+        assert getattr(plain, name) == value, name
+
+
+def test_a_spec_comes_back_as_it_was() -> None:
+    odd = replace(SPEC, attempts=1, repeatable=True, default_answer={"ok": 1}, attach="a:b")
+    fields: dict[str, str | int] = {"id": "j", "version": 1, "state": "queued"}
+    fields |= {"tool": "t", "queue": "q", "caller": "c"}
+    for spec in (SPEC, odd):
+        assert decode_head({**fields, "spec": encode_spec(spec)}).spec == spec

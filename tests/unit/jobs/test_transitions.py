@@ -64,9 +64,7 @@ TRANSITIONS: dict[str, tuple[Callable[[Head], Change], JobState | None]] = {
 CLAIMED_FROM = (JobState.QUEUED, JobState.WAITING)
 CLAIMED = (JobState.RUNNING, JobState.INPUT_REQUIRED)
 GOES_BACK = (JobState.QUEUED, JobState.WAITING)  # only from a claim
-NOT_YET = {
-    (JobState.HELD, JobState.QUEUED),  # the release window
-}
+HELD = {(JobState.HELD, JobState.QUEUED)}  # see test_held.py
 ASKING = {  # see test_asking.py
     (JobState.RUNNING, JobState.INPUT_REQUIRED),
     (JobState.INPUT_REQUIRED, JobState.RUNNING),
@@ -128,7 +126,7 @@ def test_every_move_of_the_table_has_its_transition() -> None:
                     assert change.fields["state"] == leads_to
     made.add((JobState.QUEUED, JobState.QUEUED))  # parked
     table = {(before, after) for before, afters in MOVES.items() for after in afters}
-    assert table - made - ASKING == NOT_YET
+    assert table - made - ASKING == HELD
     assert made <= table
 
 

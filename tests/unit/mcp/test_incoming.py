@@ -7,11 +7,14 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from common.config.model import Answering, ClientRule
+from common.jobs.change import Now
 from ingress.mcp.incoming import IncomingCall, levels_from, read_call, wait_for
+
+NOW = 1_700_000_000.0
 
 
 def call(meta: dict[str, Any], header: str | None = None) -> IncomingCall:
-    return read_call({"name": "t", "arguments": {"a": 1}, "_meta": meta}, header)
+    return read_call({"name": "t", "arguments": {"a": 1}, "_meta": meta}, header, NOW)
 
 
 def test_only_the_callers_own_meta_goes_on() -> None:
@@ -31,7 +34,7 @@ def test_only_the_callers_own_meta_goes_on() -> None:
 
 
 def test_a_bare_call_says_nothing() -> None:
-    read = read_call({"name": "t"}, None)
+    read = read_call({"name": "t"}, None, NOW)
     assert read == IncomingCall(tool="t", arguments=None)
 
 
@@ -54,6 +57,15 @@ def test_a_key_that_makes_no_sense_is_refused(key: object) -> None:
 def test_a_wait_that_makes_no_sense_is_refused(wait: object) -> None:
     with pytest.raises(MCPError, match="seconds, or 'forever'") as refusal:
         call({"longhaul/wait": wait})
+    assert refusal.value.code == -32602
+
+
+def test_a_schedule_is_read_and_goes_no_further() -> None:
+    read = call({"longhaul/delay": "10m"})
+    assert (read.run_at, read.meta) == (Now(600_000), {})
+    assert call({"longhaul/run_at": "2000-01-01T00:00:00Z"}).run_at is None
+    with pytest.raises(MCPError, match=r"_meta\['longhaul/run_at'\] should be a time") as refusal:
+        call({"longhaul/run_at": "tomorrow"})
     assert refusal.value.code == -32602
 
 
@@ -102,3 +114,11 @@ def test_levels_are_the_asked_one_and_above() -> None:
     assert levels_from("error") == {"error", "critical", "alert", "emergency"}
     assert levels_from("debug") >= {"debug", "info"}
     assert levels_from(None) == levels_from("loud") == frozenset()
+
+
+def test_affinity_is_a_short_text() -> None:
+    assert call({"longhaul/affinity": "cart 7"}).affinity == "cart 7"
+    assert call({}).affinity == ""
+    for odd in ("", 7, "x" * 256):
+        with pytest.raises(MCPError, match="longhaul/affinity"):
+            call({"longhaul/affinity": odd})

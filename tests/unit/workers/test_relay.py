@@ -11,6 +11,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.endings import complete
 from common.jobs.head import Head, StoredCall
 from common.jobs.output import CUT, ENTRY_CHARS, OUTPUT_ENTRIES
@@ -178,6 +179,17 @@ async def test_more_than_is_kept_in_one_moment_is_counted_as_dropped(scene: Scen
     assert (len(read.entries), read.last) == (OUTPUT_ENTRIES, OUTPUT_ENTRIES + 7)
 
 
+async def test_the_newest_checkpoint_is_stored_and_no_more_often_than_the_pace(
+    scene: Scene,
+) -> None:
+    for row in range(1_000):
+        scene.relay.checkpoint({"row": row})
+    await scene.relay.aclose()
+    assert await scene.ledger.store.part(scene.head.id, CHECKPOINT) == b'{"row":999}'
+    assert scene.runtime.metrics.checkpoints.labels(kept="yes")._value.get() <= RATE + 1
+    assert await scene.heard() == []
+
+
 # --- the end of the call
 
 
@@ -206,9 +218,11 @@ async def test_what_is_left_waits_for_a_store_that_is_away_for_a_moment(
         scene.relay.output("one")
         await until(lambda: logged)
         scene.relay.output("two")
+        scene.relay.checkpoint(2)
         closes, failed = asyncio.create_task(scene.relay.aclose()), len(logged)
         await until(lambda: closes.done() or len(logged) >= failed + 2)
         other.execute("ALTER TABLE elsewhere RENAME TO output")
         await closes
     assert {entry["event"] for entry in logged} == {"relay.store_away"}
     assert await kept(scene) == ["one", "two"]
+    assert await scene.ledger.store.part(scene.head.id, CHECKPOINT) == b"2"

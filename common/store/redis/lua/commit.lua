@@ -4,8 +4,14 @@ local R = cjson.decode(ARGV[1])
 local now = now_ms()
 local head, flat = read_head(R.id)
 
+-- Only where it says so: tools and callers choose their names, braces and all.
+local function filled(index)
+  return (string.gsub(index, '{([%w_]+)}', function(name) return head[name] or '' end))
+end
+
 local function done(version)
-  local answer = { 1, version, now, {} }
+  local answer = { 1, version, now, {}, 0 }
+  if R.counting ~= '' then answer[5] = redis.call('ZCARD', P .. ':i:' .. filled(R.counting)) end
   for _, name in ipairs(R.returning) do
     if name == 'head' then
       answer[4] = redis.call('HGETALL', P .. ':j:' .. R.id)
@@ -47,7 +53,7 @@ for _, guard in ipairs(R.guards) do
     holds = number(head, name) == 0 or now < number(head, name)
   elseif kind == 'OneOf' then
     for _, word in ipairs(guard[3]) do holds = holds or head[name] == word end
-  elseif kind == 'Room' then
+  elseif kind == 'Room' or kind == 'Window' then
     local least = guard[4] == cjson.null and '-inf' or guard[4]
     holds = redis.call('ZCOUNT', P .. ':i:' .. name, least, '+inf') < guard[3]
   elseif kind == 'Unique' then
@@ -63,21 +69,24 @@ for _, guard in ipairs(R.guards) do
     local replay = letter.replayed_as or ''
     if replay ~= '' and replay ~= R.id then return refused(kind, replay) end
     holds = C.letters[letter.state or ''] and number(letter, 'format') <= C.format
+  elseif kind == 'BatchRuns' then
+    local batch = redis.call('HMGET', P .. ':j:' .. name, 'state', 'format')
+    holds = batch[1] == 'running' and tonumber(batch[2] or '0') <= C.format
   end
   if not holds then return refused(kind) end
 end
 
--- Only where it says so (move[2]): tools and callers choose their names, braces and all.
 local function named(move)
-  local index = move[1]
-  if move[2] then index = string.gsub(index, '{([%w_]+)}', function(name) return head[name] or '' end) end
-  return P .. ':i:' .. index
+  return P .. ':i:' .. (move[2] and filled(move[1]) or move[1])
 end
 
 local function move_all()
   for _, move in ipairs(R.moves) do
     if move[3] == 'out' then
       redis.call('ZREM', named(move), R.id)
+    elseif move[3] == 'next' then
+      local last = redis.call('ZREVRANGE', named(move), 0, 0, 'WITHSCORES')
+      redis.call('ZADD', named(move), tonumber(last[2] or '0') + 1, R.id)
     else
       redis.call('ZADD', named(move), resolve(move[4], move[3], now), R.id)
     end
@@ -128,6 +137,17 @@ redis.call('HSET', P .. ':j:' .. R.id, unpack(write))
 
 if R.version == 0 then move_all() end
 
+-- The indexes of held jobs that have any are listed in one of their own.
+for _, move in ipairs(R.moves) do
+  if string.sub(move[1], 1, 5) == 'held:' then
+    if redis.call('EXISTS', named(move)) == 1 then
+      redis.call('ZADD', P .. ':i:held', 'NX', now, move[1])
+    else
+      redis.call('ZREM', P .. ':i:held', move[1])
+    end
+  end
+end
+
 local due = R.after ~= cjson.null and now + R.after or nil
 for _, name in ipairs(R.due_fields) do
   local at = number(head, name)
@@ -149,11 +169,13 @@ local watchers = split(head.watchers)
 if #watchers > 0 or (R.wake_owner and owner ~= '') then
   local terminal = C.terminal[state]
   local hint = cjson.encode({ 'state', R.id, state, R.version + 1, R.name })
-  if result and (state == 'completed' or state == 'failed') then hint = hint .. '\n' .. result end
+  local whole_hint = hint
+  if result and (state == 'completed' or state == 'failed') then whole_hint = hint .. '\n' .. result end
   for _, watcher in ipairs(watchers) do
     local name = string.gsub(watcher, '!$', '')
-    if terminal or name == watcher then redis.call('PUBLISH', ARGV[2] .. 'in:' .. name, hint) end
+    local said = C.wakes[name] and hint or whole_hint
+    if terminal or name == watcher then redis.call('PUBLISH', ARGV[2] .. 'in:' .. name, said) end
   end
-  if R.wake_owner and owner ~= '' then redis.call('PUBLISH', ARGV[2] .. 'w:' .. owner, hint) end
+  if R.wake_owner and owner ~= '' then redis.call('PUBLISH', ARGV[2] .. 'w:' .. owner, whole_hint) end
 end
 return done(R.version + 1)

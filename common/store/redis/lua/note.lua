@@ -1,5 +1,5 @@
 -- Writes what decides nothing; the version stays. ARGV: request (JSON), channel
--- prefix, hints to relay, entries of output.
+-- prefix, hints to relay, entries of output, a checkpoint.
 local R = cjson.decode(ARGV[1])
 local now = now_ms()
 local head = read_head(R.id)
@@ -29,6 +29,11 @@ if R.watch ~= cjson.null or R.unwatch ~= cjson.null then
   write[#write + 1] = table.concat(kept, ',')
 end
 if #write > 0 then redis.call('HSET', P .. ':j:' .. R.id, unpack(write)) end
+local said_to = #ARGV
+if R.checkpoint then
+  redis.call('SET', P .. ':j:' .. R.id .. ':checkpoint', ARGV[said_to])
+  said_to = said_to - 1
+end
 local out = P .. ':j:' .. R.id .. ':out'
 -- A reply was lost and the note came again: what it appends stands.
 if R.mark ~= '' and redis.call('HGET', out .. ':sums', 'mark') ~= R.mark then
@@ -40,7 +45,7 @@ if R.mark ~= '' and redis.call('HGET', out .. ':sums', 'mark') ~= R.mark then
   end
   local length = redis.call('LLEN', out)
   local said = ',' .. whole(now) .. ',' .. whole(number(head, 'tries')) .. ','
-  for i = 3 + R.hints, #ARGV do
+  for i = 3 + R.hints, said_to do
     last = last + 1
     local row = '[' .. whole(last) .. said .. ARGV[i] .. ']'
     length = redis.call('RPUSH', out, row)

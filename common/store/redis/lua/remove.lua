@@ -8,5 +8,5 @@ for _, key in ipairs(redis.call('SMEMBERS', base .. ':u')) do
 end
 for i = 3, #ARGV do redis.call('ZREM', P .. ':i:' .. ARGV[i], id) end
 redis.call('DEL', base, base .. ':u', base .. ':ev', base .. ':call', base .. ':result',
-  base .. ':raw', base .. ':questions', base .. ':out', base .. ':out:sums')
+  base .. ':raw', base .. ':questions', base .. ':checkpoint', base .. ':files', base .. ':out', base .. ':out:sums')
 return 1

@@ -1,0 +1,39 @@
+"""The line of a queue: what waits in it, and whose tokens wait at the broker. Moves only."""
+
+from common.jobs.change import Move
+from common.jobs.head import Head
+from common.jobs.indexes import SCHEDULED, held_index, queue_index, queue_score, window_index
+from common.jobs.state import JobState
+
+# For a change that is made without a read.
+LEAVES_LINE = (
+    Move("queue:{queue}", None, of_head=True),
+    Move("window:{queue}:{window}:{tool}", None, of_head=True),
+)
+HELD_WITH_IT = "held:{queue}:{window}:{tool}"
+
+
+def join_line(queue: str, window: str, tool: str, priority: int, since: int) -> tuple[Move, ...]:
+    """A token goes to the broker, and counts in the release window until its job is claimed."""
+    return (
+        Move(queue_index(queue), queue_score(priority, since)),
+        Move(window_index(queue, window, tool), float(priority)),
+    )
+
+
+def rejoin_line(head: Head) -> tuple[Move, ...]:
+    """It goes back: room or not, it was let in before."""
+    if not head.window:
+        return (Move(queue_index(head.queue), queue_score(head.spec.priority, head.came_at)),)
+    return join_line(head.queue, head.window, head.tool, head.spec.priority, head.came_at)
+
+
+def leave_line(head: Head) -> tuple[Move, ...]:
+    out = [
+        Move(queue_index(head.queue), None),
+        Move(window_index(head.queue, head.window, head.tool), None),
+    ]
+    if head.state is JobState.HELD:
+        held = Move(held_index(head.queue, head.window, head.tool), None)
+        out += [Move(SCHEDULED, None), held]
+    return tuple(out)

@@ -1,0 +1,130 @@
+"""What callers do with batches, each with their own; operators with everybody's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from common.errors import NotFoundError, RefusedError
+from common.jobs.batch import Plan, cancel_batch, retry
+from common.jobs.change import Change
+from common.jobs.head import Head
+from common.jobs.ids import is_batch_id
+from common.jobs.indexes import ALL_BATCHES, batches_index
+from common.jobs.state import JobState
+from common.ledger import transact
+from common.routing.rules import Rules
+from common.runtime import Runtime
+from ingress.batches.accept import AcceptBatch
+from ingress.batches.drive import Driver
+from ingress.batches.look import Standing, look
+from ingress.batches.making import MakeRow
+from ingress.batches.results import Wanted, results_of
+from ingress.caller import Caller
+from ingress.operations.cancel import Cancel
+from ingress.operations.headroom import Headroom
+from ingress.operations.submit import Submit
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    batches: Sequence[Standing]
+    cursor: str | None
+
+
+class Batches:
+    """Each raises: StoreUnreachableError: Nobody knows, or it cannot be done now."""
+
+    def __init__(self, runtime: Runtime, accept: AcceptBatch, driver: Driver) -> None:
+        self._runtime = runtime
+        self.driver = driver
+        self.accept = accept
+
+    async def run(self) -> None:
+        """Drive them, until cancelled."""
+        await self.driver.run()
+
+    async def head(self, batch: str, caller: Caller) -> Head:
+        """Raises: NotFoundError: Unknown, expired, or somebody else's: the same for all."""
+        head = await self._runtime.store.get(batch) if is_batch_id(batch) else None
+        if head is None or not head.is_batch or not _may_see(caller, head):
+            raise NotFoundError(f"no batch {batch}")
+        return head
+
+    async def look(self, batch: str, caller: Caller) -> Standing:
+        """Raises: NotFoundError: As `head`."""
+        return await self.standing(await self.head(batch, caller))
+
+    async def standing(self, head: Head) -> Standing:
+        """Raises: NotFoundError: It was removed at this moment."""
+        plan = await self._plan(head.id)
+        return await look(self._runtime, head, plan)
+
+    async def list(self, caller: Caller, *, limit: int, cursor: str | None) -> BatchPage:
+        """The newest first. Raises: ValueError: The cursor is none of ours."""
+        index = ALL_BATCHES if caller.operator else batches_index(caller.name)
+        page = await self._runtime.store.page(index, limit=limit, cursor=cursor)
+        there = [head for head in page.heads if head.is_batch]
+        standings = await asyncio.gather(*(self.standing(head) for head in there))
+        return BatchPage(standings, page.cursor)
+
+    async def cancel(self, batch: str, caller: Caller) -> bool:
+        """Nothing more begins; what is open is cancelled. False when it had ended already.
+
+        Raises:
+            NotFoundError: As `head`.
+        """
+        await self.head(batch, caller)
+        reason, retention = f"cancelled by {caller.name}", self._runtime.retention
+
+        def decide(head: Head) -> Change | None:
+            return None if head.terminal else cancel_batch(head, reason, retention)
+
+        done = await transact(self._runtime.store, batch, decide) is not None
+        log.info("batch.cancelled", batch=batch, by=caller.name, done=done)
+        while await self.driver.step(batch):
+            pass
+        return done
+
+    async def retry(self, batch: str, caller: Caller, *, lost: bool) -> None:
+        """What went wrong runs again, as room comes.
+
+        Raises:
+            NotFoundError: As `head`.
+            RefusedError: It was cancelled.
+        """
+        await self.head(batch, caller)
+
+        def decide(head: Head) -> Change | None:
+            if head.state is JobState.CANCELLED:
+                raise RefusedError(f"batch {batch} was cancelled: nothing of it runs again")
+            return retry(head, lost=lost)
+
+        await transact(self._runtime.store, batch, decide)
+        log.info("batch.retried", batch=batch, by=caller.name, lost=lost)
+        self.driver.wake(batch)
+
+    async def results(
+        self, batch: str, caller: Caller, wanted: Wanted, stopping: asyncio.Event
+    ) -> AsyncIterator[bytes]:
+        """Raises: NotFoundError: As `head`."""
+        head = await self.head(batch, caller)
+        return results_of(self._runtime, head.id, wanted, stopping)
+
+    async def _plan(self, batch: str) -> Plan:
+        plan = await self.driver.plan(batch)
+        if plan is None:
+            raise NotFoundError(f"no batch {batch}")
+        return plan
+
+
+def _may_see(caller: Caller, head: Head) -> bool:
+    return caller.operator or head.caller == caller.name
+
+
+def build_batches(runtime: Runtime, rules: Rules, submit: Submit, headroom: Headroom) -> Batches:
+    driver = Driver(runtime, MakeRow(runtime, rules, submit), Cancel(runtime))
+    return Batches(runtime, AcceptBatch(runtime, submit, headroom, driver), driver)

@@ -1,0 +1,115 @@
+"""How a batch stands: sums from its indexes, its pace, and its errors by what went wrong."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from common.jobs.batch import Plan
+from common.jobs.head import Head
+from common.jobs.ids import row_of
+from common.jobs.indexes import errors_index, rows_index
+from common.jobs.rows import ENDED, OPEN, REFUSED, SHARES, next_error
+from common.jobs.state import JobState
+from common.runtime import Runtime
+
+LATELY_MS = 10_000
+ERRORS_SHOWN = 20
+ROWS_NAMED = 5
+OTHERS = "other errors"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    error: str
+    count: int
+    rows: Sequence[int]  # the first few
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    head: Head
+    plan: Plan
+    shares: Mapping[str, int]
+    rate: float  # rows ended per second, lately; of an ended batch, over all its time
+    errors: Sequence[ErrorCount] = ()
+
+    @property
+    def ended(self) -> int:
+        return sum(self.shares[share] for share in ENDED)
+
+    @property
+    def created(self) -> int:
+        """Rows that became jobs."""
+        return self.shares[OPEN] + self.ended - self.shares[REFUSED]
+
+    @property
+    def waiting(self) -> int:
+        """Rows that have not ended and still may."""
+        if self.head.state is JobState.RUNNING:
+            return max(0, self.plan.rows - self.ended)
+        return self.shares[OPEN]
+
+    @property
+    def ends_in(self) -> float | None:
+        """Seconds."""
+        if self.head.state is not JobState.RUNNING or not self.rate:
+            return None
+        return self.waiting / self.rate
+
+
+async def look(runtime: Runtime, head: Head, plan: Plan) -> Standing:
+    """Raises: StoreUnreachableError."""
+    counted, errors = await asyncio.gather(
+        runtime.store.counts([rows_index(head.id, share) for share in SHARES]),
+        _errors(runtime, head.id),
+    )
+    shares = dict(zip(SHARES, counted, strict=True))
+    rate = await _rate(runtime, head, sum(shares[share] for share in ENDED))
+    return Standing(head=head, plan=plan, shares=shares, rate=rate, errors=errors)
+
+
+async def _rate(runtime: Runtime, head: Head, ended: int) -> float:
+    if head.finished_at:
+        return ended * 1000 / max(1, head.finished_at - head.created_at)
+    now = round(runtime.clock.now() * 1000)
+    span = min(LATELY_MS, max(1_000, now - head.created_at))
+    lately = await asyncio.gather(
+        *(_since(runtime, rows_index(head.id, share), now - span) for share in ENDED)
+    )
+    return sum(lately) * 1000 / span
+
+
+async def _since(runtime: Runtime, index: str, at: int) -> int:
+    """Entries scored from there on; no more is read than one of them."""
+    first = await runtime.store.places(index, limit=1, since=float(at), newest_first=False)
+    if not first:
+        return 0
+    before, count = await asyncio.gather(
+        runtime.store.rank(index, first[0][1]), runtime.store.count(index)
+    )
+    return count - (before or 0)
+
+
+async def _errors(runtime: Runtime, batch: str) -> Sequence[ErrorCount]:
+    """By the words of the error, the most frequent first."""
+    index, store = errors_index(batch), runtime.store
+    found: list[tuple[str, list[str]]] = []  # the first row of each error, and the first few
+    since = 0.0
+    while len(found) <= ERRORS_SHOWN:
+        places = await store.places(index, limit=ROWS_NAMED, since=since, newest_first=False)
+        if not places:
+            break
+        since = next_error(places[0][0])
+        found.append((places[0][1], [row for score, row in places if score < since]))
+    if not found:
+        return ()
+    begins = [begin or 0 for begin in await store.ranks(index, [first for first, _ in found])]
+    ends = [*begins[1:], await store.count(index)]
+    texts = await store.glances([first for first, _ in found], ["reason"])
+    counts = [
+        ErrorCount(text[0] if text else "", end - begin, [row_of(row) for row in rows])
+        for (_, rows), text, begin, end in zip(found, texts, begins, ends, strict=True)
+    ]
+    if len(found) > ERRORS_SHOWN:  # the last one stands for all behind it
+        counts[-1] = ErrorCount(OTHERS, counts[-1].count, counts[-1].rows)
+    return sorted(counts, key=lambda each: (each.error == OTHERS, -each.count))

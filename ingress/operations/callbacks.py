@@ -1,0 +1,61 @@
+"""Callbacks as their callers and operators see them: which are owed or given up, and again."""
+
+import structlog
+
+from common.errors import NoCallbackError
+from common.jobs.callbacks import CallbackState, call_back_again
+from common.jobs.change import Change
+from common.jobs.head import Head
+from common.jobs.indexes import callback_index
+from common.ledger import transact
+from common.runtime import Runtime
+from common.store.base import Page
+from ingress.caller import Caller
+from ingress.operations.read import Read
+
+log = structlog.get_logger(__name__)
+
+SCANNED = 2_000  # records looked at for one page
+
+
+class Callbacks:
+    def __init__(self, runtime: Runtime, read: Read) -> None:
+        self._store = runtime.store
+        self._read = read
+
+    async def list(
+        self, caller: Caller, state: CallbackState, *, limit: int, cursor: str | None = None
+    ) -> Page:
+        """Jobs whose callback is in this state, those that came to it last first.
+
+        A page may be short and still have a cursor.
+        """
+        found: list[Head] = []
+        scanned = 0
+        while True:
+            wanted = limit - len(found)
+            page = await self._store.page(callback_index(state), limit=wanted, cursor=cursor)
+            found += (head for head in page.heads if caller.operator or head.caller == caller.name)
+            cursor = page.cursor
+            scanned += wanted
+            if cursor is None or len(found) >= limit or scanned >= SCANNED:
+                return Page(heads=found, cursor=cursor)
+
+    async def replay(self, job: str, caller: Caller) -> Head:
+        """Send it again now, with all its tries, under the same message id.
+
+        Raises:
+            NotFoundError: Unknown, or somebody else's job.
+            NoCallbackError: It names no URL, or has not ended.
+        """
+        head = await self._read.head(job, caller)
+
+        def again(current: Head) -> Change | None:
+            if not current.callback:
+                why = "has not ended" if current.spec.callback else "names no callback"
+                raise NoCallbackError(f"job {job} {why}")
+            return call_back_again(current, caller.name)
+
+        await transact(self._store, job, again, head=head)
+        log.info("callback.replayed", job_id=job, by=caller.name)
+        return await self._read.head(job, caller)

@@ -1,0 +1,192 @@
+"""The results file of a batch: written line by line, and continued after its last whole line."""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from longhaul.exits import UsageError
+
+STDOUT = "-"
+_PIECE = 1 << 20  # bytes
+_BEGIN = b'{"row":'  # of each line
+_FOREIGN = (
+    "has no results of a batch at its end; name another file with --out, or replace it with --new"
+)
+
+
+class Order(StrEnum):
+    INPUT = "input"
+    ENDED = "ended"
+
+
+class Results(Protocol):
+    """Where the lines go. `after` is the cursor of the last one that is there."""
+
+    lines: int  # that are there
+
+    @property
+    def after(self) -> int: ...
+
+    def add(self, line: bytes) -> None:
+        """A whole line, without its end; a row that is there already is left out."""
+
+    def flush(self) -> None: ...
+
+    def belongs_to(self, batch: str) -> None:
+        """Raises: UsageError: What is there is another batch's."""
+
+
+class ResultsFile:
+    """A results file that was opened, and of which the lines before this are known."""
+
+    def __init__(self, path: Path, file: BinaryIO, order: Order) -> None:
+        self._path = path
+        self._file = file
+        self._order = order
+        self._after = 0
+        self.batch = ""  # whose results are in it
+        self.lines = 0
+
+    @property
+    def after(self) -> int:
+        return self._after
+
+    def read(self) -> None:
+        """What is there already; half a line, as a killed program leaves one, is cut off.
+
+        Raises:
+            UsageError: These are no results of a batch, or they are in another order.
+        """
+        whole, last, half = _whole_lines(self._file)
+        if not last and half[: len(_BEGIN)] != _BEGIN[: len(half)]:
+            raise UsageError(f"{self._path} exists and {_FOREIGN}")
+        self.lines = whole.count
+        self._file.truncate(whole.end)
+        self._file.seek(whole.end)
+        if last:
+            self.batch, self._after = self._place(last)
+
+    def start_anew(self) -> None:
+        self._file.truncate(0)
+        self._file.seek(0)
+
+    def add(self, line: bytes) -> None:
+        cursor = cursor_of(json.loads(line), self._order)
+        if cursor > self._after:
+            self._file.write(line + b"\n")
+            self._after = cursor
+            self.lines += 1
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def belongs_to(self, batch: str) -> None:
+        if self.lines and self.batch != batch:
+            raise UsageError(
+                f"{self._path} has the results of batch {self.batch}, not of {batch}: "
+                "name another file with --out"
+            )
+
+    def close(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _place(self, line: bytes) -> tuple[str, int]:
+        try:
+            value = json.loads(line)
+            batch, _, row = value["id"].rpartition(".")
+            known = bool(batch) and row == str(value["row"])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            known, batch, value = False, "", {}
+        if not known:
+            raise UsageError(f"{self._path} exists and {_FOREIGN}")
+        if ("at" in value) != (self._order is Order.ENDED):
+            before = Order.ENDED if "at" in value else Order.INPUT
+            raise UsageError(f"{self._path} was begun with --order {before}; go on with that")
+        return batch, cursor_of(value, self._order)
+
+
+class ResultsStream:
+    """Standard output: nothing is known of what is there."""
+
+    lines = 0
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._after = 0
+
+    @property
+    def after(self) -> int:
+        return self._after
+
+    def add(self, line: bytes) -> None:
+        cursor = cursor_of(json.loads(line), self._order)
+        if cursor > self._after:
+            sys.stdout.write(line.decode() + "\n")
+            self._after = cursor
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def belongs_to(self, batch: str) -> None:
+        """It is nobody's yet."""
+
+
+def cursor_of(result: dict[str, Any], order: Order) -> int:
+    """What a reader of this line has had last."""
+    return int(result["at"] if order is Order.ENDED else result["row"])
+
+
+@contextmanager
+def open_results(path: Path, order: Order, *, replace: bool) -> Iterator[ResultsFile]:
+    """For this command alone, at its last whole line; `replace` empties it.
+
+    Raises:
+        UsageError: It cannot be written, another command writes it, or it is something else.
+    """
+    try:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released with the file
+        except OSError as error:
+            raise UsageError(f"another command is writing {path}") from error
+        results = ResultsFile(path, file, order)
+        if replace:
+            results.start_anew()
+        else:
+            results.read()
+        yield results
+        results.close()
+
+
+class _Whole:
+    def __init__(self) -> None:
+        self.count = 0
+        self.end = 0  # bytes up to the end of the last one
+
+
+def _whole_lines(file: BinaryIO) -> tuple[_Whole, bytes, bytes]:
+    """How many there are, where they end, the last one, and how what follows it begins."""
+    whole = _Whole()
+    before = 0  # where the last whole line begins
+    file.seek(0)
+    at = 0
+    while piece := file.read(_PIECE):
+        whole.count += piece.count(b"\n")
+        last = piece.rfind(b"\n")
+        if last >= 0:
+            previous = piece.rfind(b"\n", 0, last)
+            before = at + previous + 1 if previous >= 0 else whole.end
+            whole.end = at + last + 1
+        at += len(piece)
+    file.seek(before)
+    return whole, file.read(whole.end - before), file.read(len(_BEGIN))

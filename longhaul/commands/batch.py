@@ -1,0 +1,198 @@
+"""`batch`: a tool called once for each row of a file, followed with one bar to one file."""
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Annotated, NoReturn
+from uuid import uuid4
+
+import typer
+
+from common.clock import SystemClock
+from common.jobs.idempotency import KEY_RULE, is_key
+from longhaul.batch.asking import Batch, Wanted, derived_key, submit
+from longhaul.batch.fetching import fetched, submitted
+from longhaul.batch.results import (
+    STDOUT,
+    Order,
+    Results,
+    ResultsStream,
+    open_results,
+)
+from longhaul.batch.rows import RowFormat, Rows, open_rows
+from longhaul.client import Client
+from longhaul.commands.options import AsJson, Key, Priority, ToolName
+from longhaul.commands.speaking import connect
+from longhaul.exits import Exit, UnreachableError, UsageError
+from longhaul.screen.batch_bar import BatchBar
+from longhaul.screen.batches import batch_end, failed_rows
+from longhaul.screen.output import err, out, print_json, say
+from longhaul.screen.words import ago, moment, now
+
+LONG_AGO = 10.0  # seconds; a batch that is older was not begun by this command
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROWS", help="A .jsonl or .csv file, each row one call's arguments; - is stdin."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="One line of JSON per row; continued if it is there. Default: standard output.",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    RowFormat | None,
+    typer.Option("--format", help="What ROWS are; default: by its name.", show_default=False),
+]
+InFlight = Annotated[
+    int | None,
+    typer.Option(
+        "--in-flight",
+        min=1,
+        metavar="N",
+        help="At most so many rows under way at once; default 256.",
+        show_default=False,
+    ),
+]
+InOrder = Annotated[
+    Order, typer.Option("--order", help="Results as the rows stand in ROWS, or as they end.")
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="Print the batch's id and leave it to the router.")
+]
+New = Annotated[
+    bool,
+    typer.Option(
+        "--new", help="A fresh batch, also for rows that were run before; --out is replaced."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(batch)
+
+
+def batch(
+    tool: ToolName,
+    source: Source,
+    target: Out = None,
+    form: Format = None,
+    order: InOrder = Order.INPUT,
+    in_flight: InFlight = None,
+    priority: Priority = None,
+    key: Key = None,
+    new: New = False,
+    detach: Detach = False,
+    as_json: AsJson = False,
+) -> None:
+    """Call a tool once for each row of a file. Ctrl-C stops watching; the batch goes on.
+
+    The same command again goes on where it was: the same tool, rows and options are the same batch,
+    and the results file is continued after its last whole line.
+    """
+    to_file = target is not None and str(target) != STDOUT
+    if as_json and not to_file and not detach:
+        raise UsageError("--json prints the batch; its results need a file: --out RESULTS.jsonl")
+    if key is not None and not is_key(key):
+        raise UsageError(f"--key: should be {KEY_RULE}")
+    if key is not None and new:
+        raise UsageError("--key and --new exclude each other: a key is for the same batch again")
+    with open_rows(source, form, sys.stdin.buffer) as rows, connect() as router:
+        wanted = Wanted(
+            tool=tool,
+            rows=rows,
+            in_flight=in_flight,
+            priority=priority,
+            key=key or _key(tool, rows, in_flight, priority, new=new),
+        )
+        if detach:
+            leave(_begin(router, wanted), "left to the router", as_json=as_json)
+        with _results(target if to_file else None, order, new=new) as results:
+            begun = _begin(router, wanted)
+            _continue(results, begun, new=new)
+            ended = watch(router, begun, results, order, as_json=as_json)
+    report(ended, as_json=as_json)
+
+
+def report(ended: Batch, *, as_json: bool) -> NoReturn:
+    """What came of it, to standard error, and its exit code."""
+    if as_json:
+        print_json(ended)
+    err.print(batch_end(ended, now()))
+    if failed_rows(ended):
+        say(f"the failed rows alone, once more: longhaul batches retry {ended['id']}")
+    if ended["state"] == "cancelled":
+        raise typer.Exit(Exit.ENDED_BADLY)
+    raise typer.Exit(Exit.TOOL_ERROR if failed_rows(ended) else Exit.DONE)
+
+
+def _results(target: Path | None, order: Order, *, new: bool) -> AbstractContextManager[Results]:
+    if target is None:
+        return nullcontext(ResultsStream(order))
+    return open_results(target, order, replace=new)
+
+
+def _key(tool: str, rows: Rows, in_flight: int | None, priority: int | None, *, new: bool) -> str:
+    return f"batch-{uuid4()}" if new else derived_key(tool, rows, in_flight, priority)
+
+
+def _begin(router: Client, wanted: Wanted) -> Batch:
+    """Accepted, now or by an earlier command."""
+    try:
+        begun = submitted(SystemClock(), partial(submit, router, wanted))
+    except KeyboardInterrupt:
+        say("stopped before the router had answered; the same command again goes on")
+        raise typer.Exit(Exit.STILL_RUNNING) from None
+    rows = "rows" if begun["rows"] is None else f"{begun['rows']:,} rows"
+    say(f"batch {begun['id']}: {rows} for {begun['tool']}")
+    return begun
+
+
+def _continue(results: Results, begun: Batch, *, new: bool) -> None:
+    """What is there of it already.
+
+    Raises:
+        UsageError: The file has the results of another batch.
+    """
+    results.belongs_to(begun["id"])
+    if results.lines:
+        say(f"continuing after {results.lines:,} results; --new would begin anew")
+    elif not new and begun["created"] and _age(begun) > LONG_AGO:
+        say(f"begun before, {ago(begun['created_at'], now())}; --new would begin anew")
+
+
+def _age(begun: Batch) -> float:
+    return (now() - moment(begun["created_at"])).total_seconds()
+
+
+def watch(router: Client, begun: Batch, results: Results, order: Order, *, as_json: bool) -> Batch:
+    """The batch at its end, its results written; leaves when nobody watches any longer."""
+    to_stdout = isinstance(results, ResultsStream)
+    try:
+        with BatchBar(begun["tool"]) as bar:
+            return fetched(router, SystemClock(), begun["id"], results, order, bar.show)
+    except KeyboardInterrupt:
+        leave(begun, "stopped watching", as_json=as_json, silent=to_stdout)
+    except UnreachableError as error:
+        leave(begun, str(error), as_json=as_json, silent=to_stdout)
+
+
+def leave(begun: Batch, why: str, *, as_json: bool, silent: bool = False) -> NoReturn:
+    """The id goes to standard output, so that a script has it; `silent`: results go there."""
+    if as_json:
+        print_json(begun)
+    elif not silent:
+        out.print(begun["id"])
+    say(
+        f"{why}; batch {begun['id']} goes on. The same command again continues; "
+        f"longhaul batches show {begun['id']} looks, longhaul batches cancel {begun['id']} ends it"
+    )
+    raise typer.Exit(Exit.STILL_RUNNING)

@@ -1,0 +1,268 @@
+"""`/v1/batches` over a real server and both kinds of place; the test itself is the worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from common.jobs.endings import bury
+from common.jobs.transitions import CALL
+from tests.support.batch_desk import ERROR, BatchDesk
+from tests.support.documents import Shelf, open_shelf
+from tests.support.surfaces import Surface, surface
+from tests.support.system import Place
+
+pytestmark = pytest.mark.anyio
+
+ROWS = [{"rows": number} for number in range(1, 7)]
+
+
+@pytest.fixture
+def desk(anywhere: Surface) -> BatchDesk:
+    return BatchDesk(anywhere)
+
+
+async def test_rows_become_jobs_only_as_others_end(desk: BatchDesk) -> None:
+    begun = await desk.begin(ROWS, in_flight=2, priority=7)
+    batch = begun["id"]
+    assert (begun["state"], begun["rows"], begun["in_flight"]) == ("running", 6, 2)
+    seen = await desk.until(batch, created=2)
+    assert await desk.open_rows(batch) == [1, 2]
+    assert seen["counts"]["waiting"] == 6
+    job = (await desk.http.get(f"/v1/jobs/{batch}.1")).json()
+    assert (job["state"], job["priority"], job["caller"]) == ("queued", 7, "local")
+    await desk.run(batch, 2)
+    await desk.until(batch, created=3)
+    assert await desk.open_rows(batch) == [1, 3]
+    await desk.run_all(batch)
+    over = await desk.look(batch)
+    assert (over["state"], over["created"], over["ends_in"]) == ("completed", 6, None)
+    assert over["counts"] == {
+        **dict.fromkeys(("waiting", "tool_error", "failed", "cancelled", "lost", "dead"), 0),
+        "refused": 0,
+        "completed": 6,
+    }
+    assert over["finished_at"] > over["created_at"]
+    assert over["rate"] > 0
+
+
+async def test_results_come_in_either_order_and_go_on_after_what_was_had(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS, in_flight=6))["id"]
+    await desk.until(batch, created=6)
+    await desk.run(batch, 3, 1)
+    assert [each["row"] for each in await desk.results(batch)] == [1]  # 2 has not ended
+    ended = await desk.results(batch, order="ended")
+    assert [each["row"] for each in ended] == [3, 1]
+    await desk.run(batch, 2, 6, 5, 4)
+    assert [each["row"] for each in await desk.results(batch, after=1, limit=3)] == [2, 3, 4]
+    more = await desk.results(batch, order="ended", after=ended[-1]["at"])
+    assert [each["row"] for each in more] == [2, 6, 5, 4]
+    first = (await desk.results(batch))[0]
+    assert first == {
+        "row": 1,
+        "id": f"{batch}.1",
+        "state": "completed",
+        "result": {"content": [{"type": "text", "text": "row 1"}]},
+        "tool_error": False,
+    }
+
+
+async def test_who_follows_has_each_row_once_until_the_end(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS, in_flight=2))["id"]
+    following = asyncio.create_task(desk.results(batch, follow="true"))
+    await desk.run_all(batch)
+    assert [each["row"] for each in await following] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_broken_row_is_named_by_its_line_while_the_rest_runs(desk: BatchDesk) -> None:
+    rows = ['{"rows": 1}', "", "{rows: 2}", "[3]", '{"rows": "four"}', '{"rows": 5}']
+    batch = (await desk.begin(rows))["id"]
+    assert await desk.run_all(batch) == [1, 5]
+    over = await desk.look(batch)
+    assert (over["rows"], over["created"]) == (5, 2)
+    assert (over["counts"]["refused"], over["counts"]["completed"]) == (3, 2)
+    said = {each["row"]: each for each in await desk.results(batch)}
+    assert {row: each["state"] for row, each in said.items() if row in {2, 3, 4}} == {
+        2: "refused",
+        3: "refused",
+        4: "refused",
+    }
+    assert said[2]["error"]["message"] == "line 3: not JSON"
+    assert said[3]["error"]["message"] == "line 4: not a JSON object"
+    assert said[4]["error"]["message"].startswith(
+        "line 5: Invalid arguments for b__export: at rows"
+    )
+    assert {each["error"].partition(":")[0] for each in over["errors"]} == {
+        "line 3",
+        "line 4",
+        "line 5",
+    }
+    jobs = (await desk.http.get("/v1/jobs")).json()["jobs"]
+    assert {job["id"] for job in jobs} == {f"{batch}.1", f"{batch}.5"}
+
+
+async def test_a_csv_is_read_by_the_tools_schema(desk: BatchDesk) -> None:
+    raw = '\ufeffrows,note\r\n1,"two\nlines, one cell"\r\n2,\r\nmany,x\r\n4,y,z\r\n'
+    batch = (await desk.begin_raw(raw, "text/csv; charset=utf-8"))["id"]
+    assert await desk.run_all(batch) == [1, 2]
+    given = [await arguments(desk, f"{batch}.{row}") for row in (1, 2)]
+    assert given == [{"rows": 1, "note": "two\nlines, one cell"}, {"rows": 2}]
+    said = [each["error"]["message"] for each in await desk.results(batch, after=2)]
+    assert said[0].startswith("line 5: Invalid arguments")
+    assert said[1] == "line 6: 3 cells, and 2 columns have a name"
+
+
+async def arguments(desk: BatchDesk, job: str) -> Any:
+    raw = await desk.surface.runtime.store.part(job, CALL)
+    assert raw is not None
+    return orjson.loads(raw)["arguments"]
+
+
+async def test_errors_are_counted_by_their_words(desk: BatchDesk) -> None:
+    batch = (await desk.begin([*ROWS, "x"]))["id"]
+    await desk.until(batch, created=6)
+    await desk.run(batch, 5, 2, fails=True)
+    seen = await desk.look(batch)
+    assert seen["errors"] == [
+        {"error": "the backend went away", "count": 2, "rows": [2, 5]},
+        {"error": "line 7: not JSON", "count": 1, "rows": [7]},
+    ]
+
+
+async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS, in_flight=6))["id"]
+    await desk.until(batch, created=6)
+    await desk.run(batch, 1, 3, 5)
+    await desk.run(batch, 2, 4, 6, fails=True)
+    await desk.until_over(batch)
+    before = await desk.results(batch, order="ended")
+    again = await desk.http.post(f"/v1/batches/{batch}/retry")
+    assert (again.status_code, again.json()["state"]) == (202, "running")
+    await desk.until(batch, failed=0)
+    assert await desk.open_rows(batch) == [2, 4, 6]
+    await desk.run(batch, 4, 2, 6)
+    over = await desk.until_over(batch)
+    assert (over["counts"]["completed"], over["errors"]) == (6, [])
+    more = await desk.results(batch, order="ended", after=before[-1]["at"])
+    assert [each["row"] for each in more] == [4, 2, 6]
+    assert {each["state"] for each in await desk.results(batch)} == {"completed"}
+
+
+async def test_a_cancel_ends_what_is_open_and_begins_nothing(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS, in_flight=2))["id"]
+    await desk.until(batch, created=2)
+    await desk.run(batch, 1)
+    await desk.until(batch, created=3)
+    gone = await desk.http.delete(f"/v1/batches/{batch}")
+    assert (gone.status_code, gone.json()["state"]) == (202, "cancelled")
+    seen = await desk.until(batch, waiting=0)
+    assert (seen["counts"]["cancelled"], seen["counts"]["completed"], seen["created"]) == (2, 1, 3)
+    assert [each["state"] for each in await desk.results(batch)] == [
+        "completed",
+        "cancelled",
+        "cancelled",
+    ]
+    assert (await desk.http.delete(f"/v1/batches/{batch}")).status_code == 200
+    refused = await desk.http.post(f"/v1/batches/{batch}/retry")
+    assert refused.json()["type"] == "urn:longhaul:error:refused"
+
+
+async def test_the_same_key_is_the_same_batch_and_no_other(desk: BatchDesk) -> None:
+    desk.headers["idempotency-key"] = "nightly"
+    first = await desk.begin(ROWS)
+    assert (await desk.begin(ROWS))["id"] == first["id"]
+    other = await desk.http.post(
+        "/v1/batches?tool=b__export", content=b'{"rows": 9}', headers=desk.headers
+    )
+    assert other.json()["type"] == "urn:longhaul:error:idempotency-conflict"
+    listed = (await desk.http.get("/v1/batches")).json()
+    assert ([each["id"] for each in listed["batches"]], listed["cursor"]) == ([first["id"]], None)
+
+
+async def test_rows_as_json_and_pages_of_batches(desk: BatchDesk) -> None:
+    ids = []
+    for number in range(3):
+        body = {"tool": "b__export", "rows": [{"rows": number}], "in_flight": 1}
+        ids.append((await desk.http.post("/v1/batches", json=body)).json()["id"])
+    page = (await desk.http.get("/v1/batches", params={"limit": 2})).json()
+    rest = (await desk.http.get("/v1/batches", params={"cursor": page["cursor"]})).json()
+    found = [each["id"] for each in (*page["batches"], *rest["batches"])]
+    assert found == ids[::-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "raw", "kind", "status", "name"),
+    [
+        ({"tool": "nobodys"}, b'{"rows":1}', "application/x-ndjson", 404, "not-found"),
+        ({}, b'{"rows":1}', "application/x-ndjson", 422, "invalid-request"),
+        ({"tool": "b__export"}, b"\n \n", "application/x-ndjson", 422, "invalid-rows"),
+        ({"tool": "b__export"}, b"rows,rows\n1,2\n", "text/csv", 422, "invalid-rows"),
+        ({"tool": "b__export"}, b"{}\n" * 9, "application/x-ndjson", 422, "invalid-rows"),
+        ({"tool": "b__export"}, b"<rows/>", "text/xml", 400, "malformed"),
+        ({}, b'{"tool":"b__export"}', "application/json", 422, "invalid-request"),
+        ({"tool": "b__export"}, b"{}\n" * 2_000, "application/x-ndjson", 413, "too-large"),
+    ],
+)
+async def test_what_cannot_be_read_as_a_whole_stores_nothing(
+    tmp_path: Path, query: dict[str, str], raw: bytes, kind: str, status: int, name: str
+) -> None:
+    limits = {"max_rows": 8, "max_size": 4_096}
+    async with surface(tmp_path, batches=limits, blob_url=f"file://{tmp_path}/blobs") as made:
+        response = await made.http.post(
+            "/v1/batches", params=query, content=raw, headers={"content-type": kind}
+        )
+        assert response.status_code == status
+        assert response.json()["type"] == f"urn:longhaul:error:{name}"
+        assert (await made.http.get("/v1/batches")).json()["batches"] == []
+        blobs = made.runtime.blobs
+        assert blobs is not None
+        assert [each async for each in blobs.list()] == []
+
+
+async def test_a_row_that_is_a_dead_letter_is_dropped_with_its_batch_only(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS[:1]))["id"]
+    await desk.until(batch, created=1)
+    head = await desk.surface.start(f"{batch}.1")
+    await desk.surface.commit(head.id, bury(head, ERROR, desk.surface.retention))
+    over = await desk.until_over(batch)
+    assert over["counts"]["dead"] == 1
+    assert (await desk.http.get(f"/v1/dead-letters/{head.id}")).status_code == 200
+    dropped = await desk.http.delete(f"/v1/dead-letters/{head.id}")
+    assert dropped.json()["type"] == "urn:longhaul:error:refused"
+    assert [each["state"] for each in await desk.results(batch)] == ["dead"]
+
+
+class TestCallers:
+    @pytest.fixture
+    async def shelf(self, place: Place, tmp_path: Path) -> AsyncIterator[Shelf]:
+        async with open_shelf(place, f"file://{tmp_path}/blobs") as opened:
+            yield opened
+
+    async def test_a_batch_is_its_callers_and_operators_see_it(self, shelf: Shelf) -> None:
+        desks = {who: BatchDesk(shelf.surface, key) for who, key in shelf.keys.items()}
+        batch = (await desks["ann"].begin(ROWS, in_flight=1))["id"]
+        for who, status in {"ann": 200, "bob": 404, "root": 200}.items():
+            headers = desks[who].headers
+            for path in (f"/v1/batches/{batch}", f"/v1/batches/{batch}/results"):
+                assert (await shelf.http.get(path, headers=headers)).status_code == status, who
+            listed = (await shelf.http.get("/v1/batches", headers=headers)).json()["batches"]
+            assert [each["id"] for each in listed] == ([batch] if status == 200 else []), who
+        bob = desks["bob"].headers
+        assert (await shelf.http.delete(f"/v1/batches/{batch}", headers=bob)).status_code == 404
+        retry = await shelf.http.post(f"/v1/batches/{batch}/retry", headers=bob)
+        assert retry.status_code == 404
+
+    async def test_rows_may_be_a_document_that_the_caller_sees(self, shelf: Shelf) -> None:
+        ann, bob = (BatchDesk(shelf.surface, shelf.keys[who]) for who in ("ann", "bob"))
+        sha256 = await shelf.kept("ann", b"rows\n1\n2\n")
+        body = {"tool": "b__export", "blob": sha256}
+        refused = await bob.http.post("/v1/batches", json=body, headers=bob.headers)
+        assert refused.status_code == 404
+        taken = await ann.http.post("/v1/batches", json=body, headers=ann.headers)
+        assert taken.status_code == 202, taken.text
+        batch = taken.json()["id"]
+        await shelf.delete("ann", sha256)  # the batch has its own
+        assert await ann.run_all(batch) == [1, 2]

@@ -1,0 +1,184 @@
+"""`longhaul_batch`: an agent calls a tool many times at once, and goes on by the batch's id."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from common.blobs.base import in_pieces
+from common.config.model import Answering
+from ingress.caller import Caller
+from ingress.mcp.batch_reports import LONGEST
+from ingress.operations.documents import Said
+from tests.support.backends.legacy_http import LegacyHttp
+from tests.support.routers import Router, router
+from tests.support.tasks import TaskClient
+
+pytestmark = pytest.mark.anyio
+
+HASTY = Answering(call_wait=0.2, heartbeat=0.1)
+LONG: Any = {"longhaul/wait": 15}  # the client's own word for how long it can be held
+KEYS = {"api_keys": "ann=key-of-ann,bob=key-of-bob"}
+COUNT: dict[str, Any] = {
+    "name": "big",
+    "inputSchema": {
+        "type": "object",
+        "properties": {"size": {"type": "integer"}, "of": {"type": "string"}},
+        "required": ["size"],
+    },
+}
+
+
+@pytest.fixture
+def backend() -> LegacyHttp:
+    server = LegacyHttp()
+    server.tools = [COUNT if each["name"] == "big" else each for each in server.tools]
+    return server
+
+
+@pytest.fixture
+async def longhaul(backend_url: str, tmp_path: Path) -> AsyncIterator[Router]:
+    where: dict[str, Any] = {"blob_url": f"file://{tmp_path}/blobs", "listen": KEYS}
+    async with router(tmp_path, backend_url, answering=HASTY, **where) as running:
+        yield running
+
+
+@pytest.fixture
+def ann(longhaul: Router, http: httpx2.AsyncClient) -> TaskClient:
+    return TaskClient(http, longhaul.url, {"x-api-key": "key-of-ann"}, declared={})
+
+
+@pytest.fixture
+def bob(longhaul: Router, http: httpx2.AsyncClient) -> TaskClient:
+    return TaskClient(http, longhaul.url, {"x-api-key": "key-of-bob"}, declared={})
+
+
+def texts(result: dict[str, Any]) -> list[str]:
+    return [each.get("text", "") for each in result["content"]]
+
+
+def facts(result: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = result["_meta"]["longhaul/batch"]
+    return found
+
+
+def said_by(row: dict[str, Any]) -> str:
+    return str(row["result"]["content"][0]["text"])
+
+
+async def test_rows_given_inline_are_run_waited_for_and_read(ann: TaskClient) -> None:
+    rows = [{"size": n, "of": "x"} for n in range(1, 31)]
+    begun = await ann.call("longhaul_batch", {"tool": "big", "rows": rows})
+    batch = facts(begun)["id"]
+    assert not begun.get("isError")
+    assert texts(begun)[0].startswith(f"Batch {batch} (big) ")
+    assert f'longhaul_wait with {{"ids": ["{batch}"]}}' in texts(begun)[0]
+    waited = await ann.call("longhaul_wait", {"ids": [batch]}, meta=LONG)
+    assert texts(waited)[0].startswith(
+        f"Batch {batch} (big) has ended, completed: 30 of 30 rows (30 completed)."
+    )
+    first = await ann.call("longhaul_result", {"id": batch})
+    lines = [json.loads(line) for line in texts(first)[1].splitlines()]
+    assert [said_by(each) for each in lines] == ["x" * n for n in range(1, 21)]
+    assert facts(first)["cursor"] == "20"
+    assert '"cursor": "20"' in texts(first)[0]
+    rest = await ann.call("longhaul_result", {"id": batch, "cursor": "20"})
+    lines = [json.loads(line) for line in texts(rest)[1].splitlines()]
+    assert [each["row"] for each in lines] == list(range(21, 31))
+    assert '"cursor"' not in texts(rest)[0]
+    one = await ann.call("longhaul_result", {"id": f"{batch}.7"})
+    assert texts(one) == ["x" * 7]
+
+
+async def test_rows_of_a_document_with_broken_ones_named_by_line(
+    ann: TaskClient, bob: TaskClient, longhaul: Router
+) -> None:
+    text = b'{"size": 1}\nbroken\n{"size": "many"}\n{"size": 4}\n'
+    said = Said(name="rows.jsonl", media_type="application/x-ndjson")
+    kept = await longhaul.ingress.documents.put(in_pieces(text), said, Caller(name="ann"))
+    sha256 = kept.document.sha256
+    foreign = await bob.call("longhaul_batch", {"tool": "big", "blob": sha256})
+    assert foreign["isError"]
+    batch = facts(await ann.call("longhaul_batch", {"tool": "big", "blob": sha256}))["id"]
+    waited = texts(await ann.call("longhaul_wait", {"ids": [batch]}, meta=LONG))[0]
+    assert "4 of 4 rows (2 completed, 2 refused)" in waited
+    for words in ("line 2", "(rows 2)", "line 3", "(rows 3)"):
+        assert words in waited
+
+
+async def test_a_batch_that_runs_is_told_and_cancelled(
+    ann: TaskClient, bob: TaskClient, backend: LegacyHttp
+) -> None:
+    rows = [{"n": n} for n in range(12)]
+    begun = await ann.call("longhaul_batch", {"tool": "wait", "rows": rows, "in_flight": 3})
+    batch = facts(begun)["id"]
+    await backend.waiting.wait()
+    waited = texts(await ann.call("longhaul_wait", {"ids": [batch], "seconds": 0.1}))[0]
+    assert "is running: 0 of 12 rows have ended" in waited
+    assert "to go on waiting" in waited
+    so_far = await ann.call("longhaul_result", {"id": batch})
+    assert len(texts(so_far)) == 1
+    assert facts(so_far)["counts"]["waiting"] == 12
+    for own, arguments in [
+        ("longhaul_wait", {"ids": [batch]}),
+        ("longhaul_result", {"id": batch}),
+        ("longhaul_cancel", {"id": batch}),
+    ]:
+        answer = await bob.call(own, arguments)
+        assert (answer["isError"], texts(answer)) == (True, [f"no job {batch}"])
+    cancelled = await ann.call("longhaul_cancel", {"id": batch})
+    assert texts(cancelled) == [f"Batch {batch} (wait) is cancelled."]
+    again = await ann.call("longhaul_cancel", {"id": batch})
+    assert "had already ended (cancelled)" in texts(again)[0]
+    ended = texts(await ann.call("longhaul_wait", {"ids": [batch]}, meta=LONG))[0]
+    assert "has ended, cancelled: 3 of 12 rows (3 cancelled)" in ended
+
+
+async def test_jobs_and_batches_are_waited_for_together(ann: TaskClient) -> None:
+    one = facts(await ann.call("longhaul_batch", {"tool": "big", "rows": [{"size": 1}]}))["id"]
+    two = facts(await ann.call("longhaul_batch", {"tool": "big", "rows": [{"size": 2}]}))["id"]
+    job = f"{one}.1"
+    both = texts(await ann.call("longhaul_wait", {"ids": [one, job, two]}, meta=LONG))
+    assert both[:2] == [f"Job {job} (big) has ended:", "x"]
+    assert [text.split()[:2] for text in both[2:]] == [["Batch", one], ["Batch", two]]
+
+
+async def test_the_same_key_is_the_same_batch(ann: TaskClient) -> None:
+    asked = {"tool": "big", "rows": [{"size": 3}], "key": "mine"}
+    first, second = [facts(await ann.call("longhaul_batch", asked))["id"] for _ in range(2)]
+    assert first == second
+    other = await ann.call("longhaul_batch", {**asked, "rows": [{"size": 4}]})
+    assert other["isError"]
+    assert first in texts(other)[0]
+
+
+async def test_a_large_result_is_cut_and_has_an_id_of_its_own(ann: TaskClient) -> None:
+    rows = [{"size": 3 * LONGEST}, {"size": 1}]
+    batch = facts(await ann.call("longhaul_batch", {"tool": "big", "rows": rows}))["id"]
+    await ann.call("longhaul_wait", {"ids": [batch]}, meta=LONG)
+    large, small = texts(await ann.call("longhaul_result", {"id": batch}))[1].splitlines()
+    assert len(large) < 2 * LONGEST
+    assert f'longhaul_result with {{"id": "{batch}.1"}} has it whole' in large
+    assert said_by(json.loads(small)) == "x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"tool": "nope", "rows": [{}]}, "nope"),
+        ({"tool": "big", "rows": []}, "Invalid arguments"),
+        ({"tool": "big"}, "Invalid arguments"),
+        ({"tool": "big", "rows": [{}], "blob": "0" * 64}, "Invalid arguments"),
+        ({"tool": "big", "rows": ["x"]}, "Invalid arguments"),
+        ({"tool": "big", "blob": "0" * 64}, "no"),
+    ],
+)
+async def test_what_cannot_begin_is_told_to_the_model(
+    ann: TaskClient, arguments: dict[str, Any], said: str
+) -> None:
+    answer = await ann.call("longhaul_batch", arguments)
+    assert answer["isError"] is True
+    assert said in texts(answer)[0]
