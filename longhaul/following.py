@@ -51,12 +51,9 @@ def follow(
             for event in client.story(job, after=last, silence=patience.silence):
                 patience.heard()
                 last = event.id or last
-                if event.name in _WHOLE:
-                    shown = event.data
-                elif event.name == "progress":
-                    shown = shown | {"progress": event.data}
-                else:
+                if event.name not in {*_WHOLE, "progress"}:
                     continue
+                shown = event.data if event.name in _WHOLE else shown | {"progress": event.data}
                 seen(shown)
                 if shown["state"] in BY_STATE:
                     return shown
