@@ -89,7 +89,7 @@ def deployed(folder: Path) -> Iterator[Deployment]:
             stack.callback(role.kill)
             role.start()
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _has_tools(url), seconds=60, every=0.2)
+        wait_for(lambda: has_tools(url), seconds=60, every=0.2)
         yield Deployment(
             rabbit=rabbit,
             redis=redis,
@@ -101,7 +101,8 @@ def deployed(folder: Path) -> Iterator[Deployment]:
         )
 
 
-def _has_tools(url: str) -> bool:
+def has_tools(url: str) -> bool:
+    """Whether the ingress answers, and offers something."""
     try:
         return bool(httpx2.get(f"{url}/v1/tools", trust_env=False).json()["tools"])
     except (httpx2.HTTPError, ValueError, KeyError):

@@ -14,7 +14,7 @@ import anyio
 import orjson
 
 from tests.support.waiting import until
-from tests.volume.deployment import TOOL, Deployment, deployed
+from tests.volume.deployment import TOOL, Deployment, deployed, has_tools
 from tests.volume.verdict import Verdict, judged, table
 from tests.volume.watching import Seen, watch
 
@@ -38,13 +38,20 @@ class Typed:
         self._deployment = deployment
         options = ("--out", str(results), "--in-flight", str(IN_FLIGHT))
         self._words = ("batch", TOOL, str(rows), *options)
+        self._times = 1
         self.process = deployment.command(*self._words)
+
+    def has_begun(self) -> bool:
+        """The newest one has had its answer, each of them says its batch."""
+        said = (self._deployment.folder / "command.log").read_text(errors="replace")
+        return said.count("rows for") >= self._times
 
     def kill(self) -> None:
         self.process.kill()
         self.process.communicate()
 
     def again(self) -> None:
+        self._times += 1
         self.process = self._deployment.command(*self._words)
 
 
@@ -69,6 +76,9 @@ async def volume(
                     await until(
                         partial(has_lines, results, int(rows * share)), seconds=limit, every=0.1
                     )
+                    # A command that is typed while no router answers ends at once, as it should.
+                    await until(partial(has_tools, deployment.url), seconds=limit, every=0.1)
+                    await until(typed.has_begun, seconds=limit, every=0.1)
                     strike(deployment, typed, name)
                 await until(lambda: typed.process.poll() is not None, seconds=limit, every=0.1)
                 over.set()
