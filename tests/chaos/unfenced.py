@@ -17,7 +17,7 @@ from common.jobs.change import Change, Done, Refused
 from common.runtime import new_lease
 from common.store.base import JobStore
 from common.store.open import open_store
-from longhaul import supervisor
+from longhaul import succession
 from longhaul.assignment import Assignment
 from longhaul.main import main
 from longhaul.working import serve_worker
@@ -46,8 +46,9 @@ async def unfenced(*given: Any) -> AsyncIterator[Any]:
         yield Unfenced(store)
 
 
-def alone(assignment: Assignment) -> int:
+def alone(assignment: Assignment, reread: object) -> int:
     """The worker without its parent, whose child would be an ordinary one."""
+    del reread
     own = assignment.model_copy(update={"lease": new_lease("worker")})
     uvloop.run(serve_worker(own, lambda _: None, for_ever))
     return 0
@@ -59,6 +60,6 @@ async def for_ever() -> None:
 
 if __name__ == "__main__":
     setattr(runtime, "open_store", unfenced)  # noqa: B010 - what mypy would rightly refuse
-    setattr(supervisor, "supervise", alone)  # noqa: B010 - the same
+    setattr(succession, "supervise", alone)  # noqa: B010 - the same
     sys.argv[0] = "longhaul"
     main()
