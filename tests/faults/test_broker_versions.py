@@ -1,6 +1,8 @@
 """What RabbitMQ does to its clients by itself, 3.10 and 4.3: none of it costs or doubles a run."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -32,6 +34,8 @@ pytestmark = [
 SOON = {"consumer_timeout": "2000"}  # ms that a delivery may stay open
 ALARM = {"vm_memory_high_watermark.absolute": "1MB"}
 MANY = 500
+# Seconds that the long job runs at least; as long as both faults take is enough to find mistakes.
+LONG = float(os.environ.get("LONGHAUL_TEST_LONG_JOB", "0"))
 
 NewServer = Callable[[Mapping[str, str] | None], PrivateServer]
 VERSIONS = {"3.10": new_rabbit, "4.3": new_rabbit43}
@@ -87,6 +91,40 @@ async def test_a_delivery_that_was_open_for_too_long(
         after = await system.submit(log=str(log), label="after")
         assert (await system.ended(after, seconds=20)).state is JobState.COMPLETED
     assert lines(log) == ["long started", "long finished", "after started", "after finished"]
+
+
+@pytest.mark.timeout(240 + LONG)
+async def test_a_long_job_over_a_closed_channel_and_a_restarted_broker(
+    new_server: NewServer,
+    redis_server: Shared,
+    namespace: Namespace,
+    tmp_path: Path,
+    said: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topology, "CONSUMER_TIMEOUT_MS", 2_000)
+    server = await anyio.to_thread.run_sync(new_server, SOON)
+    place = place_on(server, redis_server, namespace, tmp_path)
+    log, gate = tmp_path / "log", tmp_path / "gate"
+
+    def adopted(times: int) -> bool:
+        return len(said.of("token.adopted", job_id=job)) >= times
+
+    settings = place.settings(queues={"b": Queue(slots=1)}, queue_type="quorum")
+    async with open_system(settings) as system, system.worker():
+        began = time.monotonic()
+        job = await system.submit(log=str(log), label="long", gate=str(gate))
+        await until(lambda: adopted(1), seconds=90)
+        await anyio.to_thread.run_sync(server.stop)
+        await until(lambda: system.runtime.broker.unreachable_since is not None, seconds=30)
+        before = len(said.of("token.adopted", job_id=job))
+        await anyio.to_thread.run_sync(server.start)
+        await until(lambda: adopted(before + 1), seconds=90)
+        await until(lambda: time.monotonic() > began + LONG, seconds=LONG + 1, every=0.2)
+        gate.touch()
+        head = await system.ended(job, seconds=20)
+        assert (head.state, head.claims, head.tries) == (JobState.COMPLETED, 1, 1)
+    assert lines(log) == ["long started", "long finished"]
 
 
 async def test_a_broker_behind_its_memory_alarm(
