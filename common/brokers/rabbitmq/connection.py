@@ -139,11 +139,13 @@ class Link:
             self._ended.set()
 
     async def _connect(self) -> AbstractConnection:
-        connection = await aio_pika.connect(self._url)
+        connection = aio_pika.Connection(self._url)
         try:
+            await connection.connect()
             if self._prepare is not None:
                 await self._prepare(connection)
         except BaseException:
+            # Also one that was never up: left to the garbage collector it would close itself then.
             await _close(connection)
             raise
         return connection
