@@ -64,7 +64,7 @@ async def volume(
     with deployed(folder) as deployment:
         typed = Typed(deployment, source, results)
         began = anyio.current_time()
-        limit = 60 + rows / SLOWEST
+        wait = partial(until, seconds=60 + rows / SLOWEST, every=0.1)
 
         def pids() -> dict[str, int]:
             return {"command": typed.process.pid, "ingress": deployment.ingress.pid}
@@ -73,14 +73,12 @@ async def volume(
             async with anyio.create_task_group() as group:
                 group.start_soon(watch, deployment, pids, seen, over)
                 for share, name in strikes:
-                    await until(
-                        partial(has_lines, results, int(rows * share)), seconds=limit, every=0.1
-                    )
+                    await wait(partial(has_lines, results, int(rows * share)))
                     # A command that is typed while no router answers ends at once, as it should.
-                    await until(partial(has_tools, deployment.url), seconds=limit, every=0.1)
-                    await until(typed.has_begun, seconds=limit, every=0.1)
+                    await wait(partial(has_tools, deployment.url))
+                    await wait(typed.has_begun)
                     strike(deployment, typed, name)
-                await until(lambda: typed.process.poll() is not None, seconds=limit, every=0.1)
+                await wait(lambda: typed.process.poll() is not None)
                 over.set()
             typed.process.communicate()
         except BaseException:
