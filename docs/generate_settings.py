@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from common.config.document import Document
-from docs.settings_words import LATER, SECTIONS, WORDS
+from docs.settings_words import SECTIONS, WORDS
 
 PAGE = Path(__file__).with_name("configure.md")
 _MARKED = re.compile(r"(<!-- settings: (?P<name>[^ ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -44,9 +44,8 @@ def table(section: str) -> str:
     for name, field in settings():
         if _home(name) == section and not _said_before(name):
             short = name.removeprefix(SECTIONS[section])
-            later = " *(later)*" if name in LATER else ""
             values = _values(field).replace("|", "\\|")
-            rows.append(f"| `{short}` | {values} | {_default(field)} | {WORDS[name]}{later} |")
+            rows.append(f"| `{short}` | {values} | {_default(field)} | {WORDS[name]} |")
     return "\n".join(rows) + "\n"
 
 

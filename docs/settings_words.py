@@ -1,4 +1,4 @@
-"""What configure.md says about each setting, and which of them act from a later release on."""
+"""What configure.md says about each setting."""
 
 SECTIONS = {
     "top": "",
@@ -111,7 +111,6 @@ WORDS = {
     "mcpServers.NAME.transport": "`http` for a URL unless you say `sse`, for servers of 2024",
     "queues.NAME.slots": "jobs at once, per worker; empty: replicas times concurrency",
     "queues.NAME.max_waiting": "more are refused; empty: no limit",
-    "queues.NAME.max_share": "1: one tool may take every slot",
     "tools.PATTERN.queue": "where its jobs wait; empty: the queue of its backend",
     "tools.PATTERN.task": "whether clients with tasks may, must or never get one",
     "tools.PATTERN.priority": "9 starts first; empty: 4",
@@ -133,5 +132,3 @@ WORDS = {
     "most; empty: `preview`",
     "clients.PATTERN.progress_wait": "the same when they ask for progress",
 }
-
-LATER = frozenset({"queues.NAME.max_share"})

@@ -140,7 +140,6 @@ class Backend(BackendForm):
 class Queue(_Frozen):
     slots: Count | None = Field(default=None, ge=1)  # per worker; None: replicas x concurrency
     max_waiting: Count | None = Field(default=None, ge=0)  # None: no limit
-    max_share: float = Field(default=0.0, ge=0, le=1)  # 1: one tool may take every slot
 
 
 class Clocks(_Frozen):

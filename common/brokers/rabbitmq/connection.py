@@ -139,13 +139,11 @@ class Link:
             self._ended.set()
 
     async def _connect(self) -> AbstractConnection:
-        connection = aio_pika.Connection(self._url)
+        connection = await connect(self._url)
         try:
-            await connection.connect()
             if self._prepare is not None:
                 await self._prepare(connection)
         except BaseException:
-            # Also one that was never up: left to the garbage collector it would close itself then.
             await _close(connection)
             raise
         return connection
@@ -240,6 +238,19 @@ def _with_settings(url: str, *, name: str) -> URL:
 
 def _why(error: BaseException) -> str:
     return str(error) or type(error).__name__
+
+
+async def connect(url: URL) -> AbstractConnection:
+    """As `aio_pika.connect`, which leaves one that never came up to the garbage collector: it would
+    be closed then, at a time when there may be no event loop for it.
+    """
+    connection = aio_pika.Connection(url)
+    try:
+        await connection.connect()
+    except BaseException:
+        await _close(connection)
+        raise
+    return connection
 
 
 async def _close(connection: AbstractConnection) -> None:

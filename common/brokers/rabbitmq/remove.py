@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import aio_pika
 from aio_pika.exceptions import AMQPError
+from yarl import URL
 
 from common.brokers.base import BrokerError
-from common.brokers.rabbitmq.connection import bounded
+from common.brokers.rabbitmq.connection import bounded, connect
 from common.brokers.rabbitmq.topology import names
 from common.config.urls import mask_url
 
@@ -22,7 +22,7 @@ async def remove_namespace(url: str, namespace: str, queues: Sequence[str]) -> N
     footprint = names(namespace, queues)
     try:
         async with bounded(REMOVED_WITHIN, "RabbitMQ"):
-            connection = await aio_pika.connect(url)
+            connection = await connect(URL(url))
             async with connection:
                 channel = await connection.channel()
                 for queue in footprint.queues:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import aio_pika
+from yarl import URL
 
-from common.brokers.rabbitmq.connection import bounded, server_version_text
+from common.brokers.rabbitmq.connection import bounded, connect, server_version_text
 from common.brokers.rabbitmq.topology import (
     CONSUMER_TIMEOUT_MS,
     QUORUM_SINCE,
@@ -36,7 +36,7 @@ async def survey(
         BrokerError: Not reachable, or the login was refused; the text says which.
     """
     async with bounded(SURVEY_WITHIN, "RabbitMQ"):
-        connection = await aio_pika.connect(url)
+        connection = await connect(URL(url))
         try:
             version = server_version_text(connection)
         finally:

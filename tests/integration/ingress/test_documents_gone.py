@@ -1,7 +1,6 @@
 """Documents leave nothing: what broke off, what is over, and strays; and no put loses by that."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -133,32 +132,3 @@ class TestStrays:
         assert await delete_strays(runtime, Interrupted(root, put)) == 1
         assert (await shelf.get("bob", sha256)).content == raw
         assert len(await shelf.blobs()) == 1
-
-    async def test_puts_while_sweeps_go_on_are_never_lost(self, shelf: Shelf, root: Path) -> None:
-        """The same bytes are put again and again while what is left of earlier ones is swept."""
-        runtime, raw = shelf.surface.runtime, b"the same bytes"
-        sha256, swept, ended = hashlib.sha256(raw).hexdigest(), 0, False
-
-        async def sweep() -> None:
-            nonlocal swept
-            assert runtime.blobs is not None
-            while not ended:
-                swept += await delete_strays(runtime, runtime.blobs)
-                await asyncio.sleep(0)
-
-        async def put(who: str) -> None:
-            for _ in range(15):
-                await shelf.kept(who, raw)
-                assert (await shelf.get(who, sha256)).content == raw
-                # As a crash leaves it: the entry is gone, its content stays and grows old.
-                removed = await runtime.store.documents.remove(sha256, who)
-                assert removed is not None
-                if removed.place:
-                    os.utime(root / blob_name(removed.place, sha256), (0, 0))
-
-        sweeping = asyncio.create_task(sweep())
-        await asyncio.gather(put("ann"), put("bob"))
-        await until(lambda: not [*root.glob("document-*")])
-        ended = True
-        await sweeping
-        assert swept > 0
