@@ -6,6 +6,7 @@ change is a field of `Head`; what is frozen at submission is in its `Spec`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -196,8 +197,8 @@ def _decode_field(name: str, value: str | int) -> object:
 
 def encode_spec(spec: Spec) -> str:
     """Without what has its default: every record carries one. So a default never changes."""
-    said = {name: getattr(spec, name) for name in _SPEC}
-    told = {name: said[name] for name in _SPEC if said[name] != _SPEC[name]}
+    said = zip(_SPEC.items(), _said_by(spec), strict=True)
+    told = {name: value for (name, default), value in said if value != default}
     return orjson.dumps(told).decode()
 
 
@@ -216,6 +217,7 @@ def decode_call(raw: bytes) -> StoredCall:
 
 
 _SPEC = {each.name: each.default for each in fields(Spec)}
+_said_by = attrgetter(*_SPEC)
 _CALL = tuple(each.name for each in fields(StoredCall))
 _DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}
 # What a record of a newer format is shown as where its own words are not ours: nobody moves it.

@@ -192,6 +192,8 @@ def _affinity(value: object) -> str:
 
 
 def _schedule(meta: Mapping[str, Any], now: float) -> RunAt | None:
+    if RUN_AT not in meta and DELAY not in meta:
+        return None
     said = {f"_meta[{name!r}]": meta.get(name) for name in (RUN_AT, DELAY)}
     try:
         return read_schedule(said, now)
