@@ -54,6 +54,18 @@ class Deployment:
                 text=True,
             )
 
+    async def order(self, verb: str) -> None:
+        """`pause` or `resume` its queue."""
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            answer = await client.post(f"{self.url}/v1/queues/{QUEUE}/{verb}")
+            answer.raise_for_status()
+
+    async def waiting(self) -> int:
+        """Jobs that wait in its queue."""
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            queues = (await client.get(f"{self.url}/v1/queues")).json()["queues"]
+            return sum(each["waiting"] for each in queues if each["name"] == QUEUE)
+
     def last_words(self) -> str:
         roles = (*self.workers, self.ingress)
         said = [f"--- {role.name}\n{role.last_words()}" for role in roles]

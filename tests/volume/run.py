@@ -13,10 +13,10 @@ from pathlib import Path
 import anyio
 import orjson
 
-from tests.support.waiting import until
+from tests.support.waiting import until, until_answered
 from tests.volume.deployment import TOOL, Deployment, deployed, has_tools
 from tests.volume.verdict import Verdict, judged, table
-from tests.volume.watching import Seen, watch
+from tests.volume.watching import Seen, used, watch
 
 IN_FLIGHT = 256
 # Who is killed when this share of the results is there.
@@ -62,23 +62,21 @@ async def volume(
     write_rows(source, rows, starts)
     seen, over = Seen(), anyio.Event()
     with deployed(folder) as deployment:
+        before = await used(deployment)
+        await deployment.order("pause")
         typed = Typed(deployment, source, results)
-        began = anyio.current_time()
-        wait = partial(until, seconds=60 + rows / SLOWEST, every=0.1)
 
         def pids() -> dict[str, int]:
             return {"command": typed.process.pid, "ingress": deployment.ingress.pid}
 
         try:
+            await until_answered(partial(all_wait, deployment, rows), seconds=60, every=0.1)
+            seen.waiting = await used(deployment) - before
+            began = anyio.current_time()
+            await deployment.order("resume")
             async with anyio.create_task_group() as group:
-                group.start_soon(watch, deployment, pids, seen, over)
-                for share, name in strikes:
-                    await wait(partial(has_lines, results, int(rows * share)))
-                    # A command that is typed while no router answers ends at once, as it should.
-                    await wait(partial(has_tools, deployment.url))
-                    await wait(typed.has_begun)
-                    strike(deployment, typed, name)
-                await wait(lambda: typed.process.poll() is not None)
+                group.start_soon(watch, deployment, pids, seen, before, over)
+                await strike_all(deployment, typed, results, rows, strikes)
                 over.set()
             typed.process.communicate()
         except BaseException:
@@ -95,6 +93,29 @@ async def volume(
             seen=seen,
             strikes=[name for _, name in strikes],
         )
+
+
+async def all_wait(deployment: Deployment, rows: int) -> bool:
+    """Nothing runs, and no more of the rows will become jobs."""
+    return await deployment.waiting() == min(rows, IN_FLIGHT)
+
+
+async def strike_all(
+    deployment: Deployment,
+    typed: Typed,
+    results: Path,
+    rows: int,
+    strikes: Sequence[tuple[float, str]],
+) -> None:
+    """Each at its time; returns when the command has ended."""
+    wait = partial(until, seconds=60 + rows / SLOWEST, every=0.1)
+    for share, name in strikes:
+        await wait(partial(has_lines, results, int(rows * share)))
+        # A command that is typed while no router answers ends at once, as it should.
+        await wait(partial(has_tools, deployment.url))
+        await wait(typed.has_begun)
+        strike(deployment, typed, name)
+    await wait(lambda: typed.process.poll() is not None)
 
 
 def strike(deployment: Deployment, typed: Typed, name: str) -> None:

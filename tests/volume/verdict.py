@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.volume.watching import MB, Seen
 
 MOST_MEMORY = 200 * MB  # of the command, and of the ingress
+MOST_FOR_WAITING = 1000  # bytes in the store for a row that waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class Verdict:
         whole = self.lines == self.rows and not (self.missing or self.twice or self.wrong)
         ended_well = self.exit_code == 0 and self.states == {"completed": self.rows}
         memory = all(self.seen.memory[name] < MOST_MEMORY for name in ("command", "ingress"))
-        return whole and ended_well and memory and self.seen.tokens <= self.in_flight
+        store = self.seen.waiting <= MOST_FOR_WAITING * self.rows
+        return whole and ended_well and memory and store and self.seen.tokens <= self.in_flight
 
 
 def judged(
@@ -100,6 +102,7 @@ def table(verdict: Verdict) -> str:
         f"tokens waiting at the broker, at most ({verdict.in_flight} rows in flight)": (
             verdict.seen.tokens
         ),
+        "store, per row while all wait": f"{verdict.seen.waiting / verdict.rows:,.0f} bytes",
         "store, per row at the end": f"{verdict.seen.store / verdict.rows:,.0f} bytes",
         "took": f"{verdict.seconds:.0f} s, {verdict.rows / verdict.seconds:.0f} rows/s",
     }

@@ -23,20 +23,27 @@ class Seen:
 
     memory: dict[str, int] = field(default_factory=dict)  # bytes, by process
     tokens: int = 0  # ready ones in the work queue
-    store: int = 0  # bytes that Redis uses beyond what it used before
+    waiting: int = 0  # bytes that Redis uses for the batch while all its rows wait
+    store: int = 0  # and at most
+
+
+async def used(deployment: Deployment) -> int:
+    """Bytes that Redis uses."""
+    async with redis.Redis.from_url(deployment.redis.url) as store:
+        return await _used(store)
 
 
 async def watch(
     deployment: Deployment,
     pids: Callable[[], Mapping[str, int]],
     seen: Seen,
+    before: int,
     over: anyio.Event,
 ) -> None:
     """Look again and again, until it is over."""
     queue = Names(namespace="lh").queue(QUEUE)
     broker = await aio_pika.connect(deployment.rabbit.url)
     async with broker, redis.Redis.from_url(deployment.redis.url) as store:
-        before = await _used(store)
         while not over.is_set():
             for name, pid in pids().items():
                 seen.memory[name] = max(seen.memory.get(name, 0), peak_memory(pid))
