@@ -55,12 +55,15 @@ class Stage:
         direct = {"backend": self._start(PYTHON, str(HERE / "echo_backend.py"), str(port))}
         asyncio.run(answered(lambda: _one_call(backend, "echo")))
         proxy, proxied = self._proxy(backend)
+        bare, bared = self._bare_hops(backend)
         ingress, routed = self._longhaul(backend)
+        asyncio.run(answered(lambda: _one_call(bare, "echo")))
         asyncio.run(answered(lambda: _one_call(ingress, "echo__echo")))
         asyncio.run(answered(lambda: _one_call(proxy, "echo")))
         return [
             Place(route=Route.DIRECT, url=backend, tool="echo", pids=direct),
             Place(route=Route.PROXY, url=proxy, tool="echo", pids=direct | proxied),
+            Place(route=Route.BARE, url=bare, tool="echo", pids=direct | bared),
             Place(route=Route.LONGHAUL, url=ingress, tool="echo__echo", pids=direct | routed),
         ]
 
@@ -118,6 +121,17 @@ class Stage:
         fastmcp = str(peer_python("fastmcp"))
         pid = self._start(fastmcp, str(HERE / "fastmcp_proxy.py"), backend, str(port))
         return f"http://127.0.0.1:{port}/mcp", {"proxy": pid}
+
+    def _bare_hops(self, backend: str) -> tuple[str, dict[str, int]]:
+        port = free_port()
+        servers = self._broker, self._store
+        bare = (PYTHON, "-m", "bench.bare_hops")
+        return f"http://127.0.0.1:{port}/mcp", {
+            "ingress": self._start(*bare, "ingress", str(port), *servers),
+            "worker": self._start(*bare, "worker", backend, *servers),
+            "broker": pid_listening_on(self._broker),
+            "store": pid_listening_on(self._store),
+        }
 
     def _longhaul(self, backend: str) -> tuple[str, dict[str, int]]:
         port = free_port()

@@ -17,7 +17,11 @@ OURS = ("ingress", "worker", "broker", "store")
 class Route(StrEnum):
     DIRECT = "direct"
     PROXY = "FastMCP proxy, one shared client"
+    BARE = "bare hops"
     LONGHAUL = "Longhaul"
+
+
+BESIDE = (Route.DIRECT, Route.PROXY, Route.BARE)  # what Longhaul is a ratio of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +44,8 @@ def report(results: dict[Route, list[Round]], memory: Memory, *, rabbit: str) ->
         [
             f"{title}; echo over HTTP, medians of {count} interleaved rounds",
             "",
-            "| | " + " | ".join(results) + " | Longhaul / direct | Longhaul / proxy |",
-            "|---|" + "---|" * (len(results) + 2),
+            "| | " + " | ".join([*results, "/ direct", "/ proxy", "/ bare hops"]) + " |",
+            "|---|" + "---|" * (len(results) + len(BESIDE)),
             *(_row(f"sequential {name}, ms", results, _latency(name)) for name in PERCENTILES),
             _added(results),
             *(_row(f"calls/s, {many} in flight", results, _rate(many)) for many in AT_ONCE),
@@ -60,8 +64,11 @@ def report(results: dict[Route, list[Round]], memory: Memory, *, rabbit: str) ->
 
 def _added(results: dict[Route, list[Round]]) -> str:
     direct = _median(results[Route.DIRECT], _latency("p50"))
-    added = [_median(rounds, _latency("p50")) - direct for rounds in results.values()]
-    return "| added p50, ms | " + " | ".join(f"{each:.2f}" for each in added) + " | | |"
+    added = {route: _median(rounds, _latency("p50")) - direct for route, rounds in results.items()}
+    ours = added[Route.LONGHAUL]
+    cells = [f"{each:.2f}" for each in added.values()]
+    ratios = ["", *(f"{ours / added[each]:.2f}" for each in BESIDE[1:])]
+    return "| added p50, ms | " + " | ".join([*cells, *ratios]) + " |"
 
 
 def _shares(rounds: list[Round]) -> str:
@@ -91,5 +98,5 @@ def _row(title: str, results: dict[Route, list[Round]], value: Callable[[Round],
     medians = {route: _median(rounds, value) for route, rounds in results.items()}
     ours = medians[Route.LONGHAUL]
     cells = [f"{each:.2f}" if each < 100 else f"{each:.0f}" for each in medians.values()]
-    ratios = [f"{ours / medians[Route.DIRECT]:.2f}", f"{ours / medians[Route.PROXY]:.2f}"]
+    ratios = [f"{ours / medians[each]:.2f}" for each in BESIDE]
     return f"| {title} | " + " | ".join([*cells, *ratios]) + " |"
