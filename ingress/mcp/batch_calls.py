@@ -6,14 +6,12 @@ from typing import Any
 from common.errors import StoreUnreachableError
 from common.jobs.head import Head
 from ingress.batches.accept import NewBatch
-from ingress.batches.door import from_csv, from_jsonl, from_objects
+from ingress.batches.door import from_document, from_objects
 from ingress.batches.results import Wanted
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.batch_reports import LONGEST, begun, cancelled, results, standing, waited
 from ingress.mcp.own_tools import PAGE
-
-CSV = "text/csv"
 
 
 class BatchCalls:
@@ -75,10 +73,8 @@ class BatchCalls:
 
     async def _document(self, sha256: str, tool: str, caller: Caller) -> AsyncIterator[bytes]:
         document, content = await self._documents.open(sha256, caller)
-        pieces = content.read(0, content.size)
-        if document.media_type.partition(";")[0] == CSV:
-            return from_csv(pieces, self._submit.tool(tool).input_schema)
-        return from_jsonl(pieces)
+        pieces, schema = content.read(0, content.size), self._submit.tool(tool).input_schema
+        return from_document(pieces, document.media_type, schema)
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> Sequence[bytes]:
