@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from common.clock import Clock, SystemClock
-from longhaul.client import STREAM_SILENCE, Client, ConnectionLostError
+from common.clock import SystemClock
+from longhaul.client import Client, ConnectionLostError
 from longhaul.event_stream import StreamEvent
 from longhaul.exits import BY_STATE, UnreachableError
+from longhaul.patience import PATIENCE, Patience
 
 Job = dict[str, Any]
 
-PATIENCE = 60.0  # seconds for a router to come back, as it does from a restart
-SOON = 1.0  # seconds away until it is said; shorter is an ordinary reconnection
 PAUSE = 0.5
 _WHOLE = {"job", "snapshot", "end"}  # events that show how the job stands
 
@@ -43,7 +42,7 @@ def follow(
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = _Patience(clock, timeout, away)
+    patience = Patience(clock, away, timeout)
     shown: Job = {}
     last = ""
     while True:
@@ -82,7 +81,7 @@ def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEv
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = _Patience(clock, None, PATIENCE)
+    patience = Patience(clock)
     while True:
         try:
             for event in client.output_story(job, after=after):
@@ -95,43 +94,3 @@ def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEv
             if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
                 raise
         clock.pause(PAUSE)
-
-
-class _Patience:
-    """How long to wait for the job in all, and for a router that went away."""
-
-    def __init__(self, clock: Clock, timeout: float | None, away: float) -> None:
-        self._now = clock.monotonic
-        self._away = away
-        self._deadline = None if timeout is None else self._now() + timeout
-        self._lost_at: float | None = None
-        self.answered = False
-        self._told = False
-
-    @property
-    def over(self) -> bool:
-        return self._deadline is not None and self._now() >= self._deadline
-
-    @property
-    def silence(self) -> float:
-        if self._deadline is None:
-            return STREAM_SILENCE
-        return min(STREAM_SILENCE, max(0.1, self._deadline - self._now()))
-
-    def heard(self) -> None:
-        self._lost_at = None
-        self._told = False
-        self.answered = True
-
-    def may_come_back(self, *, reached: bool) -> bool:
-        """A router that never answered will not; one that did has a while."""
-        if self._lost_at is None:
-            self._lost_at = self._now()
-            return reached or self.answered
-        return self._now() - self._lost_at < self._away
-
-    def tells(self) -> bool:
-        """It is away for so long that a person wants to know; once for each time."""
-        tells = not self._told and self._lost_at is not None and self._now() - self._lost_at >= SOON
-        self._told = self._told or tells
-        return tells

@@ -222,6 +222,20 @@ def test_interrupted_and_typed_again_it_goes_on(
     assert starts(log) == sorted(f"row {n} started" for n in range(1, 41))
 
 
+def test_what_was_asked_to_be_new_is_gone_on_with_by_its_id(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 3))
+    left = desk.run("batch", "b__work", rows, "--out", str(out), "--new", "--detach")
+    batch = left.out.strip()
+    how = f"batches results {batch} --follow --out {out}"
+    assert f"longhaul {how} continues" in " ".join(left.err.split())
+    assert "same command" not in left.err  # that would run everything once more
+    assert desk.run(*how.split()).code == 0
+    assert rows_of(out) == [1, 2, 3]
+    assert len(starts(log)) == 3
+
+
 def test_as_they_end(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     gate = tmp_path / "gate"
     first, *others = labelled(log, 4)

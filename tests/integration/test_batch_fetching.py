@@ -72,6 +72,10 @@ def served(script: Script) -> Iterator[Client]:
         thread.join()
 
 
+def nobody(_: object) -> None:
+    """Listens."""
+
+
 class Hurried(SystemClock):
     """Pauses are short."""
 
@@ -84,13 +88,15 @@ class Hurried(SystemClock):
 def test_each_result_once_whatever_breaks(tmp_path: Path, cuts: list[int]) -> None:
     script = Script(cuts)
     states: list[dict[str, Any]] = []
+    said: list[str] = []
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
         seen = states.append
-        ended = fetched(client, Hurried(), "b", results, Order.INPUT, seen)
+        ended = fetched(client, Hurried(), "b", results, Order.INPUT, seen, said.append)
     assert ended["state"] == "completed"
     assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
     assert states[0]["state"] == "running"
+    assert said == []  # it was back at once
 
 
 def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
@@ -98,7 +104,7 @@ def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
     script.looks = 1
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
-        ended = fetched(client, Hurried(), "b", results, Order.INPUT, lambda _: None, follow=False)
+        ended = fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=False)
     assert ended["state"] == "running"
     assert len(file.read_text().splitlines()) == 2
 
@@ -106,6 +112,6 @@ def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
 def test_nobody_there_and_no_such_batch(tmp_path: Path) -> None:
     with open_results(tmp_path / "out", Order.INPUT, replace=False) as results:
         with Client(Target(url="http://127.0.0.1:9")) as client, pytest.raises(UnreachableError):
-            fetched(client, Hurried(), "b", results, Order.INPUT, lambda _: None)
+            fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody)
         with served(Script([])) as client, pytest.raises(NotThereError):
-            fetched(client, Hurried(), "nope", results, Order.INPUT, lambda _: None)
+            fetched(client, Hurried(), "nope", results, Order.INPUT, nobody, nobody)

@@ -13,6 +13,7 @@ from longhaul.screen.batches import (
     ended_rows,
     failed_rows,
     pace_words,
+    retry_words,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
@@ -78,6 +79,21 @@ def test_errors_name_their_rows_and_whether_there_are_more() -> None:
         ["7", "no", "such", "[dataset]", "3,", "17,", "…"],
         ["1", "line", "21:", "not", "JSON", "21"],
     ]
+
+
+def test_what_could_run_again_is_told_and_nothing_else() -> None:
+    nothing = dict.fromkeys(BATCH["counts"], 0)
+
+    def told(state: str = "completed", **counts: int) -> list[str]:
+        return list(retry_words({**ENDED, "state": state, "counts": {**nothing, **counts}}))
+
+    assert told(completed=9) == told(refused=2) == told("cancelled", failed=1, lost=1) == []
+    for share in ("tool_error", "failed", "dead"):
+        (words,) = told("completed", **{share: 1})
+        assert words.endswith(f"longhaul batches retry {BATCH['id']}")
+    (lost,) = told(lost=1)
+    assert lost.endswith(f"longhaul batches retry {BATCH['id']} --lost")
+    assert len(told(lost=1, failed=1)) == 2
 
 
 def test_a_list_has_the_one_thing_to_know() -> None:
