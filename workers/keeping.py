@@ -56,7 +56,7 @@ async def _keep_answer(
         metrics.results_too_large.labels(tool=head.tool).inc()
         return Refused(too_many_bytes("the tool's result", size, settings.max_result))
     if blobs is None or size <= settings.inline_limit:
-        return replace(answer, result=result, files=files)
+        return replace(answer, result=result, files=files) if files else answer
     blob = await blobs.put(head.id, in_pieces(raw))
     metrics.blob_bytes.labels(kind="result").inc(size)
     shown = preview_of(result, head.id, blob, _room(head, settings))
