@@ -2,7 +2,14 @@
 
 from common.jobs.change import Move
 from common.jobs.head import Head
-from common.jobs.indexes import SCHEDULED, held_index, queue_index, queue_score, window_index
+from common.jobs.indexes import (
+    SCHEDULED,
+    held_index,
+    held_score,
+    queue_index,
+    queue_score,
+    window_index,
+)
 from common.jobs.state import JobState
 
 # For a change that is made without a read.
@@ -18,6 +25,14 @@ def join_line(queue: str, window: str, tool: str, priority: int, since: int) -> 
     return (
         Move(queue_index(queue), queue_score(priority, since)),
         Move(window_index(queue, window, tool), float(priority)),
+    )
+
+
+def stand_back(queue: str, window: str, tool: str, priority: int, since: int) -> tuple[Move, ...]:
+    """No token goes to the broker: it is held until its part of the release window has room."""
+    return (
+        Move(queue_index(queue), queue_score(priority, since)),
+        Move(held_index(queue, window, tool), held_score(priority, since)),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from common.jobs.batch import refuse
 from common.jobs.endings import bury
+from common.jobs.ids import row_id
 from common.jobs.transitions import CALL
 from tests.support.batch_desk import ERROR, BatchDesk
 from tests.support.documents import Shelf, open_shelf
@@ -132,6 +134,18 @@ async def test_errors_are_counted_by_their_words(desk: BatchDesk) -> None:
     ]
 
 
+async def test_the_most_frequent_errors_are_told_of_however_many_there_are(
+    desk: BatchDesk,
+) -> None:
+    broken = [{"rows": f"many {n}"} for n in range(40)]  # each in words of its own
+    batch = (await desk.begin([*broken[:20], "x", *broken[20:], "y", "z"]))["id"]
+    over = await desk.until_over(batch)
+    assert over["errors"][0] == {"error": "not JSON", "count": 3, "rows": [21, 42, 43]}
+    assert len(over["errors"]) == 21
+    assert over["errors"][-1]["error"] == "other errors"
+    assert sum(each["count"] for each in over["errors"]) == 43
+
+
 async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
     batch = (await desk.begin(ROWS, in_flight=6))["id"]
     await desk.until(batch, created=6)
@@ -168,6 +182,28 @@ async def test_a_cancel_ends_what_is_open_and_begins_nothing(desk: BatchDesk) ->
     assert (await desk.http.delete(f"/v1/batches/{batch}")).status_code == 200
     refused = await desk.http.post(f"/v1/batches/{batch}/retry")
     assert refused.json()["type"] == "urn:longhaul:error:refused"
+
+
+async def test_what_was_made_behind_a_cancelled_batchs_cursor_has_its_result(
+    desk: BatchDesk,
+) -> None:
+    batch = (await desk.begin([{"rows": n} for n in range(100)], in_flight=1))["id"]
+    await desk.until(batch, created=1)
+    head = await desk.surface.head(batch)
+    row = refuse(head, 70, "line 70: not JSON", 60_000)  # its maker was killed then
+    await desk.surface.runtime.store.commit(row_id(batch, 70), row, version=0)
+    await desk.http.delete(f"/v1/batches/{batch}")
+    await desk.until(batch, waiting=0)
+    assert [each["row"] for each in await desk.results(batch)] == [1, 70]
+
+
+async def test_a_batch_whose_retention_is_over_is_not_run_again(tmp_path: Path) -> None:
+    async with surface(tmp_path, retention={"completed": "0s"}) as made:
+        desk = BatchDesk(made)
+        batch = (await desk.begin(["broken"]))["id"]
+        await desk.until_over(batch)
+        again = await desk.http.post(f"/v1/batches/{batch}/retry")
+        assert again.json()["type"] == "urn:longhaul:error:not-found"
 
 
 async def test_the_same_key_is_the_same_batch_and_no_other(desk: BatchDesk) -> None:
