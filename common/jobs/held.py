@@ -107,7 +107,13 @@ def release(head: Head, limit: int) -> Change:
     _check_held(head)
     names = head.queue, head.window, head.tool
     priority = head.spec.priority
-    fields = {"state": JobState.QUEUED, "published_at": Now(), "reason": "", **_begin_clock(head)}
+    fields: dict[str, Value] = {
+        "state": JobState.QUEUED,
+        "published_at": Now(),
+        "checks": 0,  # those were of a job without a token
+        "reason": "",
+        **_begin_clock(head),
+    }
     return Change(
         name="released",
         fields=fields,

@@ -12,6 +12,9 @@ from common.jobs.indexes import (
 )
 from common.jobs.state import JobState
 
+WITH_TOKEN = (JobState.QUEUED, JobState.WAITING)
+"""The states that count in the release window: a token waits for a slot, or for its time."""
+
 # For a change that is made without a read.
 LEAVES_LINE = (
     Move("queue:{queue}", None, of_head=True),
@@ -44,11 +47,10 @@ def rejoin_line(head: Head) -> tuple[Move, ...]:
 
 
 def leave_line(head: Head) -> tuple[Move, ...]:
-    out = [
-        Move(queue_index(head.queue), None),
-        Move(window_index(head.queue, head.window, head.tool), None),
-    ]
+    """What waits no more; a job that was claimed has left with that."""
+    names, out_of_queue = (head.queue, head.window, head.tool), Move(queue_index(head.queue), None)
     if head.state is JobState.HELD:
-        held = Move(held_index(head.queue, head.window, head.tool), None)
-        out += [Move(SCHEDULED, None), held]
-    return tuple(out)
+        return out_of_queue, Move(SCHEDULED, None), Move(held_index(*names), None)
+    if head.state in WITH_TOKEN:
+        return out_of_queue, Move(window_index(*names), None)
+    return ()

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -18,17 +17,16 @@ from common.jobs.batch import (
     settle_down,
 )
 from common.jobs.change import BATCHES, Change, Done, Refused
-from common.jobs.endings import bury, cancel, complete, fail, lose
+from common.jobs.endings import cancel
 from common.jobs.head import RECORD_FORMAT, Head
-from common.jobs.held import release
 from common.jobs.ids import row_id
 from common.jobs.indexes import ALL, ALL_BATCHES, batches_index, errors_index
-from common.jobs.rows import is_asked_for, run_again
 from common.jobs.state import JobState
-from common.jobs.transitions import CALL, IllegalMoveError, claim
+from common.jobs.transitions import CALL, IllegalMoveError
 from common.notifier.base import Gap, Hint, ingress_channel
 from common.notifier.hints import decode_hint
 from tests.support.batches import (
+    ENDINGS,
     a_batch,
     a_row,
     check_rows,
@@ -38,20 +36,9 @@ from tests.support.batches import (
     running_row,
     sums,
 )
-from tests.support.ledger import RETENTION, Ledger, a_job_id, check_invariants, touch
+from tests.support.ledger import RETENTION, Ledger, a_job_id, touch
 
 pytestmark = pytest.mark.anyio
-
-ERROR = {"code": -31_002, "message": "the backend went away"}
-SAID = b'{"content":[{"type":"text","text":"no such dataset"}],"isError":true}'
-ENDINGS: dict[str, Any] = {
-    "completed": lambda head: complete(head, b"{}", RETENTION, tool_error=False),
-    "tool_error": lambda head: complete(head, SAID, RETENTION, tool_error=True),
-    "failed": lambda head: fail(head, ERROR, RETENTION),
-    "cancelled": lambda head: cancel(head, "enough", RETENTION),
-    "lost": lambda head: lose(head, "it died", RETENTION, seen_gone=False),
-    "dead": lambda head: bury(head, ERROR, RETENTION),
-}
 
 
 @pytest.fixture
@@ -201,102 +188,6 @@ class TestRows:
         assert await ledger.store.remove(row.id, version=row.version)
         assert await sums(ledger, batch) == {}
         assert await ended_rows(ledger, batch) == []
-
-
-class TestOnceMore:
-    @pytest.mark.parametrize("share", ["tool_error", "failed", "dead", "lost"])
-    async def test_a_row_runs_again_and_counts_by_its_newest_end(
-        self, ledger: Ledger, batch: Head, share: str
-    ) -> None:
-        other = await running_row(ledger, batch, 2)
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS[share](row))
-        await ledger.done(other, ENDINGS["completed"](other))
-        row = await ledger.done(row, run_again(row, in_flight=4, limit=8))
-        assert (row.state, row.generation, row.tries) == (JobState.QUEUED, 2, 0)
-        assert await sums(ledger, batch) == {"open": 1, "completed": 1}
-        row = await ledger.done(row, claim("w1"))
-        assert (row.claims, row.tries) == (2, 1)
-        await ledger.done(row, ENDINGS["completed"](row))
-        assert await sums(ledger, batch) == {"completed": 2}
-        assert await ended_rows(ledger, batch) == [2, 1]  # whoever had its first end has the new
-        assert await check_rows(ledger, batch) == 0
-
-    @pytest.mark.parametrize("share", ["completed", "cancelled"])
-    async def test_other_rows_do_not(self, ledger: Ledger, batch: Head, share: str) -> None:
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS[share](row))
-        batch = await ledger.done(batch, retry(batch, lost=True))
-        assert not is_asked_for(row, batch)
-        with pytest.raises(IllegalMoveError):
-            run_again(row, in_flight=4, limit=8)
-
-    @pytest.mark.parametrize(("share", "lost"), [("failed", False), ("lost", True)])
-    async def test_a_retry_is_of_what_went_wrong_before_it(
-        self, ledger: Ledger, batch: Head, share: str, *, lost: bool
-    ) -> None:
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS[share](row))
-        assert not is_asked_for(row, batch)
-        without = await ledger.done(batch, retry(batch, lost=False))
-        assert is_asked_for(row, without) is not lost
-        batch = await ledger.done(without, retry(without, lost=True))
-        assert is_asked_for(row, batch)
-        await ledger.until_later_than(batch.rerun_before)
-        row = await ledger.done(row, run_again(row, in_flight=4, limit=8))
-        row = await ledger.done(row, claim("w1"))
-        row = await ledger.done(row, ENDINGS[share](row))
-        assert not is_asked_for(row, batch)  # once: that was it
-
-    async def test_as_many_are_open_as_may_be(self, ledger: Ledger, batch: Head) -> None:
-        rows = [await running_row(ledger, batch, number) for number in (1, 2, 3)]
-        rows = [await ledger.done(row, ENDINGS["failed"](row)) for row in rows]
-        for row in rows[:2]:
-            await ledger.done(row, run_again(row, in_flight=2, limit=8))
-        for limit in (8, None):
-            again = run_again(rows[2], in_flight=2, limit=limit)
-            assert (await ledger.refused(rows[2], again)).guard == "Room"
-
-    async def test_without_room_at_the_broker_it_is_held_until_there_is(
-        self, ledger: Ledger, batch: Head
-    ) -> None:
-        rows = [await running_row(ledger, batch, number) for number in (1, 2)]
-        rows = [await ledger.done(row, ENDINGS["failed"](row)) for row in rows]
-        first = await ledger.done(rows[0], run_again(rows[0], in_flight=4, limit=1))
-        again = run_again(rows[1], in_flight=4, limit=1)
-        assert (await ledger.refused(rows[1], again)).guard == "Window"
-        held = await ledger.done(rows[1], run_again(rows[1], in_flight=4, limit=None))
-        assert (held.state, held.generation) == (JobState.HELD, 2)
-        assert (await ledger.refused(held, release(held, 1))).guard == "Window"
-        await check_invariants(ledger)
-        await ledger.done(first, claim("w1"))
-        freed = await ledger.done(held, release(held, 1))
-        assert (freed.state, freed.generation) == (JobState.QUEUED, 2)
-        await check_invariants(ledger)
-        freed = await ledger.done(freed, claim("w1"))
-        await ledger.done(freed, ENDINGS["completed"](freed))
-        assert await sums(ledger, batch) == {"open": 1, "completed": 1}
-
-    async def test_nor_does_a_batch_whose_retention_is_over(
-        self, ledger: Ledger, batch: Head
-    ) -> None:
-        at_once = replace(RETENTION, completed=1)
-        batch = await ledger.done(batch, finish(batch, at_once))
-        await ledger.until_later_than(batch.forget_at)
-        assert (await ledger.refused(batch, retry(batch, lost=False))).guard == "TimeBefore"
-
-    async def test_nor_those_of_no_batch(self, ledger: Ledger) -> None:
-        head = await ledger.claimed()
-        head = await ledger.done(head, fail(head, ERROR, RETENTION))
-        with pytest.raises(IllegalMoveError):
-            run_again(head, in_flight=4, limit=8)
-
-    async def test_nor_of_a_batch_that_was_cancelled(self, ledger: Ledger, batch: Head) -> None:
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS["failed"](row))
-        await ledger.done(batch, cancel_batch(batch, "enough", RETENTION))
-        again = run_again(row, in_flight=4, limit=8)
-        assert (await ledger.refused(row, again)).guard == "BatchRuns"
 
 
 @pytest.mark.parametrize("end", ["completed", "failed"])
