@@ -145,8 +145,10 @@ class AcceptBatch:
         if head is None or raw is None:
             raise ContendedError(f"batch {batch} was removed at this moment")
         known = decode_plan(raw)
+        # The router's own number may have been set to another one since.
+        in_flight = known.in_flight if new.in_flight is None else plan.in_flight
         asked = (head.tool, known.rows, known.digest, known.in_flight, known.priority)
-        if asked != (new.tool, plan.rows, plan.digest, plan.in_flight, plan.priority):
+        if asked != (new.tool, plan.rows, plan.digest, in_flight, plan.priority):
             raise KeyConflictError(
                 f"this idempotency key was given with other rows, which are batch {batch}; "
                 "nothing was started"

@@ -147,6 +147,15 @@ async def test_the_same_key_is_the_same_batch_and_no_other(desk: BatchDesk) -> N
     desk.headers["idempotency-key"] = "nightly"
     first = await desk.begin(ROWS)
     assert (await desk.begin(ROWS))["id"] == first["id"]
+    assert (await desk.begin(ROWS, in_flight=first["in_flight"]))["id"] == first["id"]
+    for query in ({"in_flight": 7}, {"priority": 7}):
+        other = await desk.http.post(
+            "/v1/batches",
+            params={"tool": "b__export", **query},
+            content=b"\n".join(map(orjson.dumps, ROWS)),
+            headers=desk.headers,
+        )
+        assert other.json()["type"] == "urn:longhaul:error:idempotency-conflict"
     other = await desk.http.post(
         "/v1/batches?tool=b__export", content=b'{"rows": 9}', headers=desk.headers
     )
@@ -193,6 +202,17 @@ async def test_what_cannot_be_read_as_a_whole_stores_nothing(
         blobs = made.runtime.blobs
         assert blobs is not None
         assert [each async for each in blobs.list()] == []
+
+
+async def test_the_same_again_is_the_same_when_the_default_in_flight_was_changed(
+    tmp_path: Path,
+) -> None:
+    ids = []
+    for in_flight in (4, 8):
+        async with surface(tmp_path, batches={"in_flight": in_flight}) as made:
+            desk = BatchDesk(made, {"idempotency-key": "nightly"})
+            ids.append((await desk.begin(ROWS))["id"])
+    assert ids[0] == ids[1]
 
 
 class TestCallers:
