@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -121,7 +121,11 @@ class Batches:
 
     async def _standing(self, head: Head) -> Standing | None:
         plan = await self.driver.plan(head.id)
-        return None if plan is None else await look(self._runtime, head, plan)
+        if plan is None:
+            return None
+        standing = await look(self._runtime, head, plan)
+        running = head.state is JobState.RUNNING
+        return replace(standing, hindered=self.driver.hindered(head.id) if running else "")
 
 
 def _may_see(caller: Caller, head: Head) -> bool:

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 PAUSE = 0.03  # seconds: ends that come together are looked at together
 CANCELLED_AT_ONCE = 100
-PLANS = 256  # kept in memory; they never change
+KEPT = 256  # plans, which never change, and what hinders batches: in memory
 
 T = TypeVar("T")
 
@@ -45,6 +45,7 @@ class Driver:
         self._reader = RowReader(runtime)
         self._plans: dict[str, Plan] = {}
         self._woken: set[str] = set()
+        self._hindered: dict[str, str] = {}  # batches whose newest step failed, and why
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -71,10 +72,13 @@ class Driver:
             raw = await self._runtime.store.part(batch, CALL)
             if raw is None:
                 return None
-            while len(self._plans) >= PLANS:
-                self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[batch] = decode_plan(raw)
+            plan = decode_plan(raw)
+            _keep(self._plans, batch, plan)
         return plan
+
+    def hindered(self, batch: str) -> str:
+        """Why it cannot go on now, as far as is known here; empty: it can."""
+        return self._hindered.get(batch, "")
 
     async def _drive(self, batch: str) -> None:
         try:
@@ -82,8 +86,10 @@ class Driver:
                 self._woken.discard(batch)
                 while await self.step(batch):
                     pass
+                self._hindered.pop(batch, None)
                 await self._runtime.clock.sleep(PAUSE)
         except LonghaulError as error:
+            _keep(self._hindered, batch, str(error))
             log.info("batch.waits", batch=batch, error=str(error))
         except Exception:  # boundary: one odd batch must not end the others
             log.exception("batch.broken", batch=batch)
@@ -144,6 +150,13 @@ class Driver:
         if done and change.name != "advanced":
             log.info("batch.moved", batch=head.id, change=change.name)
         return done
+
+
+def _keep(kept: dict[str, T], batch: str, what: T) -> None:
+    kept.pop(batch, None)
+    kept[batch] = what
+    while len(kept) > KEPT:
+        kept.pop(next(iter(kept)))
 
 
 async def all_done(*parts: Coroutine[Any, Any, T]) -> Sequence[T]:

@@ -33,6 +33,7 @@ class Standing:
     shares: Mapping[str, int]
     rate: float  # rows ended per second, lately; of an ended batch, over all its time
     errors: Sequence[ErrorCount] = ()
+    hindered: str = ""  # why no row of it can begin now
 
     @property
     def ended(self) -> int:

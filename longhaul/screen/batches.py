@@ -52,7 +52,7 @@ def pace_words(batch: Json) -> str:
 
 def batch_moved(batch: Json) -> Moved:
     rows, ended = batch["rows"], ended_rows(batch)
-    words = (pace_words(batch), count_words(batch))
+    words = (pace_words(batch), batch.get("waiting_because"), count_words(batch))
     return Moved(
         value=ended,
         total=rows,
@@ -114,6 +114,8 @@ def _facts(batch: Json, now: datetime) -> Iterator[tuple[str, RenderableType]]:
             yield _word(state, 2), Text(f"{batch['counts'][state]:,}", style=style)
     if batch["state"] == "running" and pace_words(batch):
         yield "pace", pace_words(batch)
+    if batch.get("waiting_because"):
+        yield "waits", Text(batch["waiting_because"], style="yellow")
     yield "created", f"{local_time(batch['created_at'])}  ({ago(batch['created_at'], now)})"
     if batch["finished_at"]:
         yield "finished", local_time(batch["finished_at"])

@@ -169,6 +169,20 @@ async def test_a_row_of_a_newer_release_holds_up_no_cancel(still: Surface) -> No
     assert await desk.open_rows(batch) == [1]
 
 
+async def test_what_keeps_rows_from_beginning_is_told(tmp_path: Path) -> None:
+    async with surface(tmp_path, queues={"b": {"max_waiting": 1}}) as made:
+        desk = BatchDesk(made)
+        batch = (await desk.begin([{"rows": 1}, {"rows": 2}, {"rows": 3}]))["id"]
+
+        async def told() -> bool:
+            return bool((await desk.look(batch))["waiting_because"] == "queue b is full")
+
+        assert await until_answered(told)
+        await desk.run_all(batch)
+        over = await desk.look(batch)
+        assert (over["waiting_because"], over["counts"]["completed"]) == (None, 3)
+
+
 async def test_rows_go_with_their_batch_and_not_before(tmp_path: Path) -> None:
     kept = {"completed": "1s", "failed": "0s", "dead": "0s", "answered": "0s"}
     async with surface(tmp_path, blob_url=f"file://{tmp_path}/blobs", retention=kept) as made:

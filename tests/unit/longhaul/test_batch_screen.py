@@ -9,6 +9,7 @@ from longhaul.screen.batches import (
     batch_card,
     batch_end,
     batch_list,
+    batch_moved,
     count_words,
     ended_rows,
     failed_rows,
@@ -67,6 +68,10 @@ def test_a_card_says_how_far_it_is() -> None:
     shown = text_of(batch_card(BATCH, NOW))
     for words in ("40,000 of 100,000 ended  (40 %)", "256", "410 rows/s", "no such [dataset]"):
         assert words in shown
+    assert "waits" not in shown
+    stuck = {**BATCH, "waiting_because": "queue exports is full"}
+    assert "queue exports is full" in text_of(batch_card(stuck, NOW))
+    assert "queue exports is full" in batch_moved(stuck).remark
     unknown = text_of(batch_card({**BATCH, "rows": None}, NOW))
     assert "40,000 of ? ended" in unknown
 
