@@ -47,8 +47,8 @@ def follow(
     last = ""
     while True:
         try:
-            for event in client.story(job, after=last, silence=patience.silence):
-                patience.heard()
+            story = client.story(job, after=last, silence=patience.silence, opened=patience.heard)
+            for event in story:
                 last = event.id or last
                 if event.name not in {*_WHOLE, "progress"}:
                     continue
@@ -61,36 +61,56 @@ def follow(
         except UnreachableError as error:
             if patience.over:
                 raise StillRunning(job, "it has not ended yet") from error
-            if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
-                if not patience.answered:
-                    raise
-                raise StillRunning(job, f"{client.url} went away and has not come back") from error
-            if patience.tells():
-                said(
-                    f"{client.url} went away; waiting {away:g} s for it to come back. "
-                    f"Job {job} is kept, whatever happens here"
-                )
+            _bear(error, client, job, patience, said)
         clock.pause(PAUSE)
 
 
-def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEvent], None]) -> Job:
+def follow_output(
+    client: Client,
+    job: str,
+    after: str,
+    seen: Callable[[StreamEvent], None],
+    said: Callable[[str], None],
+    *,
+    away: float = PATIENCE,
+) -> Job:
     """The job at its end; `seen` hears each entry of its output once, and of what is missing.
 
+    The rest is as with `follow`.
+
     Raises:
-        UnreachableError: The router does not answer, or went away and did not come back.
+        StillRunning: The router went away and did not come back.
+        UnreachableError: The router never answered.
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = Patience(clock)
+    patience = Patience(clock, away)
     while True:
         try:
-            for event in client.output_story(job, after=after):
-                patience.heard()
+            for event in client.output_story(job, after=after, opened=patience.heard):
                 if event.name == "end":
                     return event.data
                 after = event.id or after
                 seen(event)
         except UnreachableError as error:
-            if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
-                raise
+            _bear(error, client, job, patience, said)
         clock.pause(PAUSE)
+
+
+def _bear(
+    error: UnreachableError,
+    client: Client,
+    job: str,
+    patience: Patience,
+    said: Callable[[str], None],
+) -> None:
+    """Nothing, while the router may come back. Raises: StillRunning, or the error itself."""
+    if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
+        if not patience.answered:
+            raise error
+        raise StillRunning(job, f"{client.url} went away and has not come back") from error
+    if patience.tells():
+        said(
+            f"{client.url} went away; waiting {patience.away:g} s for it to come back. "
+            f"Job {job} is kept, whatever happens here"
+        )

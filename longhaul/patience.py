@@ -12,7 +12,7 @@ class Patience:
 
     def __init__(self, clock: Clock, away: float = PATIENCE, timeout: float | None = None) -> None:
         self._now = clock.monotonic
-        self._away = away
+        self.away = away
         self._deadline = None if timeout is None else self._now() + timeout
         self._lost_at: float | None = None
         self.answered = False
@@ -29,6 +29,7 @@ class Patience:
         return min(STREAM_SILENCE, max(0.1, self._deadline - self._now()))
 
     def heard(self) -> None:
+        """It answers, though perhaps with nothing new for long."""
         self._lost_at = None
         self._told = False
         self.answered = True
@@ -38,7 +39,7 @@ class Patience:
         if self._lost_at is None:
             self._lost_at = self._now()
             return reached or self.answered
-        return self._now() - self._lost_at < self._away
+        return self._now() - self._lost_at < self.away
 
     def tells(self) -> bool:
         """It is away for so long that a person wants to know; once for each time."""
