@@ -16,11 +16,12 @@ from common.jobs.batch import (
     retry,
     settle_down,
 )
+from common.jobs.callbacks import LEASE_MS, CallbackState, deliver, is_owed, take
 from common.jobs.change import BATCHES, Change, Done, Refused
 from common.jobs.endings import cancel
 from common.jobs.head import RECORD_FORMAT, Head
 from common.jobs.ids import row_id
-from common.jobs.indexes import ALL, ALL_BATCHES, batches_index, errors_index
+from common.jobs.indexes import ALL, ALL_BATCHES, batches_index, callback_index, errors_index
 from common.jobs.state import JobState
 from common.jobs.transitions import CALL, IllegalMoveError
 from common.notifier.base import Gap, Hint, ingress_channel
@@ -95,6 +96,28 @@ class TestTheRecord:
         assert await ledger.due_at(batch) == batch.forget_at
         with pytest.raises(IllegalMoveError):
             retry(batch, lost=False)
+
+    async def test_a_cancelled_one_is_looked_at_again_when_its_end_was_told(
+        self, ledger: Ledger
+    ) -> None:
+        batch = await a_batch(ledger, callback="https://example.com/")
+        await open_row(ledger, batch, 1)  # whoever cancels it may die before this one's turn
+        batch = await ledger.done(batch, cancel_batch(batch, "enough", RETENTION))
+        batch = await ledger.done(batch, take(batch, 60_000))
+        batch = await ledger.done(batch, deliver(batch))
+        assert await ledger.due_at(batch) <= await ledger.store.now() + LEASE_MS
+
+    async def test_what_runs_again_takes_back_what_was_owed_for_its_end(
+        self, ledger: Ledger
+    ) -> None:
+        batch = await a_batch(ledger, callback="https://example.com/")
+        batch = await ledger.done(batch, finish(batch, RETENTION))
+        assert is_owed(batch)
+        batch = await ledger.done(batch, retry(batch, lost=False))
+        assert (batch.callback, batch.callback_at) == ("", 0)
+        assert await ledger.members(callback_index(CallbackState.PENDING)) == set()
+        batch = await ledger.done(batch, finish(batch, RETENTION))
+        assert await ledger.members(callback_index(CallbackState.PENDING)) == {batch.id}
 
     async def test_a_newer_releases_takes_no_row_of_ours(self, ledger: Ledger, batch: Head) -> None:
         await ledger.done(batch, touch(fields={"format": RECORD_FORMAT + 1}))

@@ -28,6 +28,7 @@ class Script:
     def __init__(self, cuts: Sequence[int]) -> None:
         self.cuts = list(cuts)  # bytes of each results body that arrive, as long as there are any
         self.looks = 0
+        self.page = ROWS  # results in one answer, at most
 
     def batch(self) -> bytes:
         self.looks += 1
@@ -35,7 +36,7 @@ class Script:
         return json.dumps({"id": "b", "state": state}).encode()
 
     def results(self, after: int) -> bytes:
-        rows = range(after + 1, min(self.looks, ROWS) + 1)
+        rows = range(after + 1, min(self.looks, ROWS, after + self.page) + 1)
         lines = [json.dumps({"row": row, "id": f"b.{row}"}) + "\n" for row in rows]
         return "".join(lines).encode()
 
@@ -97,6 +98,16 @@ def test_each_result_once_whatever_breaks(tmp_path: Path, cuts: list[int]) -> No
     assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
     assert states[0]["state"] == "running"
     assert said == []  # it was back at once
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_of_one_that_has_ended_all_pages_are_fetched(tmp_path: Path, *, follow: bool) -> None:
+    script = Script([])
+    script.looks, script.page = ROWS, 2
+    file = tmp_path / "out"
+    with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=follow)
+    assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
 
 
 def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:

@@ -26,9 +26,11 @@ ENDINGS: dict[str, Any] = {
 }
 
 
-async def a_batch(ledger: Ledger, rows: int = 10, in_flight: int = 4, key: str = "") -> Head:
-    batch = a_job_id()
-    change = begin(batch, "exporter__export", "local", Plan(rows=rows, in_flight=in_flight), key)
+async def a_batch(
+    ledger: Ledger, rows: int = 10, in_flight: int = 4, key: str = "", callback: str = ""
+) -> Head:
+    batch, plan = a_job_id(), Plan(rows=rows, in_flight=in_flight)
+    change = begin(batch, "exporter__export", "local", plan, key, callback)
     answer = await ledger.store.commit(batch, change, version=0)
     assert isinstance(answer, Done), answer
     return await ledger.head(batch)

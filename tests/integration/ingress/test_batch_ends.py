@@ -61,14 +61,14 @@ async def test_a_cancel_ends_what_is_open_and_begins_nothing(desk: BatchDesk) ->
 async def test_what_was_made_behind_a_cancelled_batchs_cursor_has_its_result(
     desk: BatchDesk,
 ) -> None:
-    batch = (await desk.begin([{"rows": n} for n in range(100)], in_flight=1))["id"]
+    batch = (await desk.begin([{"rows": n} for n in range(200)], in_flight=1))["id"]
     await desk.until(batch, created=1)
     head = await desk.surface.head(batch)
-    row = refuse(head, 70, "line 70: not JSON", 60_000)  # its maker was killed then
-    await desk.surface.runtime.store.commit(row_id(batch, 70), row, version=0)
+    row = refuse(head, 120, "line 120: not JSON", 60_000)  # its maker was killed then
+    await desk.surface.runtime.store.commit(row_id(batch, 120), row, version=0)
     await desk.http.delete(f"/v1/batches/{batch}")
     await desk.until(batch, waiting=0)
-    assert [each["row"] for each in await desk.results(batch)] == [1, 70]
+    assert [each["row"] for each in await desk.results(batch)] == [1, 120]
 
 
 async def test_a_batch_whose_retention_is_over_is_not_run_again(tmp_path: Path) -> None:
