@@ -89,8 +89,9 @@ class Driver:
                 self._hindered.pop(batch, None)
                 await self._runtime.clock.sleep(PAUSE)
         except LonghaulError as error:
+            if self.hindered(batch) != str(error):  # not at the end of each row
+                log.info("batch.waits", batch=batch, error=str(error))
             _keep(self._hindered, batch, str(error))
-            log.info("batch.waits", batch=batch, error=str(error))
         except Exception:  # boundary: one odd batch must not end the others
             log.exception("batch.broken", batch=batch)
         finally:

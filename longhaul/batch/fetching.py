@@ -64,7 +64,8 @@ def fetched(
                 )
             clock.pause(PAUSE)
             continue
-        over = batch_now["state"] != "running"
+        # The rows of a cancelled one end after it: results in order may wait for them.
+        over = batch_now["state"] != "running" and not batch_now["counts"]["waiting"]
         if (over and came == 0) or (not follow and not over and came < PAGE):
             return batch_now
         pause = PAUSE if came else min(LONGEST_PAUSE, pause * 1.5)

@@ -29,13 +29,18 @@ class Script:
         self.cuts = list(cuts)  # bytes of each results body that arrive, as long as there are any
         self.looks = 0
         self.page = ROWS  # results in one answer, at most
+        self.cancelled = False  # and its rows end one by one, the first of them last
 
     def batch(self) -> bytes:
         self.looks += 1
         state = "running" if self.looks < ROWS else "completed"
-        return json.dumps({"id": "b", "state": state}).encode()
+        state = "cancelled" if self.cancelled else state
+        counts = {"waiting": max(0, ROWS - self.looks)}
+        return json.dumps({"id": "b", "state": state, "counts": counts}).encode()
 
     def results(self, after: int) -> bytes:
+        if self.cancelled and self.looks < ROWS:
+            return b""
         rows = range(after + 1, min(self.looks, ROWS, after + self.page) + 1)
         lines = [json.dumps({"row": row, "id": f"b.{row}"}) + "\n" for row in rows]
         return "".join(lines).encode()
@@ -107,6 +112,15 @@ def test_of_one_that_has_ended_all_pages_are_fetched(tmp_path: Path, *, follow: 
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
         fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=follow)
+    assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
+
+
+def test_of_a_cancelled_one_rows_that_are_still_open_are_waited_for(tmp_path: Path) -> None:
+    script = Script([])
+    script.cancelled = True
+    file = tmp_path / "out"
+    with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody)
     assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
 
 
