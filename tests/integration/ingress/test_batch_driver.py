@@ -159,6 +159,27 @@ async def test_of_a_retry_as_many_are_open_as_may_be(still: Surface) -> None:
     assert sorted(ran) == list(range(1, 13))
 
 
+@pytest.mark.parametrize("first", range(1, 6))
+async def test_whoever_dies_in_a_retry_leaves_each_row_to_run_once(
+    still: Surface, first: int
+) -> None:
+    desk = BatchDesk(still)
+    batch = (await desk.begin([{"rows": n} for n in range(1, 6)], in_flight=3))["id"]
+    await run_down(still, desk, batch, fails=True)
+    await desk.http.post(f"/v1/batches/{batch}/retry")
+    ran: list[int] = []
+    for _ in range(2):
+        store = FailingStore(still.runtime.store, first)
+        dying = another(still, replace(still.runtime, store=store))
+        with suppress(StoreUnreachableError):
+            await drive(dying, batch)
+        rows = await desk.open_rows(batch)
+        await desk.run(batch, *rows, fails=True)
+        ran += rows
+    ran += await run_down(still, desk, batch, fails=True)
+    assert sorted(ran) == [1, 2, 3, 4, 5]
+
+
 async def test_a_row_of_a_newer_release_holds_up_no_cancel(still: Surface) -> None:
     desk = BatchDesk(still)
     batch = (await desk.begin([{"rows": 1}, {"rows": 2}]))["id"]
