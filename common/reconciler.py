@@ -162,6 +162,7 @@ class Reconciler:
         change, answer = await self._commit(head, change)
         if not isinstance(answer, Done):
             return None  # it moved on, and was given its next check when it did
+        self.window.leave(head, answer)
         self._runtime.metrics.count_letter(change.name)
         if change.name != "checked":
             log.info("job.reconciled", job_id=head.id, change=change.name)
@@ -187,12 +188,11 @@ class Reconciler:
 
     async def _commit(self, head: Head, change: Change) -> tuple[Change, Done | Refused]:
         """What was tried in the end, and its answer."""
-        store = self._runtime.store
-        answer = await store.commit(head.id, change, version=head.version)
+        answer = await self._runtime.store.commit(head.id, change, version=head.version)
         if isinstance(answer, Done) or answer.guard != Window.__name__:
             return change, answer
         change = line_up(head)
-        return change, await store.commit(head.id, change, version=head.version)
+        return change, await self._runtime.store.commit(head.id, change, version=head.version)
 
     async def _forget(self, head: Head) -> None:
         try:

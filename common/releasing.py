@@ -5,7 +5,8 @@ the rest is held in the store. That room is there is checked by the commit that 
 """
 
 import asyncio
-from contextlib import suppress
+import random
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -14,6 +15,7 @@ from common.jobs.change import Done
 from common.jobs.head import Head
 from common.jobs.held import release
 from common.jobs.indexes import HELD, held_index, window_index
+from common.jobs.line import WITH_TOKEN
 from common.jobs.state import JobState
 from common.publishing import publish_token, token_of
 from common.runtime import Runtime
@@ -25,6 +27,7 @@ SWEEP = 5.0  # seconds between two looks at everything that is held
 AT_ONCE = 16  # jobs let go together
 GROUPS = 10_000  # looked at in one sweep
 ROUNDS = 8  # each one that lets nothing go means that somebody else did
+SEARCHED = 20  # full windows that are searched for strays in one sweep, whichever they are
 
 
 def window_of(slots: int) -> int:
@@ -42,6 +45,11 @@ class ReleaseWindow:
     def limit(self, queue: str) -> int:
         """As the last look at the workers says."""
         return window_of(self._slots.get(queue, 0))
+
+    def leave(self, head: Head, answer: Done) -> None:
+        """A commit took the job's token out of its window: one that is held may come."""
+        if answer.counted:
+            self.kick(head.queue, head.window, head.tool)
 
     def kick(self, queue: str, window: str, tool: str) -> None:
         """There may be room, and held jobs: these are let go soon."""
@@ -63,29 +71,39 @@ class ReleaseWindow:
         """
         store = self._runtime.store
         self._slots = await self._read_slots()
-        waiting = [index for _, index in await store.places(HELD, limit=GROUPS)]
+        places = await store.places(HELD, limit=GROUPS, newest_first=False)
+        waiting, full = [index for _, index in places], list[str]()
         while waiting:
-            waiting = [
-                index for index in waiting if await self._let_go_of(index, AT_ONCE) == AT_ONCE
-            ]
+            let_go = {index: await self._let_go_of(index, AT_ONCE) for index in waiting}
+            full += [index for index, count in let_go.items() if not count]
+            waiting = [index for index, count in let_go.items() if count == AT_ONCE]
+        for index in random.sample(full, min(len(full), SEARCHED)):
+            if await self._search(index):
+                await self._let_go_of(index, AT_ONCE)
 
     async def _heed_kicks(self) -> None:
         while True:
             await self._kicked.wait()
             self._kicked.clear()
-            kicks, self._kicks = self._kicks, {}
-            with suppress(StoreUnreachableError):  # the next sweep lets go
-                await asyncio.gather(*(self._let_go_of(*each) for each in kicks.items()))
+            await self._safely(self._heed)
+
+    async def _heed(self) -> None:
+        kicks, self._kicks = self._kicks, {}
+        await asyncio.gather(*(self._let_go_of(*each) for each in kicks.items()))
 
     async def _sweep_on(self) -> None:
         while True:
-            try:
-                await self.sweep()
-            except StoreUnreachableError as error:
-                log.info("window.waits", error=str(error))
-            except Exception:  # boundary: an odd record must not end the process
-                log.exception("window.broken")
+            await self._safely(self.sweep)
             await self._runtime.clock.sleep(SWEEP)
+
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> None:
+        """What is left of it the next sweep does."""
+        try:
+            await work()
+        except StoreUnreachableError as error:
+            log.info("window.waits", error=str(error))
+        except Exception:  # boundary: an odd record must not end the process
+            log.exception("window.broken")
 
     async def _read_slots(self) -> dict[str, int]:
         slots: dict[str, int] = {}
@@ -106,8 +124,10 @@ class ReleaseWindow:
             wanted = min(AT_ONCE, most - done)
             page = await self._runtime.store.page(index, limit=wanted, newest_first=True)
             heads = [head for head in page.heads if head.state is JobState.HELD]
-            if not heads:
-                return done
+            if not heads:  # they moved on meanwhile, or are strays, or there are none
+                if not await self._drop(index, (JobState.HELD,), wanted) and not page.heads:
+                    return done
+                continue
             heads = heads[: await self._room_for(heads[0])]
             answers = await asyncio.gather(*(self._let_go(head) for head in heads))
             done += sum(answer is True for answer in answers)
@@ -119,6 +139,21 @@ class ReleaseWindow:
         """Places to try for: at least one, for what waits may be less urgent."""
         index = window_index(head.queue, head.window, head.tool)
         return max(1, self.limit(head.queue) - await self._runtime.store.count(index))
+
+    async def _search(self, index: str) -> int:
+        """Strays in the window of those that are held here: they take room for ever. How many."""
+        page = await self._runtime.store.page(index, limit=1)
+        if not page.heads:
+            return 0
+        head = page.heads[0]
+        window = window_index(head.queue, head.window, head.tool)
+        return await self._drop(window, WITH_TOKEN, self.limit(head.queue))
+
+    async def _drop(self, index: str, states: tuple[JobState, ...], limit: int) -> int:
+        dropped = await self._runtime.store.drop_strays(index, states, limit)
+        if dropped:
+            log.warning("window.strays_dropped", index=index, count=dropped)
+        return dropped
 
     async def _let_go(self, head: Head) -> bool | None:
         """None: there is no room; False: it moved on in another way."""

@@ -165,7 +165,7 @@ def _for_pages(door: Door, listen: Listen) -> ASGIApp:
     return CORSMiddleware(
         door,
         allow_origins=listen.allowed_origins,
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
         allow_headers=["*"],
         expose_headers=["mcp-session-id", "x-request-id", "location", "retry-after"],
         max_age=3600,

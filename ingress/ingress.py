@@ -107,7 +107,7 @@ def build_ingress(
         headroom=headroom,
         jottings=jottings,
         read=read,
-        cancel=Cancel(runtime),
+        cancel=Cancel(runtime, submit.window),
         wait=wait,
         output=Output(runtime, follower, read, wait),
         respond=Respond(runtime, read),

@@ -1,6 +1,6 @@
 """The REST interface, as the commands use it: plain JSON in, errors that say what to do."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -160,27 +160,36 @@ class Client:
         return list(self.get(f"{_path(job)}/events")["events"])
 
     def story(
-        self, job: str, *, after: str = "", silence: float = STREAM_SILENCE
+        self,
+        job: str,
+        *,
+        after: str = "",
+        silence: float = STREAM_SILENCE,
+        opened: Callable[[], None] = lambda: None,
     ) -> Iterator[StreamEvent]:
         """What happens to the job after the event with this id, until the router ends the stream.
+
+        `opened` is called when it begins, which may be long before the first event.
 
         Raises:
             ConnectionLostError: The stream broke, or nothing came for so many seconds; the job goes
                 on.
         """
-        return self._stream(f"{_path(job)}/events", after, silence)
+        return self._stream(f"{_path(job)}/events", after, silence, opened)
 
     def output(self, job: str, after: str) -> Json:
         """A page of what its tool said after this cursor."""
         return self._json("GET", f"{_path(job)}/output", {"from": after})
 
     def output_story(
-        self, job: str, *, after: str, silence: float = STREAM_SILENCE
+        self, job: str, *, after: str, opened: Callable[[], None]
     ) -> Iterator[StreamEvent]:
         """What its tool says after this cursor, as `story`."""
-        return self._stream(f"{_path(job)}/output", after, silence)
+        return self._stream(f"{_path(job)}/output", after, STREAM_SILENCE, opened)
 
-    def _stream(self, path: str, after: str, silence: float) -> Iterator[StreamEvent]:
+    def _stream(
+        self, path: str, after: str, silence: float, opened: Callable[[], None]
+    ) -> Iterator[StreamEvent]:
         headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after else {})
         with (
             self._errors(),
@@ -189,6 +198,7 @@ class Client:
             if not response.is_success:
                 response.read()
                 raise self._refusal(response)
+            opened()
             for event in read_events(response.iter_bytes()):
                 if event.name == "problem":
                     raise ConnectionLostError(event.data["title"])

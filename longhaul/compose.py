@@ -22,7 +22,6 @@ from ingress.ingress import Ingress, build_ingress
 from longhaul.assignment import needs_shared_servers
 from longhaul.datafolder import HeldLock, hold, secret_of
 from longhaul.idle import Visitors, until_idle
-from longhaul.reload import Reload, hang_ups
 from longhaul.screen.ready import OnReady
 from longhaul.serving import address_of, listen_on, serving, stop_asked
 from longhaul.shifts import Shifts
@@ -35,15 +34,16 @@ log = structlog.get_logger(__name__)
 async def serve_up(
     settings: Settings,
     on_ready: OnReady,
-    reload: Reload,
+    reloads: AsyncIterator[Settings],
     *,
     any_port: bool = False,
     idle_exit: float | None = None,
 ) -> None:
     """Ingress and worker in one process, until SIGTERM or SIGINT.
 
-    `on_ready` hears the address once it is served. With `any_port` a port that is taken is no
-    error; after `idle_exit` seconds without a request and without a job it ends by itself.
+    `on_ready` hears the address once it is served; `reloads` are the settings from then on, each
+    time that they change. With `any_port` a port that is taken is no error; after `idle_exit`
+    seconds without a request and without a job it ends by itself.
 
     Raises:
         PortTakenError, DataFolderError: Nothing was started.
@@ -57,11 +57,13 @@ async def serve_up(
             shifts = Shifts(runtime, rules)
             async with background(clear_dead(runtime)), background(shifts.run()):
                 await _serve_ingress(
-                    runtime, rules, listening, lock, on_ready, reload, idle_exit, shifts
+                    runtime, rules, listening, lock, on_ready, reloads, idle_exit, shifts
                 )
 
 
-async def serve_ingress(settings: Settings, on_ready: OnReady, reload: Reload) -> None:
+async def serve_ingress(
+    settings: Settings, on_ready: OnReady, reloads: AsyncIterator[Settings]
+) -> None:
     """The ingress alone; jobs wait for workers elsewhere.
 
     Raises:
@@ -70,7 +72,7 @@ async def serve_ingress(settings: Settings, on_ready: OnReady, reload: Reload) -
     needs_shared_servers(settings, "ingress")
     with contextlib.closing(listen_on(settings.listen.host, settings.listen.port)) as listening:
         async with open_runtime(settings) as runtime, background(Reconciler(runtime).run()):
-            await _serve_ingress(runtime, Rules(settings), listening, None, on_ready, reload)
+            await _serve_ingress(runtime, Rules(settings), listening, None, on_ready, reloads)
 
 
 async def _serve_ingress(
@@ -79,7 +81,7 @@ async def _serve_ingress(
     listening: socket.socket,
     lock: HeldLock | None,
     on_ready: OnReady,
-    reload: Reload,
+    reloads: AsyncIterator[Settings],
     idle_exit: float | None = None,
     shifts: Shifts | None = None,
 ) -> None:
@@ -94,10 +96,9 @@ async def _serve_ingress(
     )
     app = create_app(ingress)
     visitors = Visitors(app, runtime.clock)
-    reloads = _reloads(reload, ingress, app, shifts)
     async with (
         background(ingress.run()),
-        background(reloads),
+        background(_heed(reloads, ingress, app, shifts)),
         app.running(),
         serving(visitors, listening),
     ):
@@ -114,18 +115,18 @@ async def _serve_ingress(
     await ingress.submit.aclose()
 
 
-async def _reloads(reload: Reload, ingress: Ingress, app: App, shifts: Shifts | None) -> None:
-    """At each SIGHUP, until cancelled: what may change is what everybody asks for from then on."""
-    async for _ in hang_ups():
-        settings = reload()
-        if settings is not None:
-            configure_logging(settings)
-            ingress.runtime.settings = settings
-            ingress.rules.adopt(settings)
-            app.admission.adopt(settings.listen)
-            ingress.feed.refresh_soon()  # lists are shaped by the rules
-            if shifts is not None:
-                shifts.relieve()
+async def _heed(
+    reloads: AsyncIterator[Settings], ingress: Ingress, app: App, shifts: Shifts | None
+) -> None:
+    """Until cancelled. What may change is what everybody asks for from then on."""
+    async for settings in reloads:
+        configure_logging(settings)
+        ingress.runtime.settings = settings
+        ingress.rules.adopt(settings)
+        app.admission.adopt(settings.listen)
+        ingress.feed.refresh_soon()  # lists are shaped by the rules
+        if shifts is not None:
+            shifts.relieve()
 
 
 def _secret_of(settings: Settings, lock: HeldLock | None) -> str:

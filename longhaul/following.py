@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from common.clock import Clock, SystemClock
-from longhaul.client import STREAM_SILENCE, Client, ConnectionLostError
+from common.clock import SystemClock
+from longhaul.client import Client, ConnectionLostError
 from longhaul.event_stream import StreamEvent
 from longhaul.exits import BY_STATE, UnreachableError
+from longhaul.patience import PATIENCE, Patience
 
 Job = dict[str, Any]
 
-PATIENCE = 60.0  # seconds for a router to come back, as it does from a restart
-SOON = 1.0  # seconds away until it is said; shorter is an ordinary reconnection
 PAUSE = 0.5
 _WHOLE = {"job", "snapshot", "end"}  # events that show how the job stands
 
@@ -43,13 +42,13 @@ def follow(
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = _Patience(clock, timeout, away)
+    patience = Patience(clock, away, timeout)
     shown: Job = {}
     last = ""
     while True:
         try:
-            for event in client.story(job, after=last, silence=patience.silence):
-                patience.heard()
+            story = client.story(job, after=last, silence=patience.silence, opened=patience.heard)
+            for event in story:
                 last = event.id or last
                 if event.name not in {*_WHOLE, "progress"}:
                     continue
@@ -62,76 +61,56 @@ def follow(
         except UnreachableError as error:
             if patience.over:
                 raise StillRunning(job, "it has not ended yet") from error
-            if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
-                if not patience.answered:
-                    raise
-                raise StillRunning(job, f"{client.url} went away and has not come back") from error
-            if patience.tells():
-                said(
-                    f"{client.url} went away; waiting {away:g} s for it to come back. "
-                    f"Job {job} is kept, whatever happens here"
-                )
+            _bear(error, client, job, patience, said)
         clock.pause(PAUSE)
 
 
-def follow_output(client: Client, job: str, after: str, seen: Callable[[StreamEvent], None]) -> Job:
+def follow_output(
+    client: Client,
+    job: str,
+    after: str,
+    seen: Callable[[StreamEvent], None],
+    said: Callable[[str], None],
+    *,
+    away: float = PATIENCE,
+) -> Job:
     """The job at its end; `seen` hears each entry of its output once, and of what is missing.
 
+    The rest is as with `follow`.
+
     Raises:
-        UnreachableError: The router does not answer, or went away and did not come back.
+        StillRunning: The router went away and did not come back.
+        UnreachableError: The router never answered.
         NotThereError: There is no such job.
     """
     clock = SystemClock()
-    patience = _Patience(clock, None, PATIENCE)
+    patience = Patience(clock, away)
     while True:
         try:
-            for event in client.output_story(job, after=after):
-                patience.heard()
+            for event in client.output_story(job, after=after, opened=patience.heard):
                 if event.name == "end":
                     return event.data
                 after = event.id or after
                 seen(event)
         except UnreachableError as error:
-            if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
-                raise
+            _bear(error, client, job, patience, said)
         clock.pause(PAUSE)
 
 
-class _Patience:
-    """How long to wait for the job in all, and for a router that went away."""
-
-    def __init__(self, clock: Clock, timeout: float | None, away: float) -> None:
-        self._now = clock.monotonic
-        self._away = away
-        self._deadline = None if timeout is None else self._now() + timeout
-        self._lost_at: float | None = None
-        self.answered = False
-        self._told = False
-
-    @property
-    def over(self) -> bool:
-        return self._deadline is not None and self._now() >= self._deadline
-
-    @property
-    def silence(self) -> float:
-        if self._deadline is None:
-            return STREAM_SILENCE
-        return min(STREAM_SILENCE, max(0.1, self._deadline - self._now()))
-
-    def heard(self) -> None:
-        self._lost_at = None
-        self._told = False
-        self.answered = True
-
-    def may_come_back(self, *, reached: bool) -> bool:
-        """A router that never answered will not; one that did has a while."""
-        if self._lost_at is None:
-            self._lost_at = self._now()
-            return reached or self.answered
-        return self._now() - self._lost_at < self._away
-
-    def tells(self) -> bool:
-        """It is away for so long that a person wants to know; once for each time."""
-        tells = not self._told and self._lost_at is not None and self._now() - self._lost_at >= SOON
-        self._told = self._told or tells
-        return tells
+def _bear(
+    error: UnreachableError,
+    client: Client,
+    job: str,
+    patience: Patience,
+    said: Callable[[str], None],
+) -> None:
+    """Nothing, while the router may come back. Raises: StillRunning, or the error itself."""
+    if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
+        if not patience.answered:
+            raise error
+        raise StillRunning(job, f"{client.url} went away and has not come back") from error
+    if patience.tells():
+        said(
+            f"{client.url} went away; waiting {patience.away:g} s for it to come back. "
+            f"Job {job} is kept, whatever happens here"
+        )

@@ -36,7 +36,7 @@ class Reload:
         try:
             loaded = self._read()
             changed = self._changed(loaded.settings)
-        except (ConfigError, RoleError) as error:
+        except (ConfigError, RoleError, OSError) as error:  # the working folder may be gone
             problems = error.problems if isinstance(error, ConfigError) else [error]
             said = [str(each) for each in problems]
             log.error("config.not_reloaded", problems=said, help="nothing has changed")  # noqa: TRY400 - the trace says nothing about a file
@@ -46,6 +46,13 @@ class Reload:
         warnings = [str(each) for each in loaded.warnings]
         log.info("config.reloaded", changed=changed, warnings=warnings)
         return self.settings if changed else None
+
+    async def at(self, asked: AsyncIterator[None]) -> AsyncIterator[Settings]:
+        """Each time that it is asked for: the settings from then on, where any are new."""
+        async for _ in asked:
+            settings = self()
+            if settings is not None:
+                yield settings
 
     def _changed(self, wanted: Settings) -> list[str]:
         """Raises: RoleError: Not while this process runs."""
@@ -70,16 +77,34 @@ def changes(before: Settings, after: Settings) -> list[str]:
     return sorted(found)
 
 
-async def hang_ups() -> AsyncIterator[None]:
-    """Each SIGHUP from now on, where that asks for a reload; many at once are one."""
-    loop, heard = asyncio.get_running_loop(), asyncio.Event()
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN or on_a_terminal():
-        await loop.create_future()  # ignored, as under nohup, or a request to end
-    loop.add_signal_handler(signal.SIGHUP, heard.set)
-    try:
-        while True:
-            await heard.wait()
-            heard.clear()
-            yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+class HangUps:
+    """SIGHUPs from its making on, where that asks for a reload; many at once are one.
+
+    Made as early as can be: until then a SIGHUP ends the process.
+    """
+
+    def __init__(self) -> None:
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # as under nohup
+        self._wanted = not ignored and not on_a_terminal()  # there it is a request to end
+        self._came = False  # while nobody listened
+        if self._wanted:
+            signal.signal(signal.SIGHUP, self._note)
+
+    def _note(self, *_: object) -> None:
+        self._came = True
+
+    async def heard(self) -> AsyncIterator[None]:
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        if not self._wanted:
+            await loop.create_future()
+        loop.add_signal_handler(signal.SIGHUP, heard.set)
+        if self._came:
+            heard.set()
+        try:
+            while True:
+                await heard.wait()
+                heard.clear()
+                yield
+        finally:  # what comes now is for nobody, and should not end an orderly end
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, self._note)

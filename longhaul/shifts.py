@@ -23,6 +23,7 @@ class Shifts:
         self._worker = self._new()
         self._task: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
+        self._over = False  # nobody takes over from the worker that is there
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -33,7 +34,7 @@ class Shifts:
     def relieve(self) -> None:
         """A new worker takes over, if the settings in force give it other work or backends."""
         work = self._wanted()
-        if self._task is None or work == self._work:
+        if self._over or self._task is None or work == self._work:
             return
         log.info("worker.relieved")
         leaving = self._group.create_task(_leave(self._worker, self._task))
@@ -44,6 +45,7 @@ class Shifts:
 
     async def drain(self) -> None:
         """Take no more; returns once nothing runs."""
+        self._over = True
         await asyncio.gather(self._worker.drain(), *self._leaving)
 
     def _new(self) -> Worker:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 import uvloop
@@ -11,7 +11,6 @@ import uvloop
 from common.clock import Clock, SystemClock
 from common.tasks import first_of
 from longhaul.assignment import Assignment
-from longhaul.reload import hang_ups
 from longhaul.serving import listen_on, signals_heeded
 from longhaul.supervisor import Start, Supervisor, start_worker
 from longhaul.working import background
@@ -73,8 +72,12 @@ class Succession:
         self._changed.set()
 
 
-def supervise(assignment: Assignment, reread: Callable[[], Assignment | None]) -> int:
-    """Run the parent to its end; its exit code.
+def supervise(
+    assignment: Assignment,
+    reread: Callable[[], Assignment | None],
+    hang_ups: AsyncIterator[None],
+) -> int:
+    """Run the parent to its end; its exit code. At each hang-up it reads the assignment again.
 
     Raises:
         PortTakenError: Nothing was started.
@@ -91,7 +94,7 @@ def supervise(assignment: Assignment, reread: Callable[[], Assignment | None]) -
         loop = asyncio.get_running_loop()
         for number in signals_heeded():
             loop.add_signal_handler(number, parent.stop, number)
-        async with background(_reloads(parent)):
+        async with background(_heed(hang_ups, parent)):
             return await parent.run()
 
     with contextlib.ExitStack() as stack:
@@ -103,6 +106,6 @@ def supervise(assignment: Assignment, reread: Callable[[], Assignment | None]) -
         return uvloop.run(run(assignment))
 
 
-async def _reloads(parent: Succession) -> None:
-    async for _ in hang_ups():
+async def _heed(hang_ups: AsyncIterator[None], parent: Succession) -> None:
+    async for _ in hang_ups:
         parent.reload()

@@ -20,7 +20,12 @@ from tests.support.servers import (
     take_given,
 )
 
-pytest_plugins = ["tests.support.tiers", "tests.support.places", "tests.support.blobs"]
+pytest_plugins = [
+    "tests.support.tiers",
+    "tests.support.places",
+    "tests.support.blobs",
+    "tests.support.receiver",
+]
 GIVEN = pytest.StashKey[Given]()
 
 

@@ -60,8 +60,7 @@ class Claims:
             answer = await self._commit(token.job, version)
             if isinstance(answer, Done) and self._holds(answer.head):
                 self._note_passing(delivery, answer.now)
-                if answer.counted:  # its token waits no more: one that is held may come
-                    self._kick(answer.head)
+                self._window.leave(answer.head, answer)
                 return _claimed(answer)
             if isinstance(answer, Done):
                 await self._give_up(answer.head)
@@ -74,9 +73,6 @@ class Claims:
                 return reaction
             version = reaction.version
         return PutBack(1_000)
-
-    def _kick(self, head: Head) -> None:
-        self._window.kick(head.queue, head.window, head.tool)
 
     def _holds(self, head: Head) -> bool:
         """A claim whose reply was lost is repeated, and the record may have moved on meanwhile."""

@@ -11,6 +11,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -53,8 +54,8 @@ async def enclose(
         raise NotEnclosedError(f"the result has {len(wanted)} files, {MOST_FILES} are kept at most")
     kept: dict[str, File] = {}
     for uri, (name, media) in wanted.items():
-        digest = await asyncio.to_thread(_digest, outbox, name, most)
-        blob = await blobs.put(job, _pieces(outbox, name, most), sha256=digest)
+        digest = partial(asyncio.to_thread, _digest, outbox, name, most)
+        blob = await blobs.put(job, _pieces(outbox, name, most), digest=digest)
         kept[uri] = File(name=name, sha256=blob.sha256, size=blob.size, media_type=media)
     files = {each.name: each for each in kept.values()}
     return Enclosed(
@@ -92,23 +93,22 @@ def _name_in(uri: str, outbox: Path) -> str | None:
 
 
 async def _pieces(outbox: Path, name: str, most: int) -> AsyncIterator[bytes]:
-    descriptor, size = await asyncio.to_thread(_opened, outbox, name)
-    try:
+    file, size = await asyncio.to_thread(_opened, outbox, name)
+    with file:
         if size > most:
             raise _too_large(name, size, most)
         read = 0
-        while piece := await asyncio.to_thread(partial(os.read, descriptor, PIECE)):
-            read += len(piece)
-            if read > most:  # somebody still writes it
-                raise _too_large(name, read, most)
-            yield piece
-    except OSError as error:
-        raise NotEnclosedError(f"{name} in the outbox: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+        try:
+            while piece := await asyncio.to_thread(file.read, PIECE):
+                read += len(piece)
+                if read > most:  # somebody still writes it
+                    raise _too_large(name, read, most)
+                yield piece
+        except OSError as error:
+            raise NotEnclosedError(f"{name} in the outbox: {error.strerror}") from error
 
 
-def _opened(outbox: Path, name: str) -> tuple[int, int]:
+def _opened(outbox: Path, name: str) -> tuple[FileIO, int]:
     """Raises: NotEnclosedError: It is no plain file there."""
     try:
         folder = os.open(outbox, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -122,13 +122,13 @@ def _opened(outbox: Path, name: str) -> tuple[int, int]:
     if not stat.S_ISREG(facts.st_mode):
         os.close(descriptor)
         raise NotEnclosedError(f"{name} is no plain file in the outbox")
-    return descriptor, facts.st_size
+    return FileIO(descriptor), facts.st_size
 
 
 def _digest(outbox: Path, name: str, most: int) -> str:
     """Of what is there now. Raises: NotEnclosedError: It is no such file, or too large."""
-    descriptor, size = _opened(outbox, name)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - it has no path of its own
+    file, size = _opened(outbox, name)
+    with file:
         if size > most:
             raise _too_large(name, size, most)
         return hashlib.file_digest(file, "sha256").hexdigest()

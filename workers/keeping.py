@@ -1,6 +1,9 @@
 """Keeping: where the answer of a tool goes before its record says that it is there."""
 
+import asyncio
+import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from common.blobs.base import in_pieces
@@ -56,8 +59,13 @@ async def _keep_answer(
         metrics.results_too_large.labels(tool=head.tool).inc()
         return Refused(too_many_bytes("the tool's result", size, settings.max_result))
     if blobs is None or size <= settings.inline_limit:
-        return replace(answer, result=result, files=files)
-    blob = await blobs.put(head.id, in_pieces(raw))
+        return replace(answer, result=result, files=files) if files else answer
+    digest = partial(asyncio.to_thread, _digest, raw)
+    blob = await blobs.put(head.id, in_pieces(raw), digest=digest)
     metrics.blob_bytes.labels(kind="result").inc(size)
     shown = preview_of(result, head.id, blob, _room(head, settings))
     return Answered(shown, files, Apart(blob, answer.tool_error))
+
+
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.blobs.base import Blob
-from common.jobs.links import KEPT, LINK, MEDIA_TYPE, result_uri
+from common.jobs.links import KEPT, LINK, MEDIA_TYPE, result_path, result_uri
 from common.wire import dump_json
 
 OWN_META = 4_096  # bytes of the tool's own `_meta` that are kept
+NAMED = 20  # parts that do not fit and are named; more of them are counted
+OF_A_NAME = 100  # characters
 
 
 def preview_of(result: Mapping[str, Any], job: str, blob: Blob, room: int) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def _lead(job: str, blob: Blob, *, structured: bool) -> str:
     return (
         f"{begin} result has {blob.size} bytes, too many for one answer; below is its beginning. "
         f"The whole, as JSON, is the resource {uri}: read it with resources/read, in parts as "
-        f"{uri}?offset=0&length=65536, or with GET /v1/jobs/{job}/result, which takes ranges. Do "
+        f"{uri}?offset=0&length=65536, or with GET {result_path(job)}, which takes ranges. Do "
         "not call the tool again for it."
     )
 
@@ -52,8 +54,9 @@ def _beginning(result: Mapping[str, Any], room: int) -> Iterator[dict[str, Any]]
     said = any(block.get("type") == "text" and block.get("text") for block in blocks)
     if not said and "structuredContent" in result:
         blocks.append(_text(dump_json(result["structuredContent"]).decode()))
+    named = 0
     for number, block in enumerate(blocks):
-        if room <= 0:
+        if room <= 0 or named == NAMED:
             yield _text(f"[{len(blocks) - number} more parts are left out here]")
             return
         size = len(dump_json(block))
@@ -62,8 +65,10 @@ def _beginning(result: Mapping[str, Any], room: int) -> Iterator[dict[str, Any]]
         elif block.get("type") == "text":
             yield {**_text(_cut(str(block.get("text")), room))}
         else:
-            media = block.get("mimeType") or "no media type"
-            yield _text(f"[{block.get('type')}, {media}, {size} bytes, is left out here]")
+            kind = str(block.get("type"))[:OF_A_NAME]
+            media = str(block.get("mimeType") or "no media type")[:OF_A_NAME]
+            yield _text(f"[{kind}, {media}, {size} bytes, is left out here]")
+            named += 1
             continue
         room -= size
 

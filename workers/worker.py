@@ -13,6 +13,7 @@ from common.heartbeat import Heartbeat
 from common.reconciler import Reconciler
 from common.routing.rules import Rules
 from common.runtime import Runtime
+from common.tasks import first_of
 from workers.backend_orders import BackendOrdersHeard
 from workers.backends.groups import owner_lives
 from workers.backends.pool import BackendPool
@@ -82,7 +83,7 @@ class Worker:
             group.create_task(self._serve())
 
     async def _serve(self) -> None:
-        await self._backend_orders.known.wait()
+        await first_of(self._backend_orders.known.wait(), self._draining.wait())
         async with asyncio.TaskGroup() as queues:
             for serving in self._serving.values():
                 queues.create_task(serving.run())

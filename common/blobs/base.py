@@ -10,7 +10,7 @@ Contract, held by `tests/contract/test_blobs.py` on every implementation:
 Every method raises `BlobsUnreachableError` when the place cannot be used.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from common.jobs.ids import is_job_id
 
 PIECE = 1024 * 1024  # bytes; what is read or written at once
 UNFINISHED = "unfinished"  # beside the holders, of which it is none
+Digest = Callable[[], Awaitable[str]]  # the SHA-256 of what is put, read once more for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,13 @@ class Listed:
 
 
 class BlobStore(Protocol):
-    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
+    async def put(
+        self, holder: str, body: AsyncIterable[bytes], *, digest: Digest | None = None
+    ) -> Blob:
         """Keep the body, in pieces as they come. What `body` raises is raised, nothing is kept.
 
-        `sha256`, where it is known before, saves a copy of what is large; a wrong one does no harm.
+        `digest`, where there is a way to it before, is asked only where that saves a copy of what
+        is large; a wrong one does no harm.
         """
         ...
 

@@ -10,10 +10,13 @@ import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
-from common.blobs.base import PIECE, UNFINISHED, Blob, Listed, blob_name
+import anyio
+
+from common.blobs.base import PIECE, UNFINISHED, Blob, Digest, Listed, blob_name
 from common.errors import BlobsUnreachableError, NotFoundError
 
 T = TypeVar("T")
@@ -23,40 +26,36 @@ class FolderBlobs:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
-        del sha256  # a file gets another name without a copy
-        digest, size = hashlib.sha256(), 0
+    async def put(
+        self, holder: str, body: AsyncIterable[bytes], *, digest: Digest | None = None
+    ) -> Blob:
+        del digest  # a file gets another name without a copy
+        counted, size = hashlib.sha256(), 0
         begun = self._root / UNFINISHED / secrets.token_hex(16)
-        descriptor = await self._done(partial(_begin, begun))
         try:
-            try:
+            with await self._done(partial(_begin, begun)) as file:
                 async for piece in body:
-                    digest.update(piece)
                     size += len(piece)
-                    await self._done(partial(_write, descriptor, piece))
-                await self._done(partial(os.fsync, descriptor))
-            finally:
-                os.close(descriptor)
-            blob = Blob(sha256=digest.hexdigest(), size=size)
+                    await self._done(partial(_write, file, piece, counted.update))
+                await self._done(partial(os.fsync, file))
+            blob = Blob(sha256=counted.hexdigest(), size=size)
             path = self._root / blob_name(holder, blob.sha256)
             await self._done(partial(_name, begun, path))
         except BaseException:
-            begun.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong first is said
+                begun.unlink()
             raise
         return blob
 
     async def get(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        descriptor = await self._done(partial(os.open, self._root / name, os.O_RDONLY))
-        try:
+        with await self._done(partial(FileIO, self._root / name)) as file:
             while start < end:
                 count = min(PIECE, end - start)
-                piece = await self._done(partial(os.pread, descriptor, count, start))
+                piece = await self._done(partial(os.pread, file.fileno(), count, start))
                 if not piece:
                     return
                 start += len(piece)
                 yield piece
-        finally:
-            os.close(descriptor)
 
     async def delete(self, name: str) -> None:
         await self._done(partial(_remove, self._root / name))
@@ -69,24 +68,34 @@ class FolderBlobs:
                 yield each
 
     async def _done(self, step: Callable[[], T]) -> T:
-        """What a file asks for takes its time: not on the loop's thread."""
+        """What a file asks for takes its time: not on the loop's thread.
+
+        A cancelled step is waited for: its file is closed next, and the thread would go on writing
+        into whatever gets that number.
+        """
+        under_way = asyncio.ensure_future(asyncio.to_thread(step))
         try:
-            return await asyncio.to_thread(step)
+            return await asyncio.shield(under_way)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({under_way})
+            raise
         except FileNotFoundError as error:
             raise NotFoundError("the blob is gone") from error
         except OSError as error:
             raise BlobsUnreachableError(f"the blobs' folder {self._root}: {error}") from error
 
 
-def _begin(path: Path) -> int:
+def _begin(path: Path) -> FileIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    return FileIO(path, "x", opener=partial(os.open, mode=0o600))
 
 
-def _write(descriptor: int, piece: bytes) -> None:
+def _write(file: FileIO, piece: bytes, count: Callable[[bytes], object]) -> None:
+    count(piece)
     rest = memoryview(piece)
     while rest:
-        rest = rest[os.write(descriptor, rest) :]
+        rest = rest[file.write(rest) :]
 
 
 def _name(begun: Path, path: Path) -> None:

@@ -20,6 +20,7 @@ from common.jobs.change import (
     Next,
     Now,
     Room,
+    TimeBefore,
     Unique,
     Value,
 )
@@ -33,7 +34,7 @@ from common.jobs.indexes import (
     errors_index,
     rows_index,
 )
-from common.jobs.rows import LONGEST_REASON, OPEN, REFUSED, error_score
+from common.jobs.rows import LONGEST_REASON, OPEN, REFUSED, error_score, without_line
 from common.jobs.state import JobState
 from common.jobs.transitions import CALL, IllegalMoveError
 
@@ -135,7 +136,10 @@ def settle_down(head: Head) -> Change:
 
 
 def retry(head: Head, *, lost: bool) -> Change:
-    """Rows that went wrong until now run again, as room comes; those before count no more."""
+    """Rows that went wrong until now run again, as room comes; those before count no more.
+
+    Not once its retention is over: its rows may be gone already.
+    """
     if head.state is JobState.CANCELLED:
         raise IllegalMoveError(f"batch {head.id} is cancelled")
     fields: dict[str, Value] = {
@@ -152,7 +156,14 @@ def retry(head: Head, *, lost: bool) -> Change:
         fields |= {"callback": "", "callback_at": 0}
         moves = (Move(callback_index(head.callback), None),)
     due = Due(after=DRIVE_MS)
-    return Change(name="retried", fields=fields, moves=moves, due=due, facts={"lost": lost})
+    return Change(
+        name="retried",
+        fields=fields,
+        guards=(TimeBefore("forget_at"),),
+        moves=moves,
+        due=due,
+        facts={"lost": lost},
+    )
 
 
 def refuse(batch: Head, row: int, reason: str, kept_ms: int) -> Change:
@@ -179,7 +190,7 @@ def refuse(batch: Head, row: int, reason: str, kept_ms: int) -> Change:
         moves=(
             Move(rows_index(batch.id, REFUSED), Now()),
             Move(ended_index(batch.id), Next()),
-            Move(errors_index(batch.id), error_score(said, row)),
+            Move(errors_index(batch.id), error_score(without_line(said), row)),
         ),
         due=Due(after=kept_ms),
         parts={RESULT: orjson.dumps({"code": ROW_REFUSED, "message": reason})},

@@ -35,6 +35,11 @@ def is_owed(head: Head) -> bool:
     return head.callback == CallbackState.PENDING
 
 
+def names_another(head: Head, url: str) -> bool:
+    """Whether somebody wants this URL told whom the end of the job would never reach."""
+    return bool(url) and url != head.spec.callback
+
+
 def owing(head: Head, ending: Change, state: JobState, kept_ms: int) -> Change:
     """The end of a job whose caller named a URL: the message is owed with the same commit.
 

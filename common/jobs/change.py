@@ -179,7 +179,7 @@ class Change:
     facts: Mapping[str, Any] = field(default_factory=dict)  # of the event
     parts: Mapping[str, bytes] = field(default_factory=dict)
     wake_owner: bool = False  # tell the worker that holds the claim, too
-    counting: str = ""  # an index, `{field}` in its name is the head's: how many are in it
+    counting: str = ""  # an index, `{field}` in its name is the head's: whether anything is in it
     returning: tuple[str, ...] = ()  # "head", and names of parts, that `Done` carries back
 
 
@@ -212,7 +212,7 @@ class Done:
     version: int
     now: int  # the store's time
     head: Any = None  # a Head when asked for
-    counted: int = 0  # entries of the index that the change counts
+    counted: int = 0  # not 0: the index that the change counts has entries
     parts: Mapping[str, bytes] = field(default_factory=dict)
 
 

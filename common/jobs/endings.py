@@ -15,7 +15,7 @@ from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.files import FILES, File, encode_files
 from common.jobs.head import Head, Spec, encode_spec
 from common.jobs.indexes import ALL, REPLAYED, owner_index
-from common.jobs.line import leave_line
+from common.jobs.line import HELD_WITH_IT, WITH_TOKEN, leave_line
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
 from common.wire import dump_json
@@ -195,6 +195,7 @@ def _end(
         facts={"reason": reason[:500], "try": head.tries},
         parts={} if result is None else {RESULT: result},
         wake_owner=keeps_claim,
+        counting=HELD_WITH_IT if head.state in WITH_TOKEN else "",
     )
     if head.batch:
         ending = rows.counted(head, ending, state, reason[:500])

@@ -11,15 +11,13 @@ from common.jobs.indexes import (
     PRIORITY_STEP,
     SCHEDULED,
     held_index,
-    held_score,
     queue_index,
-    queue_score,
     scheduled_score,
     state_index,
     tool_state_index,
     window_index,
 )
-from common.jobs.line import rejoin_line
+from common.jobs.line import rejoin_line, stand_back
 from common.jobs.state import JobState
 from common.jobs.transitions import (
     CHECK_MS,
@@ -48,16 +46,16 @@ def creation(
         return schedule(submission, run_at, now, guards)
     if limit is None:
         return hold_back(submission, now, guards)
-    return submit(submission, now, (*guards, *room(submission, limit)))
+    names = submission.queue, submission.window or submission.caller, submission.tool
+    return submit(submission, now, (*guards, *room(*names, submission.spec.priority, limit)))
 
 
-def room(submission: Submission, limit: int) -> tuple[Guard, ...]:
-    """That a new job's token may go to the broker, before none that is held for want of room.
+def room(queue: str, window: str, tool: str, priority: int, limit: int) -> tuple[Guard, ...]:
+    """That a job's first token may go to the broker, before none that is held for want of room.
 
     Tokens of lower priority do not count against it.
     """
-    each, priority = submission, submission.spec.priority
-    names = each.queue, each.window or each.caller, each.tool
+    names = queue, window, tool
     as_urgent = -float((10 - priority) * PRIORITY_STEP)
     return (
         Window(window_index(*names), limit, float(priority)),
@@ -73,10 +71,7 @@ def hold_back(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) 
         each,
         submit(each, now, guards),
         {"reason": NO_ROOM},
-        (
-            Move(queue_index(each.queue), queue_score(each.spec.priority, now)),
-            Move(held_index(*names), held_score(each.spec.priority, now)),
-        ),
+        stand_back(*names, each.spec.priority, now),
         Due(after=CHECK_MS, fields=_DEADLINES),
     )
 
@@ -112,7 +107,13 @@ def release(head: Head, limit: int) -> Change:
     _check_held(head)
     names = head.queue, head.window, head.tool
     priority = head.spec.priority
-    fields = {"state": JobState.QUEUED, "published_at": Now(), "reason": "", **_begin_clock(head)}
+    fields: dict[str, Value] = {
+        "state": JobState.QUEUED,
+        "published_at": Now(),
+        "checks": 0,  # those were of a job without a token
+        "reason": "",
+        **_begin_clock(head),
+    }
     return Change(
         name="released",
         fields=fields,
@@ -135,9 +136,8 @@ def line_up(head: Head) -> Change:
         name="lined_up",
         fields={"reason": NO_ROOM, **_begin_clock(head)},
         moves=(
-            Move(queue_index(head.queue), queue_score(priority, head.came_at)),
             Move(SCHEDULED, None),
-            Move(held_index(*names), held_score(priority, head.came_at)),
+            *stand_back(*names, priority, head.came_at),
         ),
         due=Due(after=CHECK_MS, fields=_DEADLINES),
     )

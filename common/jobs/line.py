@@ -2,8 +2,18 @@
 
 from common.jobs.change import Move
 from common.jobs.head import Head
-from common.jobs.indexes import SCHEDULED, held_index, queue_index, queue_score, window_index
+from common.jobs.indexes import (
+    SCHEDULED,
+    held_index,
+    held_score,
+    queue_index,
+    queue_score,
+    window_index,
+)
 from common.jobs.state import JobState
+
+WITH_TOKEN = (JobState.QUEUED, JobState.WAITING)
+"""The states that count in the release window: a token waits for a slot, or for its time."""
 
 # For a change that is made without a read.
 LEAVES_LINE = (
@@ -21,6 +31,14 @@ def join_line(queue: str, window: str, tool: str, priority: int, since: int) -> 
     )
 
 
+def stand_back(queue: str, window: str, tool: str, priority: int, since: int) -> tuple[Move, ...]:
+    """No token goes to the broker: it is held until its part of the release window has room."""
+    return (
+        Move(queue_index(queue), queue_score(priority, since)),
+        Move(held_index(queue, window, tool), held_score(priority, since)),
+    )
+
+
 def rejoin_line(head: Head) -> tuple[Move, ...]:
     """It goes back: room or not, it was let in before."""
     if not head.window:
@@ -29,11 +47,10 @@ def rejoin_line(head: Head) -> tuple[Move, ...]:
 
 
 def leave_line(head: Head) -> tuple[Move, ...]:
-    out = [
-        Move(queue_index(head.queue), None),
-        Move(window_index(head.queue, head.window, head.tool), None),
-    ]
+    """What waits no more; a job that was claimed has left with that."""
+    names, out_of_queue = (head.queue, head.window, head.tool), Move(queue_index(head.queue), None)
     if head.state is JobState.HELD:
-        held = Move(held_index(head.queue, head.window, head.tool), None)
-        out += [Move(SCHEDULED, None), held]
-    return tuple(out)
+        return out_of_queue, Move(SCHEDULED, None), Move(held_index(*names), None)
+    if head.state in WITH_TOKEN:
+        return out_of_queue, Move(window_index(*names), None)
+    return ()

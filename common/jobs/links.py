@@ -27,6 +27,11 @@ def result_uri(job: str) -> str:
     return f"longhaul://job/{job}/result"
 
 
+def result_path(job: str) -> str:
+    """Over HTTP."""
+    return f"/v1/jobs/{job}/result"
+
+
 def read_link(uri: str) -> ResultLink | None:
     """None for what is no such address."""
     found = _URI.fullmatch(uri)

@@ -17,20 +17,16 @@ from common.jobs.change import (
     Move,
     Next,
     Now,
+    Room,
     Value,
 )
 from common.jobs.head import Head
+from common.jobs.held import NO_ROOM, room
 from common.jobs.ids import row_of
-from common.jobs.indexes import (
-    PRIORITY_STEP,
-    REPLAYED,
-    ended_index,
-    errors_index,
-    queue_index,
-    rows_index,
-)
+from common.jobs.indexes import REPLAYED, ended_index, errors_index, rows_index
+from common.jobs.line import rejoin_line, stand_back
 from common.jobs.state import JobState
-from common.jobs.transitions import FIRST_CHECK_MS, IllegalMoveError, moves_between
+from common.jobs.transitions import CHECK_MS, FIRST_CHECK_MS, IllegalMoveError, moves_between
 from common.wire import load_json
 
 OPEN = "open"
@@ -77,27 +73,34 @@ def counted(head: Head, ending: Change, state: JobState, reason: str) -> Change:
     )
 
 
-def may_run_again(head: Head, *, lost: bool) -> bool:
-    return head.share in FAILED_SHARES or (lost and head.share == "lost")
+def is_asked_for(head: Head, batch: Head) -> bool:
+    """Whether the newest retry of its batch is of this row: it went wrong before that."""
+    if head.share == "lost":
+        return head.finished_at < batch.rerun_lost_before
+    return head.share in FAILED_SHARES and head.finished_at < batch.rerun_before
 
 
-def run_again(head: Head, *, lost: bool) -> Change:
+def run_again(head: Head, *, in_flight: int, limit: int | None) -> Change:
     """A row that went wrong is queued once more; the claims before it settle nothing any more.
 
-    It keeps its place among the ended ones until it ends again, at a later place.
+    Only while fewer than `in_flight` of its batch are open. Its token goes to the broker while
+    fewer than `limit` wait there; without a limit the row is held until there is room. It keeps its
+    place among the ended ones until it ends again, at a later place.
     """
-    if not may_run_again(head, lost=lost):
+    if head.share not in {*FAILED_SHARES, "lost"}:
         raise IllegalMoveError(f"{head.id} is {head.state}; only a failed row runs again")
-    score = float((9 - head.spec.priority) * PRIORITY_STEP + head.created_at)
+    names, priority = (head.queue, head.window, head.tool), head.spec.priority
+    held = limit is None
+    state = JobState.HELD if held else JobState.QUEUED
     fields: dict[str, Value] = {
-        "state": JobState.QUEUED,
+        "state": state,
         "generation": Add(1),
         "share": OPEN,
         "tries": 0,
         "checks": 0,
         "hand_backs": 0,
         "published_at": Now(),
-        "reason": "run again",
+        "reason": NO_ROOM if held else "run again",
     }
     fields |= dict.fromkeys(_CLEARED_TIMES, 0)
     fields |= dict.fromkeys(("owner", "backend_task", "result_blob", "replayed_as"), "")
@@ -106,16 +109,20 @@ def run_again(head: Head, *, lost: bool) -> Change:
     return Change(
         name="run_again",
         fields=fields,
-        guards=(BatchRuns(head.batch),),
+        guards=(
+            BatchRuns(head.batch),
+            Room(rows_index(head.batch, OPEN), in_flight),
+            *(() if limit is None else room(*names, priority, limit)),
+        ),
         moves=(
-            *moves_between(head.tool, head.state, JobState.QUEUED),
-            Move(queue_index(head.queue), score),
+            *moves_between(head.tool, head.state, state),
+            *(stand_back(*names, priority, head.came_at) if held else rejoin_line(head)),
             Move(REPLAYED, None),
             Move(rows_index(head.batch, head.share), None),
             Move(rows_index(head.batch, OPEN), Now()),
             Move(errors_index(head.batch), None),
         ),
-        due=Due(after=FIRST_CHECK_MS, fields=("queue_deadline",)),
+        due=Due(after=CHECK_MS if held else FIRST_CHECK_MS, fields=("queue_deadline",)),
         facts={"was": head.share},
         returning=("head",),
     )
@@ -137,6 +144,11 @@ _CLEARED_TIMES = (
 
 def _share(state: JobState, *, tool_error: bool) -> str:
     return TOOL_ERROR if state is JobState.COMPLETED and tool_error else str(state)
+
+
+def without_line(reason: str) -> str:
+    """Why a row was refused, without the line that it is named by."""
+    return reason.partition(": ")[2] or reason
 
 
 def error_score(reason: str, row: int) -> float:

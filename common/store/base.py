@@ -21,6 +21,7 @@ from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
 from common.jobs.put_off import PutOff
+from common.jobs.state import JobState
 from common.store.api_keys import ApiKeyStore
 from common.store.documents import DocumentStore
 from common.store.sessions import SessionStore
@@ -192,6 +193,14 @@ class JobStore(Protocol):
     async def scores(self, index: str, job_ids: Sequence[str]) -> Sequence[float | None]: ...
     async def oldest(self, index: str) -> float | None:
         """The lowest score; None when the index is empty."""
+        ...
+
+    async def drop_strays(self, index: str, states: Sequence[JobState], limit: int) -> int:
+        """Of the `limit` highest entries take out those whose job is gone, or in no such state.
+
+        How many that were. Where every commit of every release moves its entries there are none;
+        jobs of a newer format are left alone.
+        """
         ...
 
     # --- leases

@@ -53,6 +53,7 @@ class Batch(Shape):
     rate: float = Field(description="rows ended per second lately; once ended, over all its time")
     ends_in: float | None = Field(description="seconds, as it goes now")
     errors: list[RowError]
+    waiting_because: str | None = Field(description="why no further row of it can begin now")
     created_at: str
     finished_at: str | None
     callback: Callback | None = Field(default=None, description="who is told of its end")
@@ -81,6 +82,7 @@ def show_batch(standing: Standing) -> Batch:
             RowError(error=each.error, count=each.count, rows=list(each.rows))
             for each in standing.errors
         ],
+        waiting_because=standing.hindered or None,
         created_at=rfc3339(head.created_at),
         finished_at=rfc3339_or_none(head.finished_at),
         callback=show_callback(head),

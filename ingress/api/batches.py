@@ -12,14 +12,13 @@ from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.batch_shapes import Batch, BatchList, NewRows, Retry, show_batch
 from ingress.api.shapes import IdempotencyKey, Priority
 from ingress.batches.accept import NewBatch
-from ingress.batches.door import from_csv, from_jsonl, from_objects
+from ingress.batches.door import CSV, essence, from_document, from_objects
 from ingress.batches.results import Wanted
 from ingress.caller import Caller
 from ingress.errors import INVALID_REQUEST, MALFORMED, MEDIA_TYPE, TOO_LARGE, request_id_of, respond
 from ingress.ingress import Ingress
 
 JSONL = "application/x-ndjson"
-CSV = "text/csv"
 JSON = "application/json"
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 
@@ -78,14 +77,15 @@ async def submit_batch(
 async def _take(
     request: Request, ingress: Ingress, caller: Caller, new: NewBatch
 ) -> Batch | Response:
-    kind = request.headers.get("content-type", JSONL).partition(";")[0].strip().lower()
+    kind = essence(request.headers.get("content-type", JSONL))
     if kind == JSON:
         return await _take_json(request, ingress, caller, new)
     if kind not in {JSONL, "application/jsonl", "application/octet-stream", CSV}:
         return respond(MALFORMED.saying(f"the rows should be {JSONL}, {CSV} or {JSON}"))
     if not new.tool:
         return respond(INVALID_REQUEST.saying("say which tool: /v1/batches?tool=NAME"))
-    return await _accept(ingress, new, _read(ingress, new.tool, request.stream(), csv=kind == CSV))
+    schema = ingress.submit.tool(new.tool).input_schema
+    return await _accept(ingress, new, from_document(request.stream(), kind, schema))
 
 
 async def _take_json(
@@ -114,17 +114,8 @@ async def _take_json(
     if body.rows is not None:
         return await _accept(ingress, asked, from_objects(body.rows))
     document, content = await ingress.documents.open(body.blob or "", caller)
-    csv = document.media_type.partition(";")[0] == CSV
-    pieces = content.read(0, content.size)
-    return await _accept(ingress, asked, _read(ingress, body.tool, pieces, csv=csv))
-
-
-def _read(
-    ingress: Ingress, tool: str, body: AsyncIterator[bytes], *, csv: bool
-) -> AsyncIterator[bytes]:
-    if not csv:
-        return from_jsonl(body)
-    return from_csv(body, ingress.submit.tool(tool).input_schema)
+    pieces, schema = content.read(0, content.size), ingress.submit.tool(body.tool).input_schema
+    return await _accept(ingress, asked, from_document(pieces, document.media_type, schema))
 
 
 async def _accept(ingress: Ingress, new: NewBatch, rows: AsyncIterator[bytes]) -> Batch:

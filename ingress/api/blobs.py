@@ -81,6 +81,7 @@ async def list_documents(
     )
 
 
+@router.head("/{sha256}", include_in_schema=False)
 @router.get("/{sha256}", response_class=Response, responses={404: _PROBLEM})
 async def get_document(
     sha256: str, request: Request, ingress: TheIngress, caller: CurrentCaller
@@ -88,7 +89,7 @@ async def get_document(
     """The content, whole or a range."""
     document, body = await ingress.documents.open(sha256, caller)
     name = document.name or sha256
-    return await respond_with_file(body, name, document.media_type, request.headers)
+    return await respond_with_file(body, name, document.media_type, request)
 
 
 @router.delete("/{sha256}", status_code=204, responses={404: _PROBLEM})

@@ -6,12 +6,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from common.blobs.base import Blob
 from common.jobs.head import Head
+from common.jobs.links import result_path, result_uri
 from common.jobs.questions import Round, open_requests
 from common.jobs.state import JobState
 from common.store.base import Event
 from common.wire import load_json
-from ingress.api.shapes import Callback, Checkpoint, Job, JobError, JobEvent, Progress, Question
+from ingress.api.shapes import (
+    Callback,
+    Checkpoint,
+    Job,
+    JobError,
+    JobEvent,
+    Progress,
+    Question,
+    WholeResult,
+)
 from ingress.callbacks.target import shown_url
 from ingress.ingress import Ingress
 from ingress.operations.explain import Situation, waiting_because, why
@@ -97,6 +108,7 @@ def job_shape(head: Head, situation: Situation, ended: _Ended) -> Job:
         still_running=head.still_running,
         tool_error=head.tool_error,
         result=ended.result,
+        whole_result=_whole(head),
         error=ended.error,
         input_requests=_questions(situation.asked),
         answer_by=rfc3339_or_none(head.answer_by),
@@ -134,6 +146,15 @@ def _questions(asked: Round | None) -> list[Question] | None:
         )
         for key, request in open_requests(asked, operator=True).items()
     ]
+
+
+def _whole(head: Head) -> WholeResult | None:
+    if not head.result_blob:
+        return None
+    blob = Blob.of(head.result_blob)
+    return WholeResult(
+        size=blob.size, sha256=blob.sha256, path=result_path(head.id), uri=result_uri(head.id)
+    )
 
 
 def checkpoint_of(head: Head) -> Checkpoint | None:

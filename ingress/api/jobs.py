@@ -67,6 +67,7 @@ async def submit_job(
             client_capabilities=body.capabilities,
             key=idempotency_key or "",
             callback="" if body.callback is None else body.callback.url,
+            preview=body.preview,
             run_at=_schedule(body, ingress.runtime.clock.now()),
         )
     )
@@ -128,6 +129,7 @@ async def cancel_job(
     return await show_job(ingress, await ingress.read.head(job_id, caller))
 
 
+@router.head("/{job_id}/result", include_in_schema=False)
 @router.get("/{job_id}/result", response_class=Response, responses={409: _PROBLEM})
 async def get_result(
     job_id: str, request: Request, ingress: TheIngress, caller: CurrentCaller
@@ -142,12 +144,13 @@ async def get_result(
         body = await body_of(ingress.runtime, head)
         if body is None:
             raise NotFoundError(f"no job {job_id}")  # removed in this very moment
-        return await respond_with(body, MEDIA_TYPE_OF_RESULTS, request.headers)
+        return await respond_with(body, MEDIA_TYPE_OF_RESULTS, request)
     raw = await ingress.read.result(head)
     more["error"] = None if raw is None else orjson.loads(raw)
     return respond(replace(NO_RESULT, detail=head.reason, more=more), request_id)
 
 
+@router.head("/{job_id}/files/{name}", include_in_schema=False)
 @router.get("/{job_id}/files/{name}", response_class=Response)
 async def get_file(
     job_id: str, name: str, request: Request, ingress: TheIngress, caller: CurrentCaller
@@ -156,7 +159,7 @@ async def get_file(
     head = await ingress.read.head(job_id, caller)
     file, body = await file_of(ingress.runtime, head, name)
     media_type = file.media_type if is_media_type(file.media_type) else ANY_MEDIA_TYPE
-    return await respond_with_file(body, name, media_type, request.headers)
+    return await respond_with_file(body, name, media_type, request)
 
 
 @router.get(

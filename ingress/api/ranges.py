@@ -1,10 +1,10 @@
 """A body over HTTP, whole or the one range that was asked for (RFC 9110, section 14)."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from ingress.operations.results import Body
@@ -17,18 +17,22 @@ _SANDBOX = {
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{0,15})-(?P<last>[0-9]{0,15})", re.ASCII)
 
 
-async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) -> Response:
+async def respond_with(body: Body, media_type: str, request: Request) -> Response:
     """In pieces as they are read. What is no single range of bytes is passed over, as it may be.
+
+    The answer to a HEAD says the same, and nothing is read.
 
     Raises:
         NotFoundError, BlobsUnreachableError: Nothing was sent yet.
     """
+    asked = request.headers
     tag = f'"{body.sha256}"'
     headers = {"accept-ranges": "bytes", "etag": tag}
     if tag in asked.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     start, end, status = 0, body.size, 200
-    if asked.get("if-range", tag) == tag and (wanted := asked.get("range")):
+    wanted = asked.get("range") if request.method == "GET" else None  # of a HEAD it means nothing
+    if wanted and asked.get("if-range", tag) == tag:
         span = span_of(wanted, body.size)
         if span is not None:
             start, end = span
@@ -38,6 +42,8 @@ async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) ->
             status = 206
             headers["content-range"] = f"bytes {start}-{end - 1}/{body.size}"
     headers["content-length"] = str(end - start)
+    if request.method == "HEAD":
+        return Response(status_code=status, media_type=media_type, headers=headers)
     pieces = body.read(start, end)
     first = await anext(pieces, b"")  # what is wrong with it shows here, before the headers
     return StreamingResponse(
@@ -45,15 +51,13 @@ async def respond_with(body: Body, media_type: str, asked: Mapping[str, str]) ->
     )
 
 
-async def respond_with_file(
-    body: Body, name: str, media_type: str, asked: Mapping[str, str]
-) -> Response:
+async def respond_with_file(body: Body, name: str, media_type: str, request: Request) -> Response:
     """As `respond_with`, for what others made: a browser is told to save it, never to show it.
 
     Raises:
         NotFoundError, BlobsUnreachableError: Nothing was sent yet.
     """
-    response = await respond_with(body, media_type, asked)
+    response = await respond_with(body, media_type, request)
     # No charset is added: the header says what its maker said.
     response.headers["content-type"] = media_type
     response.headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"

@@ -51,6 +51,9 @@ class NewJob(Shape):
         examples=[{"elicitation": {"form": {}}}],
     )
     callback: NewCallback | None = Field(default=None, description="told of its end, by a POST")
+    preview: int | None = Field(
+        default=None, ge=0, description="bytes of a large result to show; default: the router's"
+    )
     wait: Wait = Field(default=0, description="seconds to wait for the end before answering")
     run_at: str | None = Field(
         default=None,
@@ -71,6 +74,13 @@ class Progress(Shape):
 class Checkpoint(Shape):
     at: str = Field(description="when it was stored; RFC 3339")
     bytes: int
+
+
+class WholeResult(Shape):
+    size: int = Field(description="bytes")
+    sha256: str
+    path: str = Field(description="here, whole or with a `Range`")
+    uri: str = Field(description="as a resource over MCP")
 
 
 class JobError(Shape):
@@ -129,7 +139,13 @@ class Job(Shape):
     reason: str = Field(description="why it is where it is, in one sentence")
     still_running: bool = Field(description="cancelled, but the tool has not let go yet")
     tool_error: bool = Field(description="the tool's own result says that it failed")
-    result: Any = Field(default=None, description="the tool's result, verbatim; not in lists")
+    result: Any = Field(
+        default=None,
+        description="the tool's result, verbatim, or its beginning and a link; not in lists",
+    )
+    whole_result: WholeResult | None = Field(
+        default=None, description="where the whole is, when `result` is only its beginning"
+    )
     error: JobError | None = Field(default=None, description="why there is no result")
     input_requests: list[Question] | None = Field(
         default=None, description="what its tool asks, as far as it is not answered"

@@ -9,6 +9,7 @@ import structlog
 from common.blobs.base import PIECE, blob_name
 from common.errors import InvalidRowsError, KeyConflictError, RefusedError
 from common.jobs.batch import Plan, begin, decode_plan
+from common.jobs.callbacks import names_another
 from common.jobs.change import Done, Refused
 from common.jobs.head import Head
 from common.jobs.idempotency import unique_key
@@ -145,10 +146,13 @@ class AcceptBatch:
         if head is None or raw is None:
             raise ContendedError(f"batch {batch} was removed at this moment")
         known = decode_plan(raw)
+        # The router's own number may have been set to another one since.
+        in_flight = known.in_flight if new.in_flight is None else plan.in_flight
         asked = (head.tool, known.rows, known.digest, known.in_flight, known.priority)
-        if asked != (new.tool, plan.rows, plan.digest, plan.in_flight, plan.priority):
+        wanted = (new.tool, plan.rows, plan.digest, in_flight, plan.priority)
+        if asked != wanted or names_another(head, new.callback):
             raise KeyConflictError(
-                f"this idempotency key was given with other rows, which are batch {batch}; "
+                f"this idempotency key was given with another batch, which is {batch}; "
                 "nothing was started"
             )
         log.info("batch.repeated", batch=batch, request_id=new.request_id)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from common.errors import NotFoundError, RefusedError
-from common.jobs.batch import Plan, cancel_batch, retry
-from common.jobs.change import Change
+from common.jobs.batch import cancel_batch, retry
+from common.jobs.change import Change, Done
 from common.jobs.head import Head
 from common.jobs.ids import is_batch_id
 from common.jobs.indexes import ALL_BATCHES, batches_index
@@ -17,6 +17,7 @@ from common.ledger import transact
 from common.routing.rules import Rules
 from common.runtime import Runtime
 from ingress.batches.accept import AcceptBatch
+from ingress.batches.again import RunAgain
 from ingress.batches.drive import Driver
 from ingress.batches.look import Standing, look
 from ingress.batches.making import MakeRow
@@ -60,16 +61,18 @@ class Batches:
 
     async def standing(self, head: Head) -> Standing:
         """Raises: NotFoundError: It was removed at this moment."""
-        plan = await self._plan(head.id)
-        return await look(self._runtime, head, plan)
+        standing = await self._standing(head)
+        if standing is None:
+            raise NotFoundError(f"no batch {head.id}")
+        return standing
 
     async def list(self, caller: Caller, *, limit: int, cursor: str | None) -> BatchPage:
         """The newest first. Raises: ValueError: The cursor is none of ours."""
         index = ALL_BATCHES if caller.operator else batches_index(caller.name)
         page = await self._runtime.store.page(index, limit=limit, cursor=cursor)
         there = [head for head in page.heads if head.is_batch]
-        standings = await asyncio.gather(*(self.standing(head) for head in there))
-        return BatchPage(standings, page.cursor)
+        standings = await asyncio.gather(*(self._standing(head) for head in there))
+        return BatchPage([each for each in standings if each is not None], page.cursor)
 
     async def cancel(self, batch: str, caller: Caller) -> bool:
         """Nothing more begins; what is open is cancelled. False when it had ended already.
@@ -93,7 +96,7 @@ class Batches:
         """What went wrong runs again, as room comes.
 
         Raises:
-            NotFoundError: As `head`.
+            NotFoundError: As `head`; or its retention is over, and its rows are going.
             RefusedError: It was cancelled.
         """
         await self.head(batch, caller)
@@ -103,7 +106,9 @@ class Batches:
                 raise RefusedError(f"batch {batch} was cancelled: nothing of it runs again")
             return retry(head, lost=lost)
 
-        await transact(self._runtime.store, batch, decide)
+        answer = await transact(self._runtime.store, batch, decide)
+        if not isinstance(answer, Done):
+            raise NotFoundError(f"no batch {batch}: its retention is over")
         log.info("batch.retried", batch=batch, by=caller.name, lost=lost)
         self.driver.wake(batch)
 
@@ -114,11 +119,13 @@ class Batches:
         head = await self.head(batch, caller)
         return results_of(self._runtime, head.id, wanted, stopping)
 
-    async def _plan(self, batch: str) -> Plan:
-        plan = await self.driver.plan(batch)
+    async def _standing(self, head: Head) -> Standing | None:
+        plan = await self.driver.plan(head.id)
         if plan is None:
-            raise NotFoundError(f"no batch {batch}")
-        return plan
+            return None
+        standing = await look(self._runtime, head, plan)
+        running = head.state is JobState.RUNNING
+        return replace(standing, hindered=self.driver.hindered(head.id) if running else "")
 
 
 def _may_see(caller: Caller, head: Head) -> bool:
@@ -126,5 +133,6 @@ def _may_see(caller: Caller, head: Head) -> bool:
 
 
 def build_batches(runtime: Runtime, rules: Rules, submit: Submit, headroom: Headroom) -> Batches:
-    driver = Driver(runtime, MakeRow(runtime, rules, submit), Cancel(runtime))
+    make, again = MakeRow(runtime, rules, submit), RunAgain(runtime, submit.window)
+    driver = Driver(runtime, make, again, Cancel(runtime))
     return Batches(runtime, AcceptBatch(runtime, submit, headroom, driver), driver)

@@ -5,8 +5,8 @@ row's id is its number, every change is a guarded commit, and whoever comes seco
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
@@ -16,13 +16,13 @@ from common.jobs.batch import Cursor, Plan, decode_plan, next_step
 from common.jobs.change import BATCHES, Change, Done
 from common.jobs.head import Head
 from common.jobs.indexes import rows_index
-from common.jobs.rows import FAILED_SHARES, OPEN, may_run_again, run_again
+from common.jobs.rows import OPEN
 from common.jobs.state import JobState
 from common.jobs.transitions import CALL
 from common.notifier.base import Hint, ingress_channel
 from common.notifier.hints import decode_hint
-from common.publishing import publish_token, token_of
 from common.runtime import Runtime
+from ingress.batches.again import RunAgain
 from ingress.batches.documents import RowReader
 from ingress.batches.making import MakeRow
 from ingress.operations.cancel import Cancel
@@ -31,17 +31,21 @@ log = structlog.get_logger(__name__)
 
 PAUSE = 0.03  # seconds: ends that come together are looked at together
 CANCELLED_AT_ONCE = 100
-PLANS = 256  # kept in memory; they never change
+KEPT = 256  # plans, which never change, and what hinders batches: in memory
+
+T = TypeVar("T")
 
 
 class Driver:
-    def __init__(self, runtime: Runtime, make: MakeRow, cancel: Cancel) -> None:
+    def __init__(self, runtime: Runtime, make: MakeRow, again: RunAgain, cancel: Cancel) -> None:
         self._runtime = runtime
         self._make = make
+        self._again = again
         self._cancel = cancel
         self._reader = RowReader(runtime)
         self._plans: dict[str, Plan] = {}
         self._woken: set[str] = set()
+        self._hindered: dict[str, str] = {}  # batches whose newest step failed, and why
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -68,10 +72,13 @@ class Driver:
             raw = await self._runtime.store.part(batch, CALL)
             if raw is None:
                 return None
-            while len(self._plans) >= PLANS:
-                self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[batch] = decode_plan(raw)
+            plan = decode_plan(raw)
+            _keep(self._plans, batch, plan)
         return plan
+
+    def hindered(self, batch: str) -> str:
+        """Why it cannot go on now, as far as is known here; empty: it can."""
+        return self._hindered.get(batch, "")
 
     async def _drive(self, batch: str) -> None:
         try:
@@ -79,9 +86,12 @@ class Driver:
                 self._woken.discard(batch)
                 while await self.step(batch):
                     pass
+                self._hindered.pop(batch, None)
                 await self._runtime.clock.sleep(PAUSE)
         except LonghaulError as error:
-            log.info("batch.waits", batch=batch, error=str(error))
+            if self.hindered(batch) != str(error):  # not at the end of each row
+                log.info("batch.waits", batch=batch, error=str(error))
+            _keep(self._hindered, batch, str(error))
         except Exception:  # boundary: one odd batch must not end the others
             log.exception("batch.broken", batch=batch)
         finally:
@@ -105,7 +115,7 @@ class Driver:
             case steps.Create(count=count):
                 return await self._create(head, plan, count)
             case steps.RunAgain(count=count):
-                return await self._run_again(head, count)
+                return await self._run_again(head, plan, count)
             case steps.CancelRows():
                 return await self._cancel_rows(head)
             case steps.Finish():
@@ -120,50 +130,19 @@ class Driver:
         await self._commit(head, steps.advance(head, cursor))
         return True  # also when another one was faster
 
-    async def _run_again(self, head: Head, count: int) -> bool:
-        rows = await self._failed(head, count)
+    async def _run_again(self, head: Head, plan: Plan, count: int) -> bool:
+        rows = await self._again.failed(head, count)
         if not rows:
             await self._commit(head, steps.close_rerun(head))
             return True
-        lost = bool(head.rerun_lost_before)
-        again = await asyncio.gather(*(self._again(row, lost=lost) for row in rows))
-        return any(again)
-
-    async def _again(self, row: Head, *, lost: bool) -> bool:
-        if not may_run_again(row, lost=lost):
-            return True  # another one was faster, or it has finished after all
-        answer = await self._runtime.store.commit(
-            row.id, run_again(row, lost=lost), version=row.version
-        )
-        if not isinstance(answer, Done):
-            return False
-        self._runtime.metrics.rows_run_again.inc()
-        token = token_of(row, generation=row.generation + 1, version=answer.version)
-        await publish_token(self._runtime, row, token)
-        return True
-
-    async def _failed(self, head: Head, count: int) -> list[Head]:
-        """Rows that a retry asked for and that did not begin again yet."""
-        before = dict.fromkeys(FAILED_SHARES, head.rerun_before)
-        before["lost"] = head.rerun_lost_before
-        places = await asyncio.gather(
-            *(
-                self._runtime.store.places(
-                    rows_index(head.id, share), limit=count, until=float(at), newest_first=False
-                )
-                for share, at in before.items()
-            )
-        )
-        ids = [row for some in places for _, row in some]
-        rows = await self._runtime.store.heads(ids[:count])
-        return [row for row in rows if row is not None]
+        return any(await all_done(*(self._again(head, plan, row) for row in rows)))
 
     async def _cancel_rows(self, head: Head) -> bool:
         places = await self._runtime.store.places(
             rows_index(head.id, OPEN), limit=CANCELLED_AT_ONCE, newest_first=False
         )
-        await all_done(*(self._cancel.cancel(row, head.reason) for _, row in places))
-        return bool(places)
+        # None of them: they ended meanwhile, or a newer release's look after them.
+        return any(await all_done(*(self._cancel.cancel(row, head.reason) for _, row in places)))
 
     async def _commit(self, head: Head, change: Change) -> bool:
         """False when another one was faster, or a row still stands in the way."""
@@ -174,8 +153,18 @@ class Driver:
         return done
 
 
-async def all_done(*parts: Coroutine[Any, Any, object]) -> None:
-    """All of them, side by side; then the first error, if there was one."""
-    for result in await asyncio.gather(*parts, return_exceptions=True):
-        if isinstance(result, BaseException):
-            raise result
+def _keep(kept: dict[str, T], batch: str, what: T) -> None:
+    kept.pop(batch, None)
+    kept[batch] = what
+    while len(kept) > KEPT:
+        kept.pop(next(iter(kept)))
+
+
+async def all_done(*parts: Coroutine[Any, Any, T]) -> Sequence[T]:
+    """What came of all of them, side by side; or the first error, once none is under way."""
+    answers: list[T] = []
+    for each in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(each, BaseException):
+            raise each
+        answers.append(each)
+    return answers

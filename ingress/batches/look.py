@@ -8,12 +8,13 @@ from common.jobs.batch import Plan
 from common.jobs.head import Head
 from common.jobs.ids import row_of
 from common.jobs.indexes import errors_index, rows_index
-from common.jobs.rows import ENDED, OPEN, REFUSED, SHARES, next_error
+from common.jobs.rows import ENDED, OPEN, REFUSED, SHARES, next_error, without_line
 from common.jobs.state import JobState
 from common.runtime import Runtime
 
 LATELY_MS = 10_000
 ERRORS_SHOWN = 20
+KINDS = 100  # of errors that are looked at, in no order of theirs
 ROWS_NAMED = 5
 OTHERS = "other errors"
 
@@ -32,6 +33,7 @@ class Standing:
     shares: Mapping[str, int]
     rate: float  # rows ended per second, lately; of an ended batch, over all its time
     errors: Sequence[ErrorCount] = ()
+    hindered: str = ""  # why no row of it can begin now
 
     @property
     def ended(self) -> int:
@@ -91,25 +93,46 @@ async def _since(runtime: Runtime, index: str, at: int) -> int:
 
 
 async def _errors(runtime: Runtime, batch: str) -> Sequence[ErrorCount]:
-    """By the words of the error, the most frequent first."""
+    """By the words of the error, the most frequent of the first hundred kinds first."""
     index, store = errors_index(batch), runtime.store
-    found: list[tuple[str, list[str]]] = []  # the first row of each error, and the first few
+    found: list[Sequence[str]] = []  # the first few rows of each kind
     since = 0.0
-    while len(found) <= ERRORS_SHOWN:
+    while len(found) < KINDS:
         places = await store.places(index, limit=ROWS_NAMED, since=since, newest_first=False)
         if not places:
             break
         since = next_error(places[0][0])
-        found.append((places[0][1], [row for score, row in places if score < since]))
+        found.append([row for score, row in places if score < since])
     if not found:
         return ()
-    begins = [begin or 0 for begin in await store.ranks(index, [first for first, _ in found])]
-    ends = [*begins[1:], await store.count(index)]
-    texts = await store.glances([first for first, _ in found], ["reason"])
+    begins = [begin or 0 for begin in await store.ranks(index, [rows[0] for rows in found])]
+    total = await store.count(index)
+    ends = [*begins[1:], total if len(found) < KINDS else begins[-1]]
+    kinds = sorted(
+        ((end - begin, rows) for rows, begin, end in zip(found, begins, ends, strict=True)),
+        key=lambda kind: -kind[0],
+    )
+    return await _shown(runtime, kinds[:ERRORS_SHOWN], total, others=kinds[ERRORS_SHOWN:])
+
+
+async def _shown(
+    runtime: Runtime,
+    kinds: Sequence[tuple[int, Sequence[str]]],
+    total: int,
+    others: Sequence[tuple[int, Sequence[str]]],
+) -> Sequence[ErrorCount]:
+    texts = await runtime.store.glances([rows[0] for _, rows in kinds], ["reason", "share"])
     counts = [
-        ErrorCount(text[0] if text else "", end - begin, [row_of(row) for row in rows])
-        for (_, rows), text, begin, end in zip(found, texts, begins, ends, strict=True)
+        ErrorCount(_words(text, count), count, [row_of(row) for row in rows])
+        for (count, rows), text in zip(kinds, texts, strict=True)
     ]
-    if len(found) > ERRORS_SHOWN:  # the last one stands for all behind it
-        counts[-1] = ErrorCount(OTHERS, counts[-1].count, counts[-1].rows)
-    return sorted(counts, key=lambda each: (each.error == OTHERS, -each.count))
+    if others:
+        rest = total - sum(each.count for each in counts)
+        counts.append(ErrorCount(OTHERS, rest, [row_of(row) for row in others[0][1]]))
+    return counts
+
+
+def _words(text: Sequence[str] | None, count: int) -> str:
+    """A refused row is named by its line; of many the kind is what they have in common."""
+    reason, share = text or ("", "")
+    return without_line(reason) if share == REFUSED and count > 1 else reason

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from common.errors import NotFoundError
-from common.jobs.batch import Cursor
+from common.jobs.batch import AT_ONCE, Cursor
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
 from common.jobs.ids import row_id, row_of
@@ -67,6 +67,8 @@ Rows = Sequence[tuple[Head, int | None]]
 async def _in_order(runtime: Runtime, batch: Head, after: int, count: int) -> tuple[Rows, int]:
     """The next rows, and the last of them. What a cancelled batch never began is passed over."""
     begun = Cursor.of(batch).row
+    # A cancel may come between the making of rows and the cursor behind them.
+    last = begun + (AT_ONCE if batch.state is JobState.CANCELLED else 0)
     while True:
         numbers = range(after + 1, after + count + 1)
         heads = await runtime.store.heads([row_id(batch.id, number) for number in numbers])
@@ -78,7 +80,7 @@ async def _in_order(runtime: Runtime, batch: Head, after: int, count: int) -> tu
             if head is not None:
                 found.append((head, None))
         after = numbers[-1]
-        if found or after >= begun:
+        if found or after >= last:
             return found, after
 
 

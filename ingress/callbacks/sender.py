@@ -14,7 +14,7 @@ import structlog
 
 from common.backoff import Backoff
 from common.errors import StoreUnreachableError
-from common.jobs.callbacks import CALLBACKS, SENT_AT_ENDS, is_owed, take
+from common.jobs.callbacks import CALLBACKS, SENT_AT_ENDS, is_owed, message_id, take
 from common.jobs.change import Change, Done
 from common.jobs.endings import RESULT
 from common.jobs.head import Head
@@ -34,6 +34,7 @@ from ingress.callbacks.verdict import Retries, settle, verdict_on
 log = structlog.get_logger(__name__)
 
 WAITING = 1_000  # jobs heard of and not yet sent; further ones come again with the due index
+SHARE = 10  # of these, a tenth may wait for one host
 HOLD_MS = 15_000  # besides its time limit, until a try counts as dead with its process
 _ENDS: dict[str, CallbackEnd] = {
     "callback_delivered": "delivered",
@@ -43,23 +44,26 @@ _ENDS: dict[str, CallbackEnd] = {
 WRITES = 5  # tries to write what came, each of up to 5 s
 
 
+class _Host:
+    """What goes to one host: one that does not answer keeps no other waiting."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self.gate = asyncio.Semaphore(at_once)
+        self.places = asyncio.Semaphore(at_once + waiting)
+
+
 class CallbackSender:
-    def __init__(self, runtime: Runtime, resolver: Resolver) -> None:
+    def __init__(self, runtime: Runtime, resolver: Resolver, *, waiting: int = WAITING) -> None:
         settings = runtime.settings.callbacks
         self._runtime = runtime
         self._secrets = settings.secrets
         self._public_url = settings.public_url
-        self._retries = Retries(
-            attempts=settings.attempts,
-            first_ms=round(settings.first * 1000),
-            max_ms=round(settings.max * 1000),
-            kept_ms=runtime.retention.failed,
-        )
         self._hold_ms = round(settings.timeout * 1000) + HOLD_MS
         self._post = Post(resolver, settings.timeout)
         self._gate = asyncio.Semaphore(settings.at_once)
         self._to_one_host = max(1, settings.at_once // 4)
-        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._waiting = waiting
+        self._hosts: WeakValueDictionary[str, _Host] = WeakValueDictionary()
         self._under_way: set[str] = set()
 
     async def run(self) -> None:
@@ -78,7 +82,7 @@ class CallbackSender:
     def _heed(self, hint: JobHint, group: asyncio.TaskGroup) -> None:
         if hint.body not in SENT_AT_ENDS or hint.job in self._under_way:
             return
-        if len(self._under_way) < WAITING:
+        if len(self._under_way) < self._waiting:
             self._under_way.add(hint.job)
             group.create_task(self._send(hint.job))
 
@@ -87,8 +91,10 @@ class CallbackSender:
             head = await self._runtime.store.get(job)
             if head is None or head.newer or not is_owed(head):
                 return
-            # A host that does not answer keeps no other waiting.
-            async with self._host(shown_host(head.spec.callback)), self._gate:
+            host = self._host(shown_host(head.spec.callback))
+            if host.places.locked():
+                return  # it comes again with the due index
+            async with host.places, host.gate, self._gate:
                 await self._try(head)
         except (StoreUnreachableError, ContendedError) as error:
             log.info("callback.delayed", job_id=job, error=str(error))
@@ -97,11 +103,11 @@ class CallbackSender:
         finally:
             self._under_way.discard(job)
 
-    def _host(self, name: str) -> asyncio.Semaphore:
-        gate = self._hosts.get(name)
-        if gate is None:
-            gate = self._hosts[name] = asyncio.Semaphore(self._to_one_host)
-        return gate
+    def _host(self, name: str) -> _Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = _Host(self._to_one_host, self._waiting // SHARE)
+        return host
 
     async def _try(self, seen: Head) -> None:
         runtime = self._runtime
@@ -117,15 +123,27 @@ class CallbackSender:
         body = body_of(head, result, self._public_url, await self._counts(head))
         headers = headers_of(head, body, self._secrets, runtime.clock.now())
         verdict = verdict_on(await self._post.send(read_target(head.spec.callback), headers, body))
-        chance = random.random()
+        chance, retries = random.random(), self._retries
 
         def end(current: Head) -> Change | None:
+            if message_id(current) != message_id(head):  # it has ended once more
+                return None
             if not is_owed(current) or current.callback_tries != head.callback_tries:
                 return None  # somebody wanted it again meanwhile, or another try began
-            return settle(current, verdict, self._retries, chance, taken.now)
+            return settle(current, verdict, retries, chance, taken.now)
 
         await self._write(head.id, end)
-        self._tell(head, settle(head, verdict, self._retries, chance, taken.now))
+        self._tell(head, settle(head, verdict, retries, chance, taken.now))
+
+    @property
+    def _retries(self) -> Retries:
+        settings = self._runtime.settings.callbacks
+        return Retries(
+            attempts=settings.attempts,
+            first_ms=round(settings.first * 1000),
+            max_ms=round(settings.max * 1000),
+            kept_ms=self._runtime.retention.failed,  # a reload may change it
+        )
 
     async def _counts(self, head: Head) -> Mapping[str, int] | None:
         if not head.is_batch:

@@ -1,19 +1,18 @@
 """Batches by Longhaul's own tools: begun with `longhaul_batch`, and gone on with by the others."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from common.errors import StoreUnreachableError
 from common.jobs.head import Head
 from ingress.batches.accept import NewBatch
-from ingress.batches.door import from_csv, from_jsonl, from_objects
+from ingress.batches.door import from_document, from_objects
 from ingress.batches.results import Wanted
 from ingress.caller import Caller
 from ingress.ingress import Ingress
 from ingress.mcp.batch_reports import LONGEST, begun, cancelled, results, standing, waited
+from ingress.mcp.incoming import IncomingCall
 from ingress.mcp.own_tools import PAGE
-
-CSV = "text/csv"
 
 
 class BatchCalls:
@@ -25,25 +24,26 @@ class BatchCalls:
         self._documents = ingress.documents
         self._stopping = ingress.stopping
 
-    async def begin(
-        self, arguments: Mapping[str, Any], caller: Caller, request_id: str
-    ) -> dict[str, Any]:
+    async def begin(self, call: IncomingCall, caller: Caller, request_id: str) -> dict[str, Any]:
         """Durable when it returns.
 
         Raises:
+            CallbackRefusedError: Its callback may not be asked.
             NotFoundError: No such tool, or no such document for this caller.
             InvalidRowsError: No row, or too many.
-            KeyConflictError: The key was given with other rows.
+            KeyConflictError: The key was given with another batch.
             RefusedError: There is no room.
             StoreUnreachableError: Nobody knows.
         """
+        arguments = call.arguments or {}
         new = NewBatch(
             tool=arguments["tool"],
             caller=caller.name,
             request_id=request_id,
             in_flight=arguments.get("in_flight"),
-            priority=arguments.get("priority"),
-            key=arguments.get("key", ""),
+            priority=arguments.get("priority", call.priority),
+            key=arguments.get("key", call.key),
+            callback=call.callback,
         )
         if "rows" in arguments:
             rows = from_objects(arguments["rows"])
@@ -75,10 +75,8 @@ class BatchCalls:
 
     async def _document(self, sha256: str, tool: str, caller: Caller) -> AsyncIterator[bytes]:
         document, content = await self._documents.open(sha256, caller)
-        pieces = content.read(0, content.size)
-        if document.media_type.partition(";")[0] == CSV:
-            return from_csv(pieces, self._submit.tool(tool).input_schema)
-        return from_jsonl(pieces)
+        pieces, schema = content.read(0, content.size), self._submit.tool(tool).input_schema
+        return from_document(pieces, document.media_type, schema)
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> Sequence[bytes]:

@@ -39,7 +39,8 @@ def standing(batch: Standing) -> str:
     if head.state is not JobState.RUNNING:
         return f"{name} has ended, {head.state}: {rows}.{_errors(batch)}"
     left = "" if batch.ends_in is None else f", about {batch.ends_in:.0f} s are left"
-    return f"{name} is running: {rows} have ended{left}.{_errors(batch)}"
+    hindered = f" No row can begin now: {batch.hindered}." if batch.hindered else ""
+    return f"{name} is running: {rows} have ended{left}.{hindered}{_errors(batch)}"
 
 
 def waited(batch: Standing) -> str:

@@ -91,7 +91,7 @@ class OwnCalls:
                 done = await self._cancel.cancel(head.id, "cancelled by its caller")
                 return cancelled_text(head, done=done)
             case tool if tool == BATCH:
-                return await self._batches.begin(arguments, caller, exchange.request_id)
+                return await self._batches.begin(call, caller, exchange.request_id)
             case _:
                 return await self._list(caller, arguments.get("cursor"))
 

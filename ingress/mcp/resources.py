@@ -19,7 +19,7 @@ from common.documents import Document, document_uri, read_document_link
 from common.errors import NotFoundError
 from common.jobs.files import TEMPLATE as FILE_TEMPLATE
 from common.jobs.files import FileLink, file_path, read_file_link
-from common.jobs.links import MEDIA_TYPE, TEMPLATE, read_link
+from common.jobs.links import MEDIA_TYPE, TEMPLATE, read_link, result_path
 from common.jobs.state import JobState
 from ingress.caller import Caller
 from ingress.ingress import Ingress
@@ -135,7 +135,7 @@ class Resources:
         return _Found(
             body=result,
             media_type=MEDIA_TYPE,
-            address=f"/v1/jobs/{link.job}/result",
+            address=result_path(link.job),
             offset=link.offset,
             length=link.length,
         )

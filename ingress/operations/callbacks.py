@@ -1,5 +1,7 @@
 """Callbacks as their callers and operators see them: which are owed or given up, and again."""
 
+from dataclasses import replace
+
 import structlog
 
 from common.errors import NoCallbackError
@@ -9,13 +11,11 @@ from common.jobs.head import Head
 from common.jobs.indexes import callback_index
 from common.ledger import transact
 from common.runtime import Runtime
-from common.store.base import Page
 from ingress.caller import Caller
 from ingress.operations.read import Read
+from ingress.operations.search import Found, Walk, find
 
 log = structlog.get_logger(__name__)
-
-SCANNED = 2_000  # records looked at for one page
 
 
 class Callbacks:
@@ -25,21 +25,18 @@ class Callbacks:
 
     async def list(
         self, caller: Caller, state: CallbackState, *, limit: int, cursor: str | None = None
-    ) -> Page:
+    ) -> Found:
         """Jobs whose callback is in this state, those that came to it last first.
 
         A page may be short and still have a cursor.
         """
-        found: list[Head] = []
-        scanned = 0
-        while True:
-            wanted = limit - len(found)
-            page = await self._store.page(callback_index(state), limit=wanted, cursor=cursor)
-            found += (head for head in page.heads if caller.operator or head.caller == caller.name)
-            cursor = page.cursor
-            scanned += wanted
-            if cursor is None or len(found) >= limit or scanned >= SCANNED:
-                return Page(heads=found, cursor=cursor)
+        walk = Walk(indexes=(callback_index(state),))
+        if not caller.operator:
+            mine = caller.name
+            walk = replace(walk, reads=("caller",), passes=lambda head: head["caller"] == mine)
+        found = await find(self._store, walk, limit=limit, cursor=cursor)
+        # Some have moved on since their index was read.
+        return replace(found, heads=[head for head in found.heads if head.callback == state])
 
     async def replay(self, job: str, caller: Caller) -> Head:
         """Send it again now, with all its tries, under the same message id.

@@ -7,23 +7,31 @@ from common.jobs.change import Change, Done
 from common.jobs.endings import cancel, keep
 from common.jobs.head import Head
 from common.ledger import transact
+from common.releasing import ReleaseWindow
 from common.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
 
 class Cancel:
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, window: ReleaseWindow | None = None) -> None:
+        """With a `window` a job that is held takes the place of one that is cancelled."""
         self._runtime = runtime
+        self._window = window
 
     async def cancel(self, job: str, reason: str) -> bool:
         """Cancelled at once for everybody who looks; False when it had ended already."""
+        seen: Head | None = None
 
         def decide(head: Head) -> Change | None:
+            nonlocal seen
+            seen = head
             return None if head.terminal else cancel(head, reason, self._runtime.retention)
 
         answer = await transact(self._runtime.store, job, decide)
         done = isinstance(answer, Done)
+        if isinstance(answer, Done) and seen is not None and self._window is not None:
+            self._window.leave(seen, answer)
         log.info("job.cancel_asked", job_id=job, reason=reason, done=done)
         return done
 

@@ -15,12 +15,13 @@ from ingress.caller import Caller
 from ingress.operations.search import Found, find
 from ingress.operations.wanted import EVERY, Wanted, walk_of
 
-_CURSOR = re.compile(r"[0-9]{1,17}(\.[0-9]+)?:[0-9a-z]{22}", re.ASCII)
+_SCORE = re.compile(r"[0-9]{1,17}(\.[0-9]+)?", re.ASCII)
 
 
 def is_cursor(text: str) -> bool:
     """Something a page may have given out; it comes back from outside."""
-    return _CURSOR.fullmatch(text) is not None
+    score, _, job = text.partition(":")
+    return _SCORE.fullmatch(score) is not None and is_job_id(job)
 
 
 class Read:

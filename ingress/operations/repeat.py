@@ -4,6 +4,7 @@ import structlog
 
 from common.blobs.calls import whole_call
 from common.errors import KeyConflictError
+from common.jobs.callbacks import names_another
 from common.jobs.change import Note
 from common.jobs.head import Head, StoredCall, decode_call
 from common.jobs.transitions import CALL
@@ -53,8 +54,7 @@ class Repeat:
 
 
 def _is_call_of(head: Head, call: StoredCall, request: CallRequest) -> bool:
-    """Tool and arguments; what else came with a call may differ when it comes again."""
-    stored = call.arguments or {}
-    return head.tool == request.tool and (
-        canonical_json(stored) == canonical_json(request.arguments or {})
-    )
+    """Tool and arguments, and no other callback: what else came with a call may differ."""
+    if head.tool != request.tool or names_another(head, request.callback):
+        return False
+    return canonical_json(call.arguments or {}) == canonical_json(request.arguments or {})

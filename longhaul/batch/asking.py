@@ -26,10 +26,15 @@ class Wanted:
     in_flight: int | None
     priority: int | None
     key: str
+    callback: str | None = None  # no part of the key: the router refuses another one
 
     @property
-    def options(self) -> dict[str, int]:
-        given = {"in_flight": self.in_flight, "priority": self.priority}
+    def options(self) -> dict[str, int | str]:
+        given = {
+            "in_flight": self.in_flight,
+            "priority": self.priority,
+            "callback": self.callback,
+        }
         return {name: value for name, value in given.items() if value is not None}
 
 

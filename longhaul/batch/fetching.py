@@ -7,7 +7,7 @@ from longhaul.batch.asking import PAGE, Batch, look, result_lines
 from longhaul.batch.results import Order, Results
 from longhaul.client import Client, ConnectionLostError
 from longhaul.exits import UnreachableError
-from longhaul.following import PATIENCE
+from longhaul.patience import PATIENCE, Patience
 
 PAUSE = 0.5  # seconds between two looks while results come
 LONGEST_PAUSE = 2.0  # seconds, when none have come for a while
@@ -19,12 +19,13 @@ def submitted(clock: SystemClock, ask: Callable[[], Batch]) -> Batch:
     Raises:
         UnreachableError: Nothing ever answered, or it went away and did not come back.
     """
-    patience = _Patience(clock)
+    patience = Patience(clock)
     while True:
         try:
             return ask()
         except UnreachableError as error:
-            patience.lost(error)
+            _bear(patience, error)
+            clock.pause(PAUSE)
 
 
 def fetched(
@@ -34,16 +35,19 @@ def fetched(
     results: Results,
     order: Order,
     seen: Callable[[Batch], None],
+    said: Callable[[str], None],
     *,
     follow: bool = True,
 ) -> Batch:
     """The batch, at its end if it is followed, when all its results so far are written.
 
+    `seen` hears how it stands, `said` what a person should know meanwhile.
+
     Raises:
         UnreachableError: The router does not answer, or went away and did not come back.
         NotThereError: There is no such batch.
     """
-    patience = _Patience(clock)
+    patience = Patience(clock)
     pause = PAUSE
     while True:
         try:
@@ -52,9 +56,16 @@ def fetched(
             seen(batch_now)
             came = _page(router, batch, results, order)
         except UnreachableError as error:
-            patience.lost(error)
+            _bear(patience, error)
+            if patience.tells():
+                said(
+                    f"{router.url} went away; waiting {PATIENCE:g} s for it to come back. "
+                    f"Batch {batch} goes on, whatever happens here"
+                )
+            clock.pause(PAUSE)
             continue
-        over = batch_now["state"] != "running"
+        # The rows of a cancelled one end after it: results in order may wait for them.
+        over = batch_now["state"] != "running" and not batch_now["counts"]["waiting"]
         if (over and came == 0) or (not follow and not over and came < PAGE):
             return batch_now
         pause = PAUSE if came else min(LONGEST_PAUSE, pause * 1.5)
@@ -73,25 +84,7 @@ def _page(router: Client, batch: str, results: Results, order: Order) -> int:
     return came
 
 
-class _Patience:
-    """With a router that went away, as it does for a restart."""
-
-    def __init__(self, clock: SystemClock) -> None:
-        self._clock = clock
-        self._answered = False
-        self._lost_at: float | None = None
-
-    def heard(self) -> None:
-        self._answered = True
-        self._lost_at = None
-
-    def lost(self, error: UnreachableError) -> None:
-        """A pause before the next try; raises it when there was enough of them."""
-        now = self._clock.monotonic()
-        if self._lost_at is None:
-            self._lost_at = now
-        reached = self._answered or isinstance(error, ConnectionLostError)
-        if not reached or now - self._lost_at >= PATIENCE:
-            raise error
-        self._answered = True
-        self._clock.pause(PAUSE)
+def _bear(patience: Patience, error: UnreachableError) -> None:
+    """Raises it, when there was enough of them."""
+    if not patience.may_come_back(reached=isinstance(error, ConnectionLostError)):
+        raise error

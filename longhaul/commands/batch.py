@@ -1,5 +1,6 @@
 """`batch`: a tool called once for each row of a file, followed with one bar to one file."""
 
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -25,11 +26,12 @@ from longhaul.client import Client
 from longhaul.commands.options import AsJson, Key, Priority, ToolName
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, UnreachableError, UsageError
-from longhaul.screen.batch_bar import BatchBar
-from longhaul.screen.batches import batch_end, failed_rows
+from longhaul.screen.batches import batch_end, batch_moved, failed_rows, retry_words
+from longhaul.screen.live import Live
 from longhaul.screen.output import err, out, print_json, say
 from longhaul.screen.words import ago, moment, now
 
+SAME_AGAIN = "The same command again continues"
 LONG_AGO = 10.0  # seconds; a batch that is older was not begun by this command
 
 Source = Annotated[
@@ -58,12 +60,21 @@ InFlight = Annotated[
         "--in-flight",
         min=1,
         metavar="N",
-        help="At most so many rows under way at once; default 256.",
+        help="At most so many rows under way at once; default: the router's, 256 unless set.",
         show_default=False,
     ),
 ]
 InOrder = Annotated[
     Order, typer.Option("--order", help="Results as the rows stand in ROWS, or as they end.")
+]
+Callback = Annotated[
+    str | None,
+    typer.Option(
+        "--callback",
+        metavar="URL",
+        help="Told of the batch's end, with a signed POST.",
+        show_default=False,
+    ),
 ]
 Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="Print the batch's id and leave it to the router.")
@@ -89,6 +100,7 @@ def batch(
     in_flight: InFlight = None,
     priority: Priority = None,
     key: Key = None,
+    callback: Callback = None,
     new: New = False,
     detach: Detach = False,
     as_json: AsJson = False,
@@ -112,13 +124,17 @@ def batch(
             in_flight=in_flight,
             priority=priority,
             key=key or _key(tool, rows, in_flight, priority, new=new),
+            callback=callback,
         )
         if detach:
-            leave(_begin(router, wanted), "left to the router", as_json=as_json)
+            begun = _begin(router, wanted, new=new)
+            again = _again(begun, target, order, new=new)
+            leave(begun, "left to the router", again, as_json=as_json)
         with _results(target if to_file else None, order, new=new) as results:
-            begun = _begin(router, wanted)
+            begun = _begin(router, wanted, new=new)
             _continue(results, begun, new=new)
-            ended = watch(router, begun, results, order, as_json=as_json)
+            again = _again(begun, target, order, new=new)
+            ended = watch(router, begun, results, order, again, as_json=as_json)
     report(ended, as_json=as_json)
 
 
@@ -127,8 +143,8 @@ def report(ended: Batch, *, as_json: bool) -> NoReturn:
     if as_json:
         print_json(ended)
     err.print(batch_end(ended, now()))
-    if failed_rows(ended):
-        say(f"the failed rows alone, once more: longhaul batches retry {ended['id']}")
+    for words in retry_words(ended):
+        say(words)
     if ended["state"] == "cancelled":
         raise typer.Exit(Exit.ENDED_BADLY)
     raise typer.Exit(Exit.TOOL_ERROR if failed_rows(ended) else Exit.DONE)
@@ -144,12 +160,23 @@ def _key(tool: str, rows: Rows, in_flight: int | None, priority: int | None, *, 
     return f"batch-{uuid4()}" if new else derived_key(tool, rows, in_flight, priority)
 
 
-def _begin(router: Client, wanted: Wanted) -> Batch:
+def _again(begun: Batch, target: Path | None, order: Order, *, new: bool) -> str:
+    """How to go on with it: what was asked to be new would be new once more."""
+    if not new:
+        return SAME_AGAIN
+    words = ["longhaul", "batches", "results", begun["id"], "--follow"]
+    words += [] if target is None else ["--out", str(target)]
+    words += [] if order is Order.INPUT else ["--order", str(order)]
+    return f"{shlex.join(words)} continues"
+
+
+def _begin(router: Client, wanted: Wanted, *, new: bool) -> Batch:
     """Accepted, now or by an earlier command."""
     try:
         begun = submitted(SystemClock(), partial(submit, router, wanted))
     except KeyboardInterrupt:
-        say("stopped before the router had answered; the same command again goes on")
+        how = "longhaul batches ls tells whether it began" if new else SAME_AGAIN.lower()
+        say(f"stopped before the router had answered; {how}")
         raise typer.Exit(Exit.STILL_RUNNING) from None
     rows = "rows" if begun["rows"] is None else f"{begun['rows']:,} rows"
     say(f"batch {begun['id']}: {rows} for {begun['tool']}")
@@ -173,26 +200,34 @@ def _age(begun: Batch) -> float:
     return (now() - moment(begun["created_at"])).total_seconds()
 
 
-def watch(router: Client, begun: Batch, results: Results, order: Order, *, as_json: bool) -> Batch:
+def watch(
+    router: Client,
+    begun: Batch,
+    results: Results,
+    order: Order,
+    again: str = SAME_AGAIN,
+    *,
+    as_json: bool,
+) -> Batch:
     """The batch at its end, its results written; leaves when nobody watches any longer."""
     to_stdout = isinstance(results, ResultsStream)
     try:
-        with BatchBar(begun["tool"]) as bar:
-            return fetched(router, SystemClock(), begun["id"], results, order, bar.show)
+        with Live(begun["tool"], batch_moved) as bar:
+            return fetched(router, SystemClock(), begun["id"], results, order, bar.show, say)
     except KeyboardInterrupt:
-        leave(begun, "stopped watching", as_json=as_json, silent=to_stdout)
+        leave(begun, "stopped watching", again, as_json=as_json, silent=to_stdout)
     except UnreachableError as error:
-        leave(begun, str(error), as_json=as_json, silent=to_stdout)
+        leave(begun, str(error), again, as_json=as_json, silent=to_stdout)
 
 
-def leave(begun: Batch, why: str, *, as_json: bool, silent: bool = False) -> NoReturn:
+def leave(begun: Batch, why: str, again: str, *, as_json: bool, silent: bool = False) -> NoReturn:
     """The id goes to standard output, so that a script has it; `silent`: results go there."""
     if as_json:
         print_json(begun)
     elif not silent:
         out.print(begun["id"])
     say(
-        f"{why}; batch {begun['id']} goes on. The same command again continues; "
+        f"{why}; batch {begun['id']} goes on. {again}; "
         f"longhaul batches show {begun['id']} looks, longhaul batches cancel {begun['id']} ends it"
     )
     raise typer.Exit(Exit.STILL_RUNNING)

@@ -102,7 +102,7 @@ def results(
                 ended = watch(router, begun, lines, order, as_json=as_json)
                 report(ended, as_json=as_json)
             ended = fetched(
-                router, SystemClock(), batch, lines, order, lambda _: None, follow=False
+                router, SystemClock(), batch, lines, order, lambda _: None, say, follow=False
             )
     if as_json:
         print_json(ended)

@@ -25,7 +25,7 @@ from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, UnreachableError, UsageError
 from longhaul.following import StillRunning, follow
 from longhaul.screen.fleet import tool_list
-from longhaul.screen.live import Live
+from longhaul.screen.live import Live, job_moved
 from longhaul.screen.output import out, print_json, say, show, warn
 
 
@@ -65,7 +65,7 @@ def call(
         given = _arguments(router, tool, pairs, arguments)
         job = router.submit(tool, given, key, priority=priority, run_at=at, delay=delay)
         try:
-            with Live(tool) as live:
+            with Live(tool, job_moved) as live:
                 job = follow(router, job["id"], patience, live.show, say)
         except (StillRunning, UnreachableError) as still:
             report_still_running(job["id"], str(still), as_json=as_json)

@@ -1,5 +1,8 @@
 """`drill`: break a deployment on purpose, and see what it loses and how soon it is back."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -66,10 +69,11 @@ def drill(
         return
     if servers and plan is not None:
         raise UsageError("--servers has scenarios of its own; leave out --plan or --servers")
-    if plan is not None:
-        report = _planned(read_plan(plan), only or ())
-    else:
-        report = _on_servers(only or ()) if servers else _private(only or ())
+    with _interrupted_by_any_end():
+        if plan is not None:
+            report = _planned(read_plan(plan), only or ())
+        else:
+            report = _on_servers(only or ()) if servers else _private(only or ())
     verdicts = report.verdicts
     if as_json:
         print_json(drill_json(verdicts, complete=report.stopped is None))
@@ -81,6 +85,19 @@ def drill(
         raise typer.Exit(Exit.TOOL_ERROR)
     if report.stopped is not None:
         raise report.stopped
+
+
+@contextmanager
+def _interrupted_by_any_end() -> Iterator[None]:
+    """As by Ctrl-C, so that what is broken just now is mended first."""
+    ends = [signal.SIGTERM, signal.SIGHUP]
+    heeded = [each for each in ends if signal.getsignal(each) is not signal.SIG_IGN]  # nohup
+    before = [signal.signal(each, signal.default_int_handler) for each in heeded]
+    try:
+        yield
+    finally:
+        for each, handler in zip(heeded, before, strict=True):
+            signal.signal(each, handler)
 
 
 def probe(starts: Starts) -> None:

@@ -14,7 +14,7 @@ from longhaul.commands.speaking import connect
 from longhaul.exits import BY_STATE, Exit
 from longhaul.following import Job, StillRunning, follow
 from longhaul.screen.jobs import job_card, job_list
-from longhaul.screen.live import Live
+from longhaul.screen.live import Live, job_moved
 from longhaul.screen.output import print_json, say, show, write_raw
 from longhaul.screen.words import now
 
@@ -110,7 +110,7 @@ def wait(job: JobId, timeout: Timeout = None, as_json: AsJson = False) -> None:
 
 def _follow(router: Client, job: str, patience: float | None, *, as_json: bool) -> Job:
     try:
-        with Live(router.job(job)["tool"]) as live:
+        with Live(router.job(job)["tool"], job_moved) as live:
             return follow(router, job, patience, live.show, say)
     except StillRunning as still:
         report_still_running(job, str(still), as_json=as_json)

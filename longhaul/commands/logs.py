@@ -10,7 +10,8 @@ from longhaul.client import Client
 from longhaul.commands.options import AsJson, JobId
 from longhaul.commands.speaking import connect
 from longhaul.event_stream import StreamEvent
-from longhaul.following import follow_output
+from longhaul.exits import Exit
+from longhaul.following import StillRunning, follow_output
 from longhaul.screen.output import say
 from longhaul.screen.said import Page
 
@@ -33,10 +34,12 @@ def logs(job: JobId, follow: Follow = False, start: From = "0", as_json: AsJson 
             _so_far(router, job, start, printer)
             return
         try:
-            ended = follow_output(router, job, start, printer.hear)
+            ended = follow_output(router, job, start, printer.hear, printer.remark)
+        except StillRunning as still:
+            printer.remark(f"{still}; job {job} goes on: longhaul jobs logs -f {job}")
+            raise typer.Exit(Exit.STILL_RUNNING) from None
         except KeyboardInterrupt:
-            printer.close()
-            say(f"stopped printing; job {job} goes on")
+            printer.remark(f"stopped printing; job {job} goes on")
             return
     printer.close()
     if not as_json:
@@ -69,7 +72,7 @@ class _Printer:
             self.entry(event.data)
 
     def missing(self, dropped: int) -> None:
-        say(f"{dropped} earlier entries are kept no more")
+        self.remark(f"{dropped} earlier entries are kept no more")
 
     def entry(self, entry: dict[str, Any]) -> None:
         if self._as_json:
@@ -77,9 +80,12 @@ class _Printer:
             return
         again = self._page.new_try(entry)
         if again:
-            self.close()
-            say(f"try {again}:")
+            self.remark(f"try {again}:")
         self._write(self._page.add(entry))
+
+    def remark(self, text: str) -> None:
+        self.close()
+        say(text)
 
     def close(self) -> None:
         """What else is written begins on a line of its own."""

@@ -26,7 +26,7 @@ from longhaul.commands.options import (
 )
 from longhaul.exits import UsageError
 from longhaul.garbage import collect_seldom
-from longhaul.reload import Reload
+from longhaul.reload import HangUps, Reload
 from longhaul.screen.output import warn
 from longhaul.screen.ready import announcing
 
@@ -67,6 +67,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Run everything in one process; embedded, unless broker and store are given."""
+    hang_ups = HangUps()
     idle = seconds(idle_exit, "--idle-exit")
     settings = _settings(config, host=host, port=port, no_auth=no_auth)
     if not settings.backends:
@@ -77,7 +78,8 @@ def up(
     reload = Reload(
         settings, partial(configured.load, config, host=host, port=port, no_auth=no_auth)
     )
-    _run(serve_up(settings, ready, reload, any_port=any_port, idle_exit=idle))
+    reloads = reload.at(hang_ups.heard())
+    _run(serve_up(settings, ready, reloads, any_port=any_port, idle_exit=idle))
 
 
 def ingress(
@@ -88,13 +90,15 @@ def ingress(
     as_json: AsJson = False,
 ) -> None:
     """Run the face for agents; jobs wait for workers elsewhere."""
+    hang_ups = HangUps()
     settings = _settings(config, host=host, port=port, no_auth=no_auth)
     from longhaul.compose import serve_ingress  # noqa: PLC0415 - see `_run`
 
     reload = Reload(
         settings, partial(configured.load, config, host=host, port=port, no_auth=no_auth)
     )
-    _run(serve_ingress(settings, announcing(as_json=as_json), reload))
+    reloads = reload.at(hang_ups.heard())
+    _run(serve_ingress(settings, announcing(as_json=as_json), reloads))
 
 
 def worker(
@@ -106,6 +110,7 @@ def worker(
     as_json: AsJson = False,
 ) -> None:
     """Run a worker for some queues, with the backends behind them; it is restarted when it dies."""
+    hang_ups = HangUps()
     wanted = queues_of(queues or ())
     loaded = configured.load(config, host=host, no_auth=no_auth)
     if port is not None:
@@ -124,10 +129,12 @@ def worker(
         slots_of(Rules(again.settings), wanted)  # a queue of its command line may be gone
         return again
 
-    _supervise(given, Reload(loaded.settings, read), wanted)
+    _supervise(given, Reload(loaded.settings, read), wanted, hang_ups)
 
 
-def _supervise(given: Assignment, reload: Reload, wanted: dict[str, int | None]) -> None:
+def _supervise(
+    given: Assignment, reload: Reload, wanted: dict[str, int | None], hang_ups: HangUps
+) -> None:
     from longhaul.serving import PortTakenError  # noqa: PLC0415 - see `_run`
     from longhaul.succession import supervise  # noqa: PLC0415 - see `_run`
 
@@ -141,7 +148,7 @@ def _supervise(given: Assignment, reload: Reload, wanted: dict[str, int | None])
         )
 
     try:
-        raise typer.Exit(supervise(given, reread))
+        raise typer.Exit(supervise(given, reread, hang_ups.heard()))
     except PortTakenError as error:
         raise UsageError(str(error)) from error
 

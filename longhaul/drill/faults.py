@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ def harm_of(scenario: Scenario, plan: Plan, connect: Connect) -> Harm:
     def make() -> Act | None:
         undo: Act | None = None
         if scenario.command is not None:
-            output_of(scenario.command)
+            _carry_out(scenario.command, restore)
         elif scenario.fault is not None:
             with connect() as router:
                 undo = _strike(scenario.fault, router, plan.backend)
@@ -46,11 +47,24 @@ def harm_of(scenario: Scenario, plan: Plan, connect: Connect) -> Harm:
     return Harm(name=scenario.name, make=make, hold=hold)
 
 
+def _carry_out(command: str, restore: Act | None) -> None:
+    """Raises: UsageError: It failed. What it did before that is mended."""
+    try:
+        output_of(command)
+    except UsageError:
+        if restore is not None:
+            with suppress(UsageError):  # why the first one failed says more
+                restore()
+        raise
+
+
 def _both(undo: Act, restore: Act | None) -> Act:
     def mend() -> None:
-        undo()
-        if restore is not None:
-            restore()
+        try:
+            undo()
+        finally:
+            if restore is not None:
+                restore()
 
     return mend
 

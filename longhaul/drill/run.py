@@ -138,7 +138,10 @@ class Drill:
         early = probes[: len(probes) // 2]
         with self.connect() as router:
             self._send(router, early)
+            until = self.clock.monotonic() + self.load.within
             while not any(probe.state == "running" for probe in early):
+                if self.clock.monotonic() > until:
+                    raise UsageError(f"no probe begins within {self.load.within:g} s")
                 self._look(router, early)
                 if not any(probe.open for probe in early):
                     break  # quicker than a look: the others see the fault

@@ -43,7 +43,10 @@ class Strike:
     ) -> None:
         if kind is not None:  # nobody watches any more: mend it now
             self._over.set()
-        self._thread.join()
+        try:
+            self._thread.join()
+        finally:  # also when it was interrupted only now
+            self._over.set()
         if kind is None:
             self.check()
 

@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from longhaul.screen.output import table
+from longhaul.screen.callbacks import callback_words
+from longhaul.screen.live import Moved
+from longhaul.screen.output import facts_table, indented, table
 from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_time, span
 
 Json = Mapping[str, Any]
@@ -18,7 +19,8 @@ Json = Mapping[str, Any]
 _ENDED = ("completed", "tool_error", "failed", "refused", "cancelled", "lost", "dead")
 _WORDS = {"tool_error": "tool error", "refused": "broken row"}
 _STYLE = {"running": "bold blue", "tool_error": "red", "refused": "red", **STATE_STYLE}
-FAULTS = ("tool_error", "failed", "refused", "lost", "dead")
+_AGAIN = ("tool_error", "failed", "dead")  # what a retry runs
+FAULTS = (*_AGAIN, "refused", "lost")
 
 
 def ended_rows(batch: Json) -> int:
@@ -48,6 +50,28 @@ def pace_words(batch: Json) -> str:
     return ", ".join([*words, *([f"about {span(left)} left"] if left is not None else [])])
 
 
+def batch_moved(batch: Json) -> Moved:
+    rows, ended = batch["rows"], ended_rows(batch)
+    words = (pace_words(batch), batch.get("waiting_because"), count_words(batch))
+    return Moved(
+        value=ended,
+        total=rows,
+        amount=f"{ended:,} rows" if rows is None else f"{ended:,} of {rows:,}",
+        remark=" · ".join(each for each in words if each),
+    )
+
+
+def retry_words(batch: Json) -> Iterator[str]:
+    """What of it could run again, and how. A row that was refused would be refused again."""
+    if batch["state"] == "cancelled":
+        return
+    command = f"longhaul batches retry {batch['id']}"
+    if any(batch["counts"].get(state) for state in _AGAIN):
+        yield f"the failed rows alone, once more: {command}"
+    if batch["counts"].get("lost"):
+        yield f"the lost ones, too, whose tool may have run: {command} --lost"
+
+
 def batch_list(batches: Sequence[Json], now: datetime) -> Table:
     shown = table(
         "ID:whole", "TOOL", "STATE:whole", "ROWS:number", "ENDED:number", "CREATED:whole", ""
@@ -67,12 +91,8 @@ def batch_list(batches: Sequence[Json], now: datetime) -> Table:
 
 
 def batch_card(batch: Json, now: datetime) -> RenderableType:
-    facts = table("", "")
-    facts.show_header = False
-    for name, value in _facts(batch, now):
-        facts.add_row(Text(name, style="dim"), value)
     title = Text.assemble((batch["id"], "bold"), "  ", _state(batch["state"]), "  ", batch["tool"])
-    return Group(title, Padding(facts, (0, 0, 0, 2), expand=False), *_faults(batch))
+    return Group(title, facts_table(_facts(batch, now)), *_faults(batch))
 
 
 def batch_end(batch: Json, now: datetime) -> RenderableType:
@@ -94,10 +114,14 @@ def _facts(batch: Json, now: datetime) -> Iterator[tuple[str, RenderableType]]:
             yield _word(state, 2), Text(f"{batch['counts'][state]:,}", style=style)
     if batch["state"] == "running" and pace_words(batch):
         yield "pace", pace_words(batch)
+    if batch.get("waiting_because"):
+        yield "waits", Text(batch["waiting_because"], style="yellow")
     yield "created", f"{local_time(batch['created_at'])}  ({ago(batch['created_at'], now)})"
     if batch["finished_at"]:
         yield "finished", local_time(batch["finished_at"])
         yield "took", lasted(batch["created_at"], batch["finished_at"], now)
+    if batch.get("callback"):
+        yield "callback", Text(callback_words(batch["callback"]))
 
 
 def _faults(batch: Json) -> list[RenderableType]:
@@ -108,7 +132,7 @@ def _faults(batch: Json) -> list[RenderableType]:
         shown.add_row(
             f"{error['count']:,}", Text(first_line(error["error"], 300), style="red"), _rows(error)
         )
-    return [Text(""), Padding(shown, (0, 0, 0, 2), expand=False)]
+    return [Text(""), indented(shown)]
 
 
 def _rows(error: Json) -> str:

@@ -11,7 +11,7 @@ from common.config.explain import Row, explain
 from common.config.names import expose
 from common.config.problems import Ignored, Problem
 from longhaul.checkup import Report, Server, Tried
-from longhaul.screen.output import table
+from longhaul.screen.output import indented, table
 from longhaul.screen.words import first_line
 
 _DEFAULT = "default"
@@ -48,22 +48,22 @@ def report_screen(report: Report, *, every_setting: bool) -> RenderableType:
     namespaces = report.loaded.settings.namespaces
     parts: list[RenderableType] = [
         _heading("Configuration"),
-        _indented(Text(str(report.loaded.file or "no file; defaults and the environment"))),
+        indented(Text(str(report.loaded.file or "no file; defaults and the environment"))),
         _settings(report, every_setting=every_setting),
         _heading("Servers"),
-        *(_indented(_server(each)) for each in report.servers),
+        *(indented(_server(each)) for each in report.servers),
         _heading("Backends"),
-        *(_indented(_backend(each, namespaces=namespaces)) for each in report.backends),
+        *(indented(_backend(each, namespaces=namespaces)) for each in report.backends),
     ]
     if report.loaded.ignored:
-        parts += [_heading("Ignored"), *(_indented(_ignored(e)) for e in report.loaded.ignored)]
+        parts += [_heading("Ignored"), *(indented(_ignored(e)) for e in report.loaded.ignored)]
     for word, style, found in (
         ("Warnings", "yellow", cautions(report)),
         ("Problems", "bold red", complaints(report)),
     ):
         if found:
             parts.append(_heading(word, style))
-            parts += [_indented(Text(f"· {each}")) for each in found]
+            parts += [indented(Text(f"· {each}")) for each in found]
     parts.append(_verdict(report))
     return Group(*parts)
 
@@ -77,9 +77,9 @@ def _settings(report: Report, *, every_setting: bool) -> RenderableType:
         listing.add_row(row.setting, Text(row.value), Text(row.source, style="dim"))
     hidden = len(rows) - len(shown)
     if not hidden:
-        return _indented(listing)
+        return indented(listing)
     note = Text(f"{hidden} more are at their defaults; --all shows them", style="dim")
-    return _indented(Group(listing, note) if shown else note)
+    return indented(Group(listing, note) if shown else note)
 
 
 def _server(server: Server) -> RenderableType:
@@ -122,10 +122,6 @@ def _verdict(report: Report) -> Text:
 
 def _heading(text: str, style: str = "bold") -> Text:
     return Text(f"\n{text}", style=style)
-
-
-def _indented(renderable: RenderableType) -> RenderableType:
-    return Padding(renderable, (0, 0, 0, 2), expand=False)
 
 
 def report_json(report: Report) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from longhaul.screen.jobs import repeatable_words
-from longhaul.screen.output import table
+from longhaul.screen.output import facts_table, indented, table
 from longhaul.screen.words import STATE_STYLE, ago, first_line, local_time, moment, span
 
 Json = Mapping[str, Any]
@@ -57,14 +56,10 @@ def letter_list(letters: Sequence[Json], now: datetime) -> Table:
 
 
 def letter_card(letter: Json, now: datetime) -> RenderableType:
-    facts = table("", "")
-    facts.show_header = False
-    for name, value in _facts(letter, now):
-        facts.add_row(Text(name, style="dim"), value)
     title = Text.assemble(
         (letter["id"], "bold"), "  ", _kind(letter["kind"]), "  ", letter["tool"] or "no job"
     )
-    parts: list[RenderableType] = [title, Padding(facts, (0, 0, 0, 2), expand=False)]
+    parts: list[RenderableType] = [title, facts_table(_facts(letter, now))]
     if letter["arguments"] is not None:
         parts += _section("Arguments", Text(json.dumps(letter["arguments"], indent=2)))
     if letter["history"]:
@@ -145,7 +140,7 @@ def _history(tries: Sequence[Json]) -> Table:
 
 
 def _section(title: str, body: RenderableType) -> list[RenderableType]:
-    return [Text(""), Text(title, style="dim"), Padding(body, (0, 0, 0, 2), expand=False)]
+    return [Text(""), Text(title, style="dim"), indented(body)]
 
 
 def _advice(letter: Json) -> str:

@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from longhaul.screen.output import table
+from longhaul.screen.output import indented, table
 from longhaul.screen.words import BACKEND_STYLE, ago, first_line, local_time, span
 
 Json = Mapping[str, Any]
@@ -113,7 +112,7 @@ def _complaints(backend: Json) -> list[RenderableType]:
             continue
         name = f"{backend['name']} on {replica['host']}: {replica['state']}"
         body = Text("\n".join(lines) or "nothing said yet", style="dim")
-        said += [Text(f"\n{name}", style="yellow"), Padding(body, (0, 0, 0, 2), expand=False)]
+        said += [Text(f"\n{name}", style="yellow"), indented(body)]
     return said
 
 

@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from longhaul.screen.callbacks import callback_words
-from longhaul.screen.output import table
+from longhaul.screen.output import facts_table, indented, table
 from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_time, moment
 
 Json = Mapping[str, Any]
@@ -65,12 +64,8 @@ def checkpoint_words(checkpoint: Json, now: datetime) -> str:
 
 
 def job_card(job: Json, events: Sequence[Json], now: datetime) -> RenderableType:
-    facts = table("", "")
-    facts.show_header = False
-    for name, value in _facts(job, now):
-        facts.add_row(Text(name, style="dim"), value)
     title = Text.assemble((job["id"], "bold"), "  ", state_text(job["state"]), "  ", job["tool"])
-    return Group(title, Padding(facts, (0, 0, 0, 2), expand=False), *_history(events))
+    return Group(title, facts_table(_facts(job, now)), *_history(events))
 
 
 def repeatable_words(job: Json) -> str:
@@ -126,5 +121,5 @@ def _history(events: Sequence[Json]) -> list[RenderableType]:
     return [
         Text(""),
         Text("What happened", style="dim"),
-        Padding(shown, (0, 0, 0, 2), expand=False),
+        indented(shown),
     ]

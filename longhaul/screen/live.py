@@ -1,5 +1,7 @@
-"""A job on the terminal while it lasts: one line that moves, on standard error."""
+"""A job or a batch on the terminal while it lasts: one line that moves, on standard error."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,14 +11,25 @@ from longhaul.screen.output import err
 from longhaul.screen.words import first_line
 
 
-class Live:
-    """Quiet where standard error is no terminal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """How far it is. Without a total nobody knows."""
 
-    def __init__(self, tool: str) -> None:
+    value: float
+    total: float | None
+    amount: str
+    remark: str
+
+
+class Live:
+    """Quiet where standard error is no terminal. `read` makes of JSON what is shown."""
+
+    def __init__(self, tool: str, read: Callable[[Mapping[str, Any]], Moved]) -> None:
+        self._read = read
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.fields[tool]}"),
-            BarColumn(bar_width=32),
+            BarColumn(bar_width=24),
             TextColumn("{task.fields[amount]}", justify="right"),
             TimeElapsedColumn(),
             TextColumn("[dim]{task.fields[remark]}"),
@@ -38,18 +51,28 @@ class Live:
     ) -> None:
         self._bar.stop()
 
-    def show(self, job: dict[str, Any]) -> None:
-        progress = job["progress"] if job["state"] == "running" else None
-        total = progress["total"] if progress else None
-        value = progress["value"] if progress else 0
-        message = progress["message"] if progress else job["waiting_because"]
+    def show(self, shown: Mapping[str, Any]) -> None:
+        moved = self._read(shown)
         self._bar.update(
             self._task,
-            total=total,
-            completed=value if total else 0,
-            amount=_amount(value, total) if progress else job["state"],
-            remark=first_line(message or "").replace("[", r"\["),
+            total=moved.total,
+            completed=moved.value if moved.total else 0,
+            amount=moved.amount,
+            remark=moved.remark.replace("[", r"\["),
         )
+
+
+def job_moved(job: Mapping[str, Any]) -> Moved:
+    progress = job["progress"] if job["state"] == "running" else None
+    total = progress["total"] if progress else None
+    value = progress["value"] if progress else 0
+    message = progress["message"] if progress else job["waiting_because"]
+    return Moved(
+        value=value,
+        total=total,
+        amount=_amount(value, total) if progress else job["state"],
+        remark=first_line(message or ""),
+    )
 
 
 def _amount(value: float, total: float | None) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 PIPED_WIDTH = 160  # columns, where nobody's terminal says
 
@@ -61,3 +63,16 @@ def table(*columns: str) -> Table:
             overflow="fold" if how == "whole" else "ellipsis",
         )
     return made
+
+
+def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Padding:
+    """What is known of one thing, a line for each fact."""
+    made = table("", "")
+    made.show_header = False
+    for name, value in facts:
+        made.add_row(Text(name, style="dim"), value)
+    return indented(made)
+
+
+def indented(renderable: RenderableType) -> Padding:
+    return Padding(renderable, (0, 0, 0, 2), expand=False)

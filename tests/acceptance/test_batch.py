@@ -222,6 +222,16 @@ def test_interrupted_and_typed_again_it_goes_on(
     assert starts(log) == sorted(f"row {n} started" for n in range(1, 41))
 
 
+def test_a_new_one_goes_on_by_its_id(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 3))
+    left = desk.run("batch", "b__work", rows, "--out", str(out), "--new", "--detach")
+    how = f"batches results {left.out.strip()} --follow --out {out}"
+    assert f"longhaul {how} continues" in " ".join(left.err.split())
+    assert "same command" not in left.err  # that would run everything once more
+    assert desk.run(*how.split()).code == 0
+    assert (rows_of(out), len(starts(log))) == ([1, 2, 3], 3)
+
+
 def test_as_they_end(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     gate = tmp_path / "gate"
     first, *others = labelled(log, 4)
@@ -252,9 +262,8 @@ def test_a_cancelled_batch_is_exit_6(desk: Desk, tmp_path: Path, log: Path, out:
 
 def test_the_end_as_json(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     rows = write(tmp_path / "rows.jsonl", *labelled(log, 3))
-    ran = desk.run("batch", "b__work", rows, "--out", str(out), "--json")
-    assert ran.json["counts"]["completed"] == 3
-    assert (ran.json["state"], ran.json["rows"]) == ("completed", 3)
+    ended = desk.run("batch", "b__work", rows, "--out", str(out), "--json").json
+    assert (ended["state"], ended["rows"], ended["counts"]["completed"]) == ("completed", 3, 3)
 
 
 def test_one_bar_shows_how_far_it_is(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:

@@ -85,6 +85,25 @@ class TestWithARouter:
             wait_for(lambda: desk.run("jobs", "show", job).out.count("callback delivered") == 2)
             assert len(said.read_text().splitlines()) == 1
 
+    def test_a_batch_tells_of_its_end_once(self, desk: Desk, tmp_path: Path) -> None:
+        port = free_port()
+        rows, out = tmp_path / "rows.jsonl", tmp_path / "results.jsonl"
+        rows.write_text(desk.work() + "\nbroken\n")
+        words = ("batch", "b__work", str(rows), "--out", str(out))
+        with example(desk, port, SECRET) as said:
+            url = f"http://127.0.0.1:{port}/hook"
+            ran = desk.run(*words, "--callback", url)
+            assert ran.code == 1, ran.err  # of the broken row
+            batch = json.loads(out.read_text().splitlines()[0])["id"].partition(".")[0]
+            wait_for(said.read_text, seconds=20)
+            message = json.loads(said.read_text())
+            assert (message["type"], message["data"]["id"]) == ("batch.completed", batch)
+            assert message["data"]["counts"]["completed"] == 1
+            wait_for(lambda: "delivered" in desk.run("batches", "show", batch).out, seconds=10)
+            again = desk.run(*words, "--callback", url)
+            assert "continuing after 2 results" in again.err
+        assert len(said.read_text().splitlines()) == 1
+
     def test_what_was_given_up_is_listed_and_sent_again(self, desk: Desk) -> None:
         port = free_port()
         url = f"http://127.0.0.1:{port}/"

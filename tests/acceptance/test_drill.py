@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import shlex
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -183,6 +184,20 @@ def test_what_cannot_be_drilled_is_said(desk: Desk) -> None:
         assert "whole" in ran.out, "what was found before it is told"
         ran = desk.run("drill", "--plan", plan(desk, nothing), "--only", "m")
         assert (ran.code, "there are: n" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_whatever_ends_it_the_fault_is_mended(desk: Desk, end: signal.Signals) -> None:
+    cut = desk.folder / "cut"
+    harm = {"name": "cut", "command": f"touch {cut}", "restore": f"rm {cut}", "hold": "1h"}
+    with desk.role("up", "--port", "0"):
+        wait_for(lambda: desk.run("tools", "--json").json["tools"], seconds=STARTED_WITHIN)
+        with desk.start("drill", "--plan", plan(desk, harm, jobs=2)) as drill:
+            wait_for(cut.exists, seconds=STARTED_WITHIN)
+            drill.send_signal(end)
+            drill.communicate(timeout=20)
+        assert drill.returncode == 130, "as after Ctrl-C"
+        assert not cut.exists()
 
 
 def test_without_a_plan_it_makes_a_router_of_its_own(desk: Desk) -> None:

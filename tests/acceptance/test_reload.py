@@ -1,15 +1,18 @@
 """SIGHUP: the configuration is read again, and no job is dropped."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.desk import GATED, Desk
+from tests.support.desk import GATED, LONGHAUL, STARTED_WITHIN, Desk
 from tests.support.logbook import lines
+from tests.support.processes import alive, kill_all
 from tests.support.waiting import wait_for
 
 GATE = {"command": sys.executable, "args": [str(GATED)]}
@@ -83,3 +86,59 @@ def test_keys_change_and_a_broken_file_changes_nothing(desk: Desk, mine: dict[st
     assert "longhaul.yaml:1" in said
     assert "nothing has changed" in said
     assert desk.run("tools", **mine).code == 0, "the key of before still holds"
+
+
+def test_one_that_is_about_to_end_begins_nothing_new(desk: Desk, mine: dict[str, str]) -> None:
+    desk.run("submit", "a__work", "--json", desk.work(gate="gate"), **mine)
+    wait_for(lambda: lines(desk.log))
+    (router, *_) = desk.run("workers", "--json", **mine).json["workers"]
+    log = desk.folder / "up.log"
+    os.kill(router["pid"], signal.SIGTERM)
+    wait_for(lambda: "worker.drains" in log.read_text())
+    desk.configure({"b": GATE})
+    os.kill(router["pid"], signal.SIGHUP)
+    wait_for(lambda: "config.reloaded" in log.read_text())
+    desk.gate().touch()
+    wait_for(lambda: not alive(router["pid"]), seconds=20)
+    assert "worker.relieved" not in log.read_text()
+    assert lines(desk.log) == ["started", "finished"]
+
+
+def test_one_that_still_starts_hears_it_too(desk: Desk) -> None:
+    """Its configuration is a pipe: it has begun to start, and can get no further."""
+    file, log = desk.folder / "pipe.yaml", desk.folder / "up.log"
+    os.mkfifo(file)
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            (*LONGHAUL, "up", "--port", "0", "--config", str(file)),
+            cwd=desk.folder,
+            env=desk.environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,  # as a service: no terminal
+        )
+    try:
+        configuration = wait_for(lambda: opened(file), seconds=STARTED_WITHIN)
+        process.send_signal(signal.SIGHUP)
+        write(configuration, {"drain": 1})
+        wait_for(lambda: "no backends are configured" in log.read_text())
+        write(wait_for(lambda: opened(file), seconds=STARTED_WITHIN), {"drain": 2})
+        wait_for(lambda: '"changed":["drain"]' in log.read_text())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        kill_all(process)
+
+
+def opened(pipe: Path) -> int | None:
+    """Its end to write to, once somebody reads."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
+def write(end: int | None, configuration: dict[str, int]) -> None:
+    assert end is not None
+    with os.fdopen(end, "w") as pipe:
+        json.dump(configuration, pipe)

@@ -1,17 +1,24 @@
 """What every place for blobs does alike."""
 
+import asyncio
 import hashlib
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from common.blobs import folder
 from common.blobs.base import UNFINISHED, Blob, BlobStore, blob_name, in_pieces, whole
+from common.blobs.objects.store import ObjectBlobs
 from common.blobs.open import open_blobs
 from common.errors import BlobsUnreachableError, NotFoundError
 from common.jobs.ids import new_job_id
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -149,8 +156,50 @@ async def test_a_digest_that_is_known_before_changes_nothing(
     blobs: BlobStore, job: str, *, right: bool
 ) -> None:
     body = b"0123456789abcdef" * 1_000_000
-    known = hashlib.sha256(body if right else b"another").hexdigest()
-    blob = await blobs.put(job, in_pieces(body), sha256=known)
+
+    async def digest() -> str:
+        return hashlib.sha256(body if right else b"another").hexdigest()
+
+    blob = await blobs.put(job, in_pieces(body), digest=digest)
     assert blob == Blob(sha256=hashlib.sha256(body).hexdigest(), size=len(body))
     assert [each.name async for each in blobs.list()] == [blob_name(job, blob.sha256)]
     assert await whole(blobs, job, blob) == body
+
+
+@pytest.mark.parametrize("size", [300_000, LARGE])
+async def test_what_is_put_is_read_twice_only_where_that_saves_a_copy(
+    blobs: BlobStore, job: str, size: int
+) -> None:
+    asked = []
+    body = os.urandom(size)
+
+    async def digest() -> str:
+        asked.append(size)
+        return hashlib.sha256(body).hexdigest()
+
+    await blobs.put(job, in_pieces(body), digest=digest)
+    assert len(asked) == (size == LARGE and isinstance(blobs, ObjectBlobs))
+
+
+async def test_a_file_is_not_closed_under_the_thread_that_writes_it(
+    tmp_path: Path, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, goes_on, closed = threading.Event(), threading.Event(), []
+
+    def slow(file: FileIO, *_: Any) -> None:
+        writes.set()
+        goes_on.wait(10)
+        closed.append(file.closed)
+
+    monkeypatch.setattr(folder, "_write", slow)
+    blobs = folder.FolderBlobs(tmp_path)
+    putting = asyncio.create_task(blobs.put(job, in_pieces(b"x")))
+    await asyncio.to_thread(writes.wait, 10)
+    putting.cancel()
+    await asyncio.wait({putting}, timeout=0.1)
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    await until(lambda: bool(closed))
+    assert closed == [False]
+    assert await names(blobs) == set()

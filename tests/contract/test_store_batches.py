@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -17,17 +16,18 @@ from common.jobs.batch import (
     retry,
     settle_down,
 )
+from common.jobs.callbacks import LEASE_MS, CallbackState, deliver, is_owed, take
 from common.jobs.change import BATCHES, Change, Done, Refused
-from common.jobs.endings import bury, cancel, complete, fail, lose
+from common.jobs.endings import cancel
 from common.jobs.head import RECORD_FORMAT, Head
 from common.jobs.ids import row_id
-from common.jobs.indexes import ALL, ALL_BATCHES, batches_index, errors_index
-from common.jobs.rows import run_again
+from common.jobs.indexes import ALL, ALL_BATCHES, batches_index, callback_index, errors_index
 from common.jobs.state import JobState
-from common.jobs.transitions import CALL, IllegalMoveError, claim
+from common.jobs.transitions import CALL, IllegalMoveError
 from common.notifier.base import Gap, Hint, ingress_channel
 from common.notifier.hints import decode_hint
 from tests.support.batches import (
+    ENDINGS,
     a_batch,
     a_row,
     check_rows,
@@ -40,17 +40,6 @@ from tests.support.batches import (
 from tests.support.ledger import RETENTION, Ledger, a_job_id, touch
 
 pytestmark = pytest.mark.anyio
-
-ERROR = {"code": -31_002, "message": "the backend went away"}
-SAID = b'{"content":[{"type":"text","text":"no such dataset"}],"isError":true}'
-ENDINGS: dict[str, Any] = {
-    "completed": lambda head: complete(head, b"{}", RETENTION, tool_error=False),
-    "tool_error": lambda head: complete(head, SAID, RETENTION, tool_error=True),
-    "failed": lambda head: fail(head, ERROR, RETENTION),
-    "cancelled": lambda head: cancel(head, "enough", RETENTION),
-    "lost": lambda head: lose(head, "it died", RETENTION, seen_gone=False),
-    "dead": lambda head: bury(head, ERROR, RETENTION),
-}
 
 
 @pytest.fixture
@@ -107,6 +96,28 @@ class TestTheRecord:
         assert await ledger.due_at(batch) == batch.forget_at
         with pytest.raises(IllegalMoveError):
             retry(batch, lost=False)
+
+    async def test_a_cancelled_one_is_looked_at_again_when_its_end_was_told(
+        self, ledger: Ledger
+    ) -> None:
+        batch = await a_batch(ledger, callback="https://example.com/")
+        await open_row(ledger, batch, 1)  # whoever cancels it may die before this one's turn
+        batch = await ledger.done(batch, cancel_batch(batch, "enough", RETENTION))
+        batch = await ledger.done(batch, take(batch, 60_000))
+        batch = await ledger.done(batch, deliver(batch))
+        assert await ledger.due_at(batch) <= await ledger.store.now() + LEASE_MS
+
+    async def test_what_runs_again_takes_back_what_was_owed_for_its_end(
+        self, ledger: Ledger
+    ) -> None:
+        batch = await a_batch(ledger, callback="https://example.com/")
+        batch = await ledger.done(batch, finish(batch, RETENTION))
+        assert is_owed(batch)
+        batch = await ledger.done(batch, retry(batch, lost=False))
+        assert (batch.callback, batch.callback_at) == ("", 0)
+        assert await ledger.members(callback_index(CallbackState.PENDING)) == set()
+        batch = await ledger.done(batch, finish(batch, RETENTION))
+        assert await ledger.members(callback_index(CallbackState.PENDING)) == {batch.id}
 
     async def test_a_newer_releases_takes_no_row_of_ours(self, ledger: Ledger, batch: Head) -> None:
         await ledger.done(batch, touch(fields={"format": RECORD_FORMAT + 1}))
@@ -200,45 +211,6 @@ class TestRows:
         assert await ledger.store.remove(row.id, version=row.version)
         assert await sums(ledger, batch) == {}
         assert await ended_rows(ledger, batch) == []
-
-
-class TestOnceMore:
-    @pytest.mark.parametrize("share", ["tool_error", "failed", "dead", "lost"])
-    async def test_a_row_runs_again_and_counts_by_its_newest_end(
-        self, ledger: Ledger, batch: Head, share: str
-    ) -> None:
-        other = await running_row(ledger, batch, 2)
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS[share](row))
-        await ledger.done(other, ENDINGS["completed"](other))
-        row = await ledger.done(row, run_again(row, lost=True))
-        assert (row.state, row.generation, row.tries) == (JobState.QUEUED, 2, 0)
-        assert await sums(ledger, batch) == {"open": 1, "completed": 1}
-        row = await ledger.done(row, claim("w1"))
-        assert (row.claims, row.tries) == (2, 1)
-        await ledger.done(row, ENDINGS["completed"](row))
-        assert await sums(ledger, batch) == {"completed": 2}
-        assert await ended_rows(ledger, batch) == [2, 1]  # whoever had its first end has the new
-        assert await check_rows(ledger, batch) == 0
-
-    @pytest.mark.parametrize("share", ["completed", "cancelled", "lost"])
-    async def test_other_rows_do_not(self, ledger: Ledger, batch: Head, share: str) -> None:
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS[share](row))
-        with pytest.raises(IllegalMoveError):
-            run_again(row, lost=False)
-
-    async def test_nor_those_of_no_batch(self, ledger: Ledger) -> None:
-        head = await ledger.claimed()
-        head = await ledger.done(head, fail(head, ERROR, RETENTION))
-        with pytest.raises(IllegalMoveError):
-            run_again(head, lost=True)
-
-    async def test_nor_of_a_batch_that_was_cancelled(self, ledger: Ledger, batch: Head) -> None:
-        row = await running_row(ledger, batch, 1)
-        row = await ledger.done(row, ENDINGS["failed"](row))
-        await ledger.done(batch, cancel_batch(batch, "enough", RETENTION))
-        assert (await ledger.refused(row, run_again(row, lost=False))).guard == "BatchRuns"
 
 
 @pytest.mark.parametrize("end", ["completed", "failed"])

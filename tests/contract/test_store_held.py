@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from common.jobs.change import Done, Now, Refused
-from common.jobs.endings import cancel
-from common.jobs.head import Head
+from common.jobs.change import Done, Move, Now, Refused
+from common.jobs.endings import cancel, complete
+from common.jobs.head import RECORD_FORMAT, Head
 from common.jobs.held import creation, line_up, release, schedule
 from common.jobs.indexes import HELD, SCHEDULED, held_index, window_index
+from common.jobs.line import WITH_TOKEN
 from common.jobs.state import JobState
-from common.jobs.transitions import Submission, claim
+from common.jobs.transitions import Submission, claim, retry
 from tests.support.ledger import (
     RETENTION,
     SUBMISSION,
@@ -18,6 +19,7 @@ from tests.support.ledger import (
     a_job_id,
     check_invariants,
     prioritised,
+    touch,
 )
 
 pytestmark = pytest.mark.anyio
@@ -192,3 +194,89 @@ async def test_its_time_came_but_there_is_no_room(ledger: Ledger) -> None:
     assert await listed(ledger) == [held_index(*NAMES)]
     assert (await ledger.done(lined_up, release(lined_up, LIMIT + 1))).state is JobState.QUEUED
     await check_invariants(ledger)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_the_end_of_one_that_waits_says_that_somebody_is_held(
+    ledger: Ledger, waits: bool
+) -> None:
+    head = await (queued(ledger) if waits else ledger.claimed())
+    await held_back(ledger)
+    change = cancel(head, "not any more", RETENTION)
+    answer = await ledger.store.commit(head.id, change, version=head.version)
+    assert isinstance(answer, Done)
+    assert answer.counted == waits  # the claim of the other one has said so
+    await check_invariants(ledger)
+
+
+async def test_a_held_record_that_is_removed_leaves_no_name_behind(ledger: Ledger) -> None:
+    head = await held_back(ledger)
+    assert await ledger.store.remove(head.id, version=head.version)
+    assert await listed(ledger) == []
+
+
+# --- strays: entries of an index whose jobs do not belong there (any more)
+
+
+async def ended(ledger: Ledger) -> Head:
+    head = await ledger.claimed()
+    return await ledger.done(head, complete(head, b"{}", RETENTION, tool_error=False))
+
+
+async def astray(ledger: Ledger, head: Head, index: str, score: float = 4.0) -> Head:
+    return await ledger.done(head, touch(moves=(Move(index, score),)))
+
+
+async def test_what_waits_no_more_is_dropped_from_the_window(ledger: Ledger) -> None:
+    window = window_index(*NAMES)
+    waiting = await ledger.claimed()
+    await ledger.done(waiting, retry(waiting, 60_000, {"message": "refused"}))
+    running, first = await ledger.claimed(), await queued(ledger)
+    await astray(ledger, running, window)
+    await astray(ledger, await ended(ledger), window)
+    assert isinstance(await create(ledger), Refused)
+    assert await ledger.store.drop_strays(window, WITH_TOKEN, 10) == 2
+    assert await ledger.members(window) == {waiting.id, first.id}
+    await queued(ledger)
+    assert await ledger.store.drop_strays(window, WITH_TOKEN, 10) == 0
+    await check_invariants(ledger)
+
+
+async def test_an_entry_without_a_record_is_dropped(ledger: Ledger) -> None:
+    window = window_index("other", *NAMES[1:])
+    head = await astray(ledger, await ended(ledger), window)
+    assert await ledger.store.remove(head.id, version=head.version)
+    assert await ledger.store.drop_strays(window, WITH_TOKEN, 10) == 1
+    assert await ledger.store.count(window) == 0
+
+
+async def test_only_so_many_of_the_highest_are_looked_at(ledger: Ledger) -> None:
+    window = window_index(*NAMES)
+    low = await astray(ledger, await ended(ledger), window, 3.0)
+    for _ in range(2):
+        await astray(ledger, await ended(ledger), window, 5.0)
+    assert await ledger.store.drop_strays(window, WITH_TOKEN, 2) == 2
+    assert await ledger.members(window) == {low.id}
+    assert await ledger.store.drop_strays(window, WITH_TOKEN, 2) == 1
+
+
+async def test_what_only_a_newer_release_can_read_stays(ledger: Ledger) -> None:
+    window = window_index("other", *NAMES[1:])
+    head = await astray(ledger, await ended(ledger), window)
+    await ledger.done(head, touch(fields={"format": RECORD_FORMAT + 1}))
+    assert await ledger.store.drop_strays(window, WITH_TOKEN, 10) == 0
+
+
+async def test_strays_among_the_held_are_dropped_and_their_index_is_listed_no_more(
+    ledger: Ledger,
+) -> None:
+    held = held_index(*NAMES)
+    await astray(ledger, await ended(ledger), held)
+    head = await held_back(ledger)
+    assert await ledger.store.drop_strays(held, (JobState.HELD,), 10) == 1
+    assert await ledger.members(held) == {head.id}
+    assert await listed(ledger) == [held]
+    await astray(ledger, await ledger.done(head, release(head, LIMIT)), held)
+    assert await listed(ledger) == [held]
+    assert await ledger.store.drop_strays(held, (JobState.HELD,), 10) == 1
+    assert await listed(ledger) == []

@@ -16,7 +16,7 @@ from common.jobs.callbacks import CallbackState
 from common.runtime import Runtime, open_runtime
 from tests.support.namespaces import Namespace
 from tests.support.ports import free_port
-from tests.support.receiver import SECRET, Receiver, receiver
+from tests.support.receiver import SECRET, Receiver
 from tests.support.roles import environment, offers, role
 from tests.support.servers import Shared
 from tests.support.system import gated
@@ -42,12 +42,6 @@ class Deployment:
     async def delivered(self, job: str) -> bool:
         head = await self.runtime.store.get(job)
         return head is not None and head.callback == CallbackState.DELIVERED
-
-
-@pytest.fixture
-def hooks(tmp_path: Path) -> Iterator[Receiver]:
-    with receiver(tmp_path / "hooks") as opened:
-        yield opened
 
 
 @pytest.fixture

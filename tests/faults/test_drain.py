@@ -1,5 +1,6 @@
 """A worker that is asked to stop: what runs ends well, what waits runs elsewhere, uncounted."""
 
+import asyncio
 import signal
 from pathlib import Path
 
@@ -7,10 +8,14 @@ import pytest
 
 from common.config.model import Queue, Settings, ToolRule
 from common.jobs.state import JobState
+from common.routing.rules import Rules
+from common.runtime import new_lease, open_runtime
 from tests.support.logbook import lines
-from tests.support.system import Place, System, gated, open_system
+from tests.support.ports import free_port
+from tests.support.system import Place, System, gated, open_system, running
 from tests.support.waiting import until, until_answered
 from tests.support.worker_process import worker_process
+from workers.worker import Worker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("said")]
 
@@ -104,6 +109,14 @@ async def test_a_second_signal_ends_it_and_what_may_not_run_again_is_lost(
             head = await system.in_state(job, JobState.LOST, seconds=30)
             assert head.tries == 1
             first.parent.wait(30)
+
+
+async def test_one_that_never_reached_its_store_ends_all_the_same(tmp_path: Path) -> None:
+    settings = Settings(store_url=f"redis://127.0.0.1:{free_port()}", data=str(tmp_path))
+    async with open_runtime(settings) as runtime:
+        worker = Worker(runtime, new_lease("worker"), Rules(settings), {})
+        async with running(worker.run()), asyncio.timeout(settings.drain / 2):
+            await worker.drain()
 
 
 async def serving(system: System, count: int) -> None:

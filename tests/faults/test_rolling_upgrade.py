@@ -97,7 +97,7 @@ async def both_submit(system: System, http: httpx2.AsyncClient, log: Path) -> No
     for number in range(JOBS):
         arguments = {"log": str(log), "label": f"older{number}"}
         answer = await http.post("/v1/jobs", json={"tool": "b__work", "arguments": arguments})
-        assert answer.status_code == 202, answer.text
+        assert answer.is_success, answer.text  # 200 when it has ended already
         await system.submit(log=str(log), label=f"newer{number}")
 
 

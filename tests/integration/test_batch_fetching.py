@@ -28,14 +28,20 @@ class Script:
     def __init__(self, cuts: Sequence[int]) -> None:
         self.cuts = list(cuts)  # bytes of each results body that arrive, as long as there are any
         self.looks = 0
+        self.page = ROWS  # results in one answer, at most
+        self.cancelled = False  # and its rows end one by one, the first of them last
 
     def batch(self) -> bytes:
         self.looks += 1
         state = "running" if self.looks < ROWS else "completed"
-        return json.dumps({"id": "b", "state": state}).encode()
+        state = "cancelled" if self.cancelled else state
+        counts = {"waiting": max(0, ROWS - self.looks)}
+        return json.dumps({"id": "b", "state": state, "counts": counts}).encode()
 
     def results(self, after: int) -> bytes:
-        rows = range(after + 1, min(self.looks, ROWS) + 1)
+        if self.cancelled and self.looks < ROWS:
+            return b""
+        rows = range(after + 1, min(self.looks, ROWS, after + self.page) + 1)
         lines = [json.dumps({"row": row, "id": f"b.{row}"}) + "\n" for row in rows]
         return "".join(lines).encode()
 
@@ -72,6 +78,10 @@ def served(script: Script) -> Iterator[Client]:
         thread.join()
 
 
+def nobody(_: object) -> None:
+    """Listens."""
+
+
 class Hurried(SystemClock):
     """Pauses are short."""
 
@@ -84,13 +94,34 @@ class Hurried(SystemClock):
 def test_each_result_once_whatever_breaks(tmp_path: Path, cuts: list[int]) -> None:
     script = Script(cuts)
     states: list[dict[str, Any]] = []
+    said: list[str] = []
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
         seen = states.append
-        ended = fetched(client, Hurried(), "b", results, Order.INPUT, seen)
+        ended = fetched(client, Hurried(), "b", results, Order.INPUT, seen, said.append)
     assert ended["state"] == "completed"
     assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
     assert states[0]["state"] == "running"
+    assert said == []  # it was back at once
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_of_one_that_has_ended_all_pages_are_fetched(tmp_path: Path, *, follow: bool) -> None:
+    script = Script([])
+    script.looks, script.page = ROWS, 2
+    file = tmp_path / "out"
+    with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=follow)
+    assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
+
+
+def test_of_a_cancelled_one_rows_that_are_still_open_are_waited_for(tmp_path: Path) -> None:
+    script = Script([])
+    script.cancelled = True
+    file = tmp_path / "out"
+    with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody)
+    assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
 
 
 def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
@@ -98,7 +129,7 @@ def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
     script.looks = 1
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
-        ended = fetched(client, Hurried(), "b", results, Order.INPUT, lambda _: None, follow=False)
+        ended = fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=False)
     assert ended["state"] == "running"
     assert len(file.read_text().splitlines()) == 2
 
@@ -106,6 +137,6 @@ def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
 def test_nobody_there_and_no_such_batch(tmp_path: Path) -> None:
     with open_results(tmp_path / "out", Order.INPUT, replace=False) as results:
         with Client(Target(url="http://127.0.0.1:9")) as client, pytest.raises(UnreachableError):
-            fetched(client, Hurried(), "b", results, Order.INPUT, lambda _: None)
+            fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody)
         with served(Script([])) as client, pytest.raises(NotThereError):
-            fetched(client, Hurried(), "nope", results, Order.INPUT, lambda _: None)
+            fetched(client, Hurried(), "nope", results, Order.INPUT, nobody, nobody)

@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,8 +13,9 @@ from typing_extensions import override
 
 from longhaul.client import Client, ConnectionLostError
 from longhaul.exits import CommandError, NotThereError, UnreachableError, UsageError
-from longhaul.following import StillRunning, follow
+from longhaul.following import Job, StillRunning, follow, follow_output
 from longhaul.target import Target
+from tests.support.waiting import wait_for
 
 PROBLEM = {"title": "A title", "detail": "the detail"}
 JOB = {"id": "j", "state": "running"}
@@ -119,23 +120,40 @@ def test_a_router_that_never_answered_is_not_waited_for() -> None:
         follow(client, "j", 5.0, print, print)
 
 
-def test_a_router_that_goes_away_is_said_soon_and_the_job_goes_on() -> None:
-    body = f"event: job\ndata: {json.dumps(JOB)}\n\n".encode()
+def by_events(client: Client, said: Callable[[str], None]) -> Job:
+    return follow(client, "j", None, lambda _: None, said, away=2.0)
+
+
+def by_output(client: Client, said: Callable[[str], None]) -> Job:
+    return follow_output(client, "j", "0", lambda _: None, said, away=2.0)
+
+
+@pytest.mark.parametrize(
+    ("follows", "event"),
+    [(by_events, "event: job"), (by_output, "event: output"), (by_output, ": keep-alive")],
+    ids=["events", "output", "output of a tool that says nothing"],
+)
+def test_a_router_that_goes_away_is_said_soon_and_the_job_goes_on(
+    follows: Callable[[Client, Callable[[str], None]], Job], event: str
+) -> None:
+    body = f"{event}\ndata: {json.dumps(JOB)}\n\n".encode()
     told: list[str] = []
+    asked: list[str | None] = []
     with ExitStack() as stack:
-        served = stack.enter_context(answering(200, body, content_type="text/event-stream"))
-        gone = threading.Thread(target=stack.close)
+        served = stack.enter_context(answering(200, body, asked=asked))
 
-        def seen(_: Any) -> None:
-            if not gone.ident:
-                gone.start()
+        def go_away() -> None:
+            wait_for(lambda: bool(asked))
+            stack.close()
 
+        gone = threading.Thread(target=go_away)
+        gone.start()
         with (
             Client(Target(url=served.url)) as client,
             pytest.raises(StillRunning, match="went away and has not come back") as still,
         ):
-            follow(client, "j", None, seen, told.append, away=3.0)
+            follows(client, told.append)
         gone.join()
     assert still.value.job == "j"
     (words,) = told
-    assert "waiting 3 s for it to come back. Job j is kept" in words
+    assert "waiting 2 s for it to come back. Job j is kept" in words

@@ -12,6 +12,7 @@ from common.jobs.indexes import queue_index
 from common.jobs.state import JobState
 from common.store.base import JobStore
 from common.store.sqlite.store import SqliteStore
+from ingress.operations import search
 from ingress.operations.letters import Wanted as WantedLetters
 from ingress.operations.search import CHUNK, LOOKS, STEPS, WHOLE, Found, Walk, find
 from ingress.operations.wanted import Wanted, walk_of
@@ -27,6 +28,7 @@ OTHER_TOOL, OTHER_CALLER = "exporter__export_12", "key-00000020"
 NOTHING = "no error says this"
 STATES = len(JobState)
 STEP = 100  # SQLite's instructions between two counts
+TIGHT = {"WHOLE": 20, "STEPS": 90, "LOOKS": 40, "CHUNK": 25}  # bounds that this crowd reaches
 SMALL = 400  # such steps; a scan of 12,000 entries takes more
 
 
@@ -94,13 +96,19 @@ async def crowd(
         yield Crowd(ledger.store, read)
 
 
-async def test_a_listing_reads_no_more_than_its_bounds(crowd: Crowd) -> None:
+async def test_a_listing_reads_no_more_than_its_bounds(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One crowd for all of it: filling is what takes time here."""
     now = await crowd.store.now()
     await one_index(crowd, now)
     await two_indexes(crowd)
     await errors(crowd)
     await positions(crowd)
+    with monkeypatch.context() as small:
+        for name, bound in TIGHT.items():
+            small.setattr(search, name, bound)
+        await pages_that_find_nothing(crowd)
 
 
 async def one_index(crowd: Crowd, now: int) -> None:
@@ -169,3 +177,19 @@ async def positions(crowd: Crowd) -> None:
     crowd.read.clear()
     await crowd.store.ranks(queue_index("exporter"), queued)
     assert crowd.read.steps <= 2 * alone + SMALL
+
+
+async def pages_that_find_nothing(crowd: Crowd) -> None:
+    """They end all the same, and the next one goes on."""
+    last = STATES * TIGHT["CHUNK"] // 5  # what is read when the bound is reached
+    for wanted, bound in (
+        (Wanted(error=NOTHING), TIGHT["LOOKS"]),
+        (Wanted(error=NOTHING, caller=CALLER), TIGHT["LOOKS"]),
+        (Wanted(caller=CALLER, tool=OTHER_TOOL), TIGHT["STEPS"]),
+    ):
+        cursor = None
+        for _ in range(3):
+            page = await crowd.find(walk_of(wanted), cursor)
+            assert crowd.read.rows["places"] <= bound + last + TIGHT["WHOLE"] + 1, wanted
+            assert page.cursor not in {None, cursor}, wanted
+            cursor = page.cursor

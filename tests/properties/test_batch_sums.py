@@ -14,6 +14,7 @@ from common.jobs.batch import refuse
 from common.jobs.change import Change, Done
 from common.jobs.endings import bury, cancel, complete, fail, let_go, lose, owner_died
 from common.jobs.head import Head
+from common.jobs.held import release
 from common.jobs.ids import row_id
 from common.jobs.rows import run_again
 from common.jobs.transitions import IllegalMoveError, claim, retry
@@ -35,8 +36,9 @@ MOVES: tuple[Callable[[Head], Change], ...] = (
     lambda head: owner_died(head, RETENTION),
     lambda head: let_go(head, RETENTION),
     lambda head: retry(head, 0, ERROR),
-    lambda head: run_again(head, lost=False),
-    lambda head: run_again(head, lost=True),
+    lambda head: run_again(head, in_flight=ROWS, limit=ROWS),
+    lambda head: run_again(head, in_flight=ROWS, limit=None),
+    lambda head: release(head, ROWS),
 )
 
 

@@ -1,22 +1,36 @@
 """Batches in a ledger, without an ingress: a record, rows of it, and their sums."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from common.jobs.batch import Plan, begin, refuse
 from common.jobs.change import Change, Done
+from common.jobs.endings import bury, cancel, complete, fail, lose
 from common.jobs.head import Head
 from common.jobs.ids import row_id, row_of
 from common.jobs.indexes import ended_index, errors_index, rows_index
 from common.jobs.rows import OPEN, REFUSED, SHARES, WRONG, entering
 from common.jobs.transitions import claim, submit
-from tests.support.ledger import SUBMISSION, Ledger, a_job_id, all_pages
+from tests.support.ledger import RETENTION, SUBMISSION, Ledger, a_job_id, all_pages
 
 KEPT_MS = 1_000_000
+ERROR = {"code": -31_002, "message": "the backend went away"}
+SAID = b'{"content":[{"type":"text","text":"no such dataset"}],"isError":true}'
+ENDINGS: dict[str, Any] = {
+    "completed": lambda head: complete(head, b"{}", RETENTION, tool_error=False),
+    "tool_error": lambda head: complete(head, SAID, RETENTION, tool_error=True),
+    "failed": lambda head: fail(head, ERROR, RETENTION),
+    "cancelled": lambda head: cancel(head, "enough", RETENTION),
+    "lost": lambda head: lose(head, "it died", RETENTION, seen_gone=False),
+    "dead": lambda head: bury(head, ERROR, RETENTION),
+}
 
 
-async def a_batch(ledger: Ledger, rows: int = 10, in_flight: int = 4, key: str = "") -> Head:
-    batch = a_job_id()
-    change = begin(batch, "exporter__export", "local", Plan(rows=rows, in_flight=in_flight), key)
+async def a_batch(
+    ledger: Ledger, rows: int = 10, in_flight: int = 4, key: str = "", callback: str = ""
+) -> Head:
+    batch, plan = a_job_id(), Plan(rows=rows, in_flight=in_flight)
+    change = begin(batch, "exporter__export", "local", plan, key, callback)
     answer = await ledger.store.commit(batch, change, version=0)
     assert isinstance(answer, Done), answer
     return await ledger.head(batch)

@@ -17,6 +17,7 @@ from common.jobs.indexes import (
     DUE,
     REPLAYED,
     SCHEDULED,
+    batches_index,
     callback_index,
     caller_index,
     held_index,
@@ -168,6 +169,10 @@ async def check_invariants(ledger: Ledger) -> None:
     for head in heads:
         for index in _indexes_of(head):
             expected.setdefault(index, set()).add(head.id)
+    for batch in batches:
+        told = [callback_index(batch.callback)] if batch.callback else []
+        for index in (batches_index(batch.caller), *told):
+            expected.setdefault(index, set()).add(batch.id)
     counted = await ledger.store.counts(list(expected))
     for (index, members), size in zip(expected.items(), counted, strict=True):
         assert size == len(members), index

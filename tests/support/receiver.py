@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.processes import kill_all
 from tests.support.system import BACKENDS
 from tests.support.waiting import until, wait_for
@@ -68,3 +70,9 @@ def receiver(folder: Path) -> Iterator[Receiver]:
         yield Receiver(url=f"http://127.0.0.1:{(folder / 'port').read_text()}", folder=folder)
     finally:
         kill_all(process)
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> Iterator[Receiver]:
+    with receiver(tmp_path / "hooks") as opened:
+        yield opened

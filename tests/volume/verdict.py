@@ -33,8 +33,15 @@ class Verdict:
         whole = self.lines == self.rows and not (self.missing or self.twice or self.wrong)
         ended_well = self.exit_code == 0 and self.states == {"completed": self.rows}
         memory = all(self.seen.memory[name] < MOST_MEMORY for name in ("command", "ingress"))
-        store = self.seen.waiting <= MOST_FOR_WAITING * self.rows
-        return whole and ended_well and memory and store and self.seen.tokens <= self.in_flight
+        return (
+            whole
+            and ended_well
+            and memory
+            and self.seen.waiting <= MOST_FOR_WAITING * self.rows
+            and self.batches == 1
+            and self.starts >= self.rows
+            and self.seen.tokens <= self.in_flight
+        )
 
 
 def judged(

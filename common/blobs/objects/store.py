@@ -4,6 +4,7 @@ Keys and endpoints come from where the clouds' own tools look for them (`AWS_…
 `AZURE_…`). What an upload left behind that never ended is the bucket's own life-cycle rule's.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
@@ -14,15 +15,19 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from common.blobs.base import UNFINISHED, Blob, Listed, blob_name
+from common.blobs.base import PIECE, UNFINISHED, Blob, Digest, Listed, blob_name
 from common.config.urls import mask_url
 from common.errors import BlobsUnreachableError, NotFoundError
 
 PART = 8 * 1024 * 1024  # bytes of one request, in both directions
 AT_ONCE = 3  # requests of one upload
-REQUEST_LIMIT = timedelta(seconds=30)
 CONNECT_LIMIT = timedelta(seconds=5)
+# Until the next byte of an answer. What is sent with a request is no sign of life: a part has all
+# of this time.
+STALLED = timedelta(seconds=60)
+REQUEST_LIMIT = timedelta(minutes=10)  # a slow one; a cloud's own copy of what is large is one
 RETRIES = 3
+RETRY_WITHIN = timedelta(minutes=3)  # of the first one; what stalled is asked for again
 
 
 class ObjectBlobs:
@@ -34,39 +39,44 @@ class ObjectBlobs:
                 url,
                 client_options={
                     "timeout": REQUEST_LIMIT,
+                    "read_timeout": STALLED,
                     "connect_timeout": CONNECT_LIMIT,
                     "allow_http": True,  # only where the operator's own endpoint says http://
                 },
-                retry_config={"max_retries": RETRIES, "retry_timeout": REQUEST_LIMIT},
+                retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_WITHIN},
             )
         except (BaseError, ValueError) as error:
             raise ValueError(f"{self._shown} is no address of blobs: {error}") from error
 
-    async def put(self, holder: str, body: AsyncIterable[bytes], *, sha256: str = "") -> Blob:
-        digest, size = hashlib.sha256(), 0
+    async def put(
+        self, holder: str, body: AsyncIterable[bytes], *, digest: Digest | None = None
+    ) -> Blob:
+        sha256, size = hashlib.sha256(), 0
 
         async def counted() -> AsyncIterator[bytes]:
             nonlocal size
             async for piece in body:
-                digest.update(piece)
+                await asyncio.to_thread(sha256.update, piece)
                 size += len(piece)
                 yield piece
 
         pieces = counted()
         first = await _up_to(pieces, PART)
         if size < PART:  # nothing is left: the name is known before anything is sent
-            blob = Blob(sha256=digest.hexdigest(), size=size)
+            blob = Blob(sha256=sha256.hexdigest(), size=size)
             with self._errors():
                 name = blob_name(holder, blob.sha256)
                 await obstore.put_async(self._store, name, first, use_multipart=False)
             return blob
         # Another name is a copy, which clouds make for 5 GB at most. Uploads show once they end.
-        begun = blob_name(holder, sha256) if sha256 else f"{UNFINISHED}/{secrets.token_hex(16)}"
+        begun = f"{UNFINISHED}/{secrets.token_hex(16)}"
+        if digest is not None:
+            begun = blob_name(holder, await digest())
         with self._errors():
             await obstore.put_async(
                 self._store, begun, _rest(first, pieces), chunk_size=PART, max_concurrency=AT_ONCE
             )
-            blob = Blob(sha256=digest.hexdigest(), size=size)
+            blob = Blob(sha256=sha256.hexdigest(), size=size)
             name = blob_name(holder, blob.sha256)
             if name != begun:
                 await obstore.rename_async(self._store, begun, name)
@@ -76,8 +86,10 @@ class ObjectBlobs:
         while start < end:
             stop = min(start + PART, end)
             with self._errors():
-                piece = await obstore.get_range_async(self._store, name, start=start, end=stop)
-            yield bytes(piece)
+                part = await obstore.get_range_async(self._store, name, start=start, end=stop)
+            view = memoryview(part)
+            for at in range(0, len(view), PIECE):  # of all at once a slow reader would hold copies
+                yield bytes(view[at : at + PIECE])
             start = stop
 
     async def delete(self, name: str) -> None:

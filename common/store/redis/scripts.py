@@ -25,6 +25,7 @@ FILES = {"create": "commit"} | {
         *SETTLING,
         "output",
         "glances",
+        "drop_strays",
         "catalogue",
         "sessions",
         "api_keys",

@@ -19,6 +19,7 @@ from common.jobs.head import Head
 from common.jobs.indexes import DUE, memberships
 from common.jobs.output import OutputRead, decode_entry
 from common.jobs.put_off import PutOff
+from common.jobs.state import JobState
 from common.store.base import (
     DUE_PUSH_MS,
     CatalogueEntry,
@@ -49,6 +50,7 @@ from common.store.redis.wire import Command
 from common.wire import dump_json, load_json
 
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
+AT_ONCE = 500  # records that one command writes: it holds up everybody else
 
 
 class RedisStore(RedisListings):
@@ -92,7 +94,9 @@ class RedisStore(RedisListings):
         for job_id, each in fields.items():
             shards.setdefault(self._keys.of_job(job_id), []).append((job_id, each))
         for prefix, notes in shards.items():
-            await self._run("notes", prefix, notes_request(notes))
+            for start in range(0, len(notes), AT_ONCE):
+                some = notes_request(notes[start : start + AT_ONCE])
+                await self._run("notes", prefix, some)
 
     async def get(self, job_id: str) -> Head | None:
         return await self._head(job_id)
@@ -138,6 +142,9 @@ class RedisStore(RedisListings):
             said += [each.job_id, each.version, each.at]
         for prefix, arguments in shards.items():
             await self._run("put_off", prefix, *arguments)
+
+    async def drop_strays(self, index: str, states: Sequence[JobState], limit: int) -> int:
+        return int(await self._run("drop_strays", self._keys.home, index, limit, *states))
 
     # --- leases
 

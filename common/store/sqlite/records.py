@@ -9,6 +9,7 @@ from common.jobs.change import Change, Done, Note, Refused, Room, Value
 from common.jobs.checkpoint import CHECKPOINT
 from common.jobs.head import Head, decode_head, is_newer
 from common.jobs.indexes import DUE, HELD, REPLAYED, is_held_index, memberships
+from common.jobs.state import JobState
 from common.notifier.base import Hint
 from common.store.base import EVENTS_KEPT, Event, Timings
 from common.store.interpret import (
@@ -220,6 +221,19 @@ def move(database: sqlite3.Connection, job_id: str, moves: Mapping[str, float | 
             _list_held(database, name)
 
 
+def drop_strays(
+    database: sqlite3.Connection, index: str, states: Sequence[JobState], limit: int
+) -> int:
+    """Of the highest entries those whose job is gone, or in no such state."""
+    dropped = 0
+    for _, job_id in listings.places(database, index, limit, listings.Span()):
+        fields = read_fields(database, job_id)
+        if fields is None or not (is_newer(fields) or fields["state"] in states):
+            move(database, job_id, {index: None})
+            dropped += 1
+    return dropped
+
+
 def _list_held(database: sqlite3.Connection, name: str) -> None:
     """The indexes of held jobs that have any are listed in one of their own."""
     database.execute("DELETE FROM entries WHERE name = ? AND job = ?", (HELD, name))
@@ -248,5 +262,7 @@ def _done(
 def _counted(database: sqlite3.Connection, fields: Fields, change: Change) -> int:
     if not change.counting:
         return 0
-    (counted,) = listings.counts(database, [filled(change.counting, fields)])
-    return counted
+    (counted,) = database.execute(
+        "SELECT EXISTS (SELECT 1 FROM entries WHERE name = ?)", (filled(change.counting, fields),)
+    ).fetchone()
+    return int(counted)

@@ -15,6 +15,7 @@ from common.jobs.change import Change, Done, Note, Refused, Value
 from common.jobs.head import Head
 from common.jobs.output import OutputRead
 from common.jobs.put_off import PutOff
+from common.jobs.state import JobState
 from common.notifier.base import KEYS_CHANGED, NEWS, ORDERS_CHANGED, Hint
 from common.notifier.memory import MemoryNotifier
 from common.store.base import CatalogueEntry, Event, Lease, Page, Place, Timings
@@ -98,6 +99,11 @@ class SqliteStore:
 
     async def put_off(self, looks: Sequence[PutOff]) -> None:
         await self._write(lambda database: due_rows.put_off(database, looks))
+
+    async def drop_strays(self, index: str, states: Sequence[JobState], limit: int) -> int:
+        return await self._write(
+            lambda database: records.drop_strays(database, index, states, limit)
+        )
 
     # --- indexes
 

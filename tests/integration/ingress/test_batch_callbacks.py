@@ -1,6 +1,6 @@
 """The callback of a batch: one message for its end, a further one when its rows ran again."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,12 @@ from standardwebhooks import Webhook
 
 from common.jobs.callbacks import CallbackState
 from common.reconciler import Reconciler
-from tests.support.receiver import CALLBACKS, SECRET, Receiver, receiver
+from tests.support.receiver import CALLBACKS, SECRET, Receiver
 from tests.support.surfaces import Surface, surface
 from tests.support.system import running
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def hooks(tmp_path: Path) -> Iterator[Receiver]:
-    with receiver(tmp_path / "hooks") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -106,3 +100,16 @@ async def test_a_batch_for_a_forbidden_address_is_refused(on: Surface) -> None:
     response = await on.http.post("/v1/batches", params=query, content=b"{}\n")
     assert response.json()["type"] == "urn:longhaul:error:callback-refused"
     assert (await on.http.get("/v1/batches")).json()["batches"] == []
+
+
+async def test_a_key_with_a_callback_that_would_not_be_told_is_refused(
+    on: Surface, hooks: Receiver
+) -> None:
+    async def begun(path: str) -> Any:
+        body = {"tool": "b__export", "rows": ["broken"], "callback": {"url": hooks.url + path}}
+        sent = await on.http.post("/v1/batches", json=body, headers={"idempotency-key": "k"})
+        return sent.json()
+
+    batch = await begun("/one")
+    assert (await begun("/one"))["id"] == batch["id"]
+    assert (await begun("/other"))["type"] == "urn:longhaul:error:idempotency-conflict"

@@ -11,7 +11,9 @@ import pytest
 
 from common.errors import StoreUnreachableError
 from common.jobs.change import Due
+from common.jobs.head import RECORD_FORMAT
 from common.jobs.indexes import ALL, DUE
+from common.jobs.state import JobState
 from common.reconciler import Reconciler
 from common.runtime import Runtime
 from ingress.batches.desk import Batches, build_batches
@@ -112,6 +114,94 @@ async def test_without_hints_the_due_sweep_wakes_somebody(still: Surface) -> Non
             return await desk.open_rows(batch) == [2]
 
         assert await until_answered(made)
+
+
+async def run_down(still: Surface, desk: BatchDesk, batch: str, *, fails: bool) -> list[int]:
+    """Drive it and run what waits for a worker, until it is over; the rows in that order."""
+    ran: list[int] = []
+    window = still.ingress.submit.window
+    while (await desk.look(batch))["state"] == "running":
+        await drive(still.ingress.batches, batch)
+        await window.sweep()
+        rows = await desk.open_rows(batch)
+        heads = [await still.head(f"{batch}.{row}") for row in rows]
+        queued = [
+            row for row, head in zip(rows, heads, strict=True) if head.state is JobState.QUEUED
+        ]
+        assert len(queued) <= window.limit("b")
+        await desk.run(batch, *queued, fails=fails)
+        ran += queued
+    return ran
+
+
+async def test_what_runs_again_has_no_more_tokens_at_the_broker_than_else(still: Surface) -> None:
+    desk, rows = BatchDesk(still), list(range(1, 21))
+    batch = (await desk.begin([{"rows": n} for n in rows], in_flight=20))["id"]
+    assert sorted(await run_down(still, desk, batch, fails=True)) == rows
+    assert (await desk.http.post(f"/v1/batches/{batch}/retry")).status_code == 202
+    assert sorted(await run_down(still, desk, batch, fails=False)) == rows
+    assert (await desk.look(batch))["counts"]["completed"] == 20
+
+
+async def test_of_a_retry_as_many_are_open_as_may_be(still: Surface) -> None:
+    desk = BatchDesk(still)
+    batch = (await desk.begin([{"rows": n} for n in range(1, 13)], in_flight=3))["id"]
+    await run_down(still, desk, batch, fails=True)
+    await desk.http.post(f"/v1/batches/{batch}/retry")
+    drivers = [another(still) for _ in range(4)]
+    ran: list[int] = []
+    while (await desk.look(batch))["state"] == "running":
+        await asyncio.gather(*(drive(each, batch) for each in drivers))
+        rows = await desk.open_rows(batch)
+        assert len(rows) <= 3
+        await desk.run(batch, *rows, fails=True)  # once more, and that is it
+        ran += rows
+    assert sorted(ran) == list(range(1, 13))
+
+
+@pytest.mark.parametrize("first", range(1, 6))
+async def test_whoever_dies_in_a_retry_leaves_each_row_to_run_once(
+    still: Surface, first: int
+) -> None:
+    desk = BatchDesk(still)
+    batch = (await desk.begin([{"rows": n} for n in range(1, 6)], in_flight=3))["id"]
+    await run_down(still, desk, batch, fails=True)
+    await desk.http.post(f"/v1/batches/{batch}/retry")
+    ran: list[int] = []
+    for _ in range(2):
+        store = FailingStore(still.runtime.store, first)
+        dying = another(still, replace(still.runtime, store=store))
+        with suppress(StoreUnreachableError):
+            await drive(dying, batch)
+        rows = await desk.open_rows(batch)
+        await desk.run(batch, *rows, fails=True)
+        ran += rows
+    ran += await run_down(still, desk, batch, fails=True)
+    assert sorted(ran) == [1, 2, 3, 4, 5]
+
+
+async def test_a_row_of_a_newer_release_holds_up_no_cancel(still: Surface) -> None:
+    desk = BatchDesk(still)
+    batch = (await desk.begin([{"rows": 1}, {"rows": 2}]))["id"]
+    await drive(still.ingress.batches, batch)
+    await still.commit(f"{batch}.1", touch(fields={"format": RECORD_FORMAT + 1}))
+    assert (await desk.http.delete(f"/v1/batches/{batch}")).status_code == 202
+    assert (await desk.look(batch))["counts"]["cancelled"] == 1
+    assert await desk.open_rows(batch) == [1]
+
+
+async def test_what_keeps_rows_from_beginning_is_told(tmp_path: Path) -> None:
+    async with surface(tmp_path, queues={"b": {"max_waiting": 1}}) as made:
+        desk = BatchDesk(made)
+        batch = (await desk.begin([{"rows": 1}, {"rows": 2}, {"rows": 3}]))["id"]
+
+        async def told() -> bool:
+            return bool((await desk.look(batch))["waiting_because"] == "queue b is full")
+
+        assert await until_answered(told)
+        await desk.run_all(batch)
+        over = await desk.look(batch)
+        assert (over["waiting_because"], over["counts"]["completed"]) == (None, 3)
 
 
 async def test_rows_go_with_their_batch_and_not_before(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from common.jobs.endings import bury
 from common.jobs.transitions import CALL
-from tests.support.batch_desk import ERROR, BatchDesk
+from tests.support.batch_desk import BatchDesk
 from tests.support.documents import Shelf, open_shelf
 from tests.support.surfaces import Surface, surface
 from tests.support.system import Place
@@ -132,48 +131,31 @@ async def test_errors_are_counted_by_their_words(desk: BatchDesk) -> None:
     ]
 
 
-async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
-    batch = (await desk.begin(ROWS, in_flight=6))["id"]
-    await desk.until(batch, created=6)
-    await desk.run(batch, 1, 3, 5)
-    await desk.run(batch, 2, 4, 6, fails=True)
-    await desk.until_over(batch)
-    before = await desk.results(batch, order="ended")
-    again = await desk.http.post(f"/v1/batches/{batch}/retry")
-    assert (again.status_code, again.json()["state"]) == (202, "running")
-    await desk.until(batch, failed=0)
-    assert await desk.open_rows(batch) == [2, 4, 6]
-    await desk.run(batch, 4, 2, 6)
+async def test_the_most_frequent_errors_are_told_of_however_many_there_are(
+    desk: BatchDesk,
+) -> None:
+    broken = [{"rows": f"many {n}"} for n in range(40)]  # each in words of its own
+    batch = (await desk.begin([*broken[:20], "x", *broken[20:], "y", "z"]))["id"]
     over = await desk.until_over(batch)
-    assert (over["counts"]["completed"], over["errors"]) == (6, [])
-    more = await desk.results(batch, order="ended", after=before[-1]["at"])
-    assert [each["row"] for each in more] == [4, 2, 6]
-    assert {each["state"] for each in await desk.results(batch)} == {"completed"}
-
-
-async def test_a_cancel_ends_what_is_open_and_begins_nothing(desk: BatchDesk) -> None:
-    batch = (await desk.begin(ROWS, in_flight=2))["id"]
-    await desk.until(batch, created=2)
-    await desk.run(batch, 1)
-    await desk.until(batch, created=3)
-    gone = await desk.http.delete(f"/v1/batches/{batch}")
-    assert (gone.status_code, gone.json()["state"]) == (202, "cancelled")
-    seen = await desk.until(batch, waiting=0)
-    assert (seen["counts"]["cancelled"], seen["counts"]["completed"], seen["created"]) == (2, 1, 3)
-    assert [each["state"] for each in await desk.results(batch)] == [
-        "completed",
-        "cancelled",
-        "cancelled",
-    ]
-    assert (await desk.http.delete(f"/v1/batches/{batch}")).status_code == 200
-    refused = await desk.http.post(f"/v1/batches/{batch}/retry")
-    assert refused.json()["type"] == "urn:longhaul:error:refused"
+    assert over["errors"][0] == {"error": "not JSON", "count": 3, "rows": [21, 42, 43]}
+    assert len(over["errors"]) == 21
+    assert over["errors"][-1]["error"] == "other errors"
+    assert sum(each["count"] for each in over["errors"]) == 43
 
 
 async def test_the_same_key_is_the_same_batch_and_no_other(desk: BatchDesk) -> None:
     desk.headers["idempotency-key"] = "nightly"
     first = await desk.begin(ROWS)
     assert (await desk.begin(ROWS))["id"] == first["id"]
+    assert (await desk.begin(ROWS, in_flight=first["in_flight"]))["id"] == first["id"]
+    for query in ({"in_flight": 7}, {"priority": 7}):
+        other = await desk.http.post(
+            "/v1/batches",
+            params={"tool": "b__export", **query},
+            content=b"\n".join(map(orjson.dumps, ROWS)),
+            headers=desk.headers,
+        )
+        assert other.json()["type"] == "urn:longhaul:error:idempotency-conflict"
     other = await desk.http.post(
         "/v1/batches?tool=b__export", content=b'{"rows": 9}', headers=desk.headers
     )
@@ -222,17 +204,15 @@ async def test_what_cannot_be_read_as_a_whole_stores_nothing(
         assert [each async for each in blobs.list()] == []
 
 
-async def test_a_row_that_is_a_dead_letter_is_dropped_with_its_batch_only(desk: BatchDesk) -> None:
-    batch = (await desk.begin(ROWS[:1]))["id"]
-    await desk.until(batch, created=1)
-    head = await desk.surface.start(f"{batch}.1")
-    await desk.surface.commit(head.id, bury(head, ERROR, desk.surface.retention))
-    over = await desk.until_over(batch)
-    assert over["counts"]["dead"] == 1
-    assert (await desk.http.get(f"/v1/dead-letters/{head.id}")).status_code == 200
-    dropped = await desk.http.delete(f"/v1/dead-letters/{head.id}")
-    assert dropped.json()["type"] == "urn:longhaul:error:refused"
-    assert [each["state"] for each in await desk.results(batch)] == ["dead"]
+async def test_the_same_again_is_the_same_when_the_default_in_flight_was_changed(
+    tmp_path: Path,
+) -> None:
+    ids = []
+    for in_flight in (4, 8):
+        async with surface(tmp_path, batches={"in_flight": in_flight}) as made:
+            desk = BatchDesk(made, {"idempotency-key": "nightly"})
+            ids.append((await desk.begin(ROWS))["id"])
+    assert ids[0] == ids[1]
 
 
 class TestCallers:

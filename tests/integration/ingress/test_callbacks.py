@@ -1,30 +1,26 @@
 """Callbacks over REST: sent, signed, retried, given up, replayed; whom they may not reach."""
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from standardwebhooks import Webhook
 
-from common.jobs.endings import complete, fail
+from common.config.model import Retention
+from common.jobs.callbacks import call_back_again, is_owed, take
+from common.jobs.endings import complete, fail, lose
 from common.reconciler import Reconciler
-from tests.support.receiver import CALLBACKS, OLD_SECRET, SECRET, Receiver, receiver
+from tests.support.journal import Journal
+from tests.support.receiver import CALLBACKS, OLD_SECRET, SECRET, Receiver
 from tests.support.surfaces import Surface, surface
 from tests.support.system import running
-from tests.support.waiting import until_answered
+from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
 
 RESULT = b'{"content":[{"type":"text","text":"done"}],"big":123456789012345678901234567890}'
-
-
-@pytest.fixture
-def hooks(tmp_path: Path) -> Iterator[Receiver]:
-    with receiver(tmp_path / "hooks") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -174,19 +170,33 @@ async def test_a_receiver_that_does_not_answer_is_left(on: Surface, hooks: Recei
     assert shown["last_error"] == "no answer within 0.3 s"
 
 
-@pytest.mark.parametrize("on", [{"timeout": 3.0, "at_once": 4}], indirect=True)
-async def test_a_host_that_hangs_keeps_no_other_waiting(
-    on: Surface, hooks: Receiver, tmp_path: Path
+@pytest.mark.parametrize("on", [{"timeout": 1.0, "attempts": 1}], indirect=True)
+async def test_what_came_of_one_end_says_nothing_of_the_next(
+    on: Surface, hooks: Receiver, said: Journal
 ) -> None:
-    with receiver(tmp_path / "slow") as slow:
-        slow.answers("hang")
-        hanging = slow.url.replace("127.0.0.1", "localhost")
-        with_localhost = [await completed(on, hanging) for _ in range(6)]
-        await slow.until_came(1)
-        await completed(on, hooks.url)
-        await hooks.until_came(1, seconds=2)
-        assert len(slow.came) == 1
-    assert with_localhost
+    hooks.answers("hang")
+    job = await submitted(on, hooks.url)
+    await on.commit(job, lose(await on.start(job), "gone", on.retention, seen_gone=False))
+    await on.commit(job, call_back_again(await on.head(job), "ann"))
+    await hooks.until_came(1)
+    await on.commit(job, complete(await on.head(job), RESULT, on.retention, tool_error=False))
+    await on.commit(job, take(await on.head(job), 60_000))  # another ingress sends it
+    await until(lambda: said.of("callback.tried"))
+    head = await on.head(job)
+    assert (is_owed(head), head.callback_tries, head.callback_error) == (True, 1, "")
+
+
+async def test_one_that_is_given_up_stays_as_long_as_is_said_now(
+    on: Surface, hooks: Receiver
+) -> None:
+    days = 99 * 86_400
+    changed = {"retention": Retention(failed=days)}
+    on.runtime.settings = on.runtime.settings.model_copy(update=changed)
+    hooks.answers("410")
+    job = await completed(on, hooks.url)
+    await until_so(on, job, state="failed")
+    head = await on.head(job)
+    assert head.forget_at - head.finished_at > (days - 60) * 1000
 
 
 async def test_nothing_to_replay_is_said(on: Surface, hooks: Receiver) -> None:
@@ -244,36 +254,6 @@ async def test_without_a_secret_there_are_none(on: Surface, hooks: Receiver) -> 
     assert "LONGHAUL_CALLBACK_SECRET" in response.json()["detail"]
 
 
-async def test_another_caller_sees_no_callbacks(tmp_path: Path, hooks: Receiver) -> None:
-    listen = {"api_keys": "admin=a,other=b"}
-    async with surface(
-        tmp_path, headers={"x-api-key": "a"}, callbacks=dict(CALLBACKS), listen=listen
-    ) as on:
-        hooks.answers("410")
-        job = await completed(on, hooks.url)
-        await until_so(on, job, state="failed")
-        made = await on.http.post("/v1/keys", json={"name": "guest", "role": "user"})
-        headers = {"x-api-key": made.json()["key"]}
-        async with httpx2.AsyncClient(base_url=on.http.base_url, headers=headers) as guest:
-            assert (await guest.get("/v1/callbacks")).json()["jobs"] == []
-            again = await guest.post(f"/v1/jobs/{job}/callback/replay")
-            assert again.status_code == 404
-
-
 def test_the_secrets_of_tests_are_secrets() -> None:
     for secret in (SECRET, OLD_SECRET):
         assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
-
-
-async def test_who_may_be_asked_is_judged_again_when_it_is_sent(
-    tmp_path: Path, hooks: Receiver
-) -> None:
-    """A name may lead elsewhere by then; here it is the operator who thinks otherwise."""
-    async with surface(tmp_path, callbacks=dict(CALLBACKS)) as before:
-        job = await submitted(before, hooks.url)
-    async with surface(tmp_path, callbacks=dict(CALLBACKS) | {"allow": (), "attempts": 1}) as on:
-        head = await on.start(job)
-        await on.commit(job, complete(head, RESULT, on.retention, tool_error=False))
-        shown = await until_so(on, job, state="failed")
-        assert "not on the public net" in shown["last_error"]
-    assert hooks.came == []

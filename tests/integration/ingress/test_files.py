@@ -9,6 +9,7 @@ from common.blobs.base import in_pieces
 from common.jobs.endings import complete
 from common.jobs.files import File
 from tests.support.surfaces import Surface, surface
+from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +18,7 @@ PAGE = b"<script>alert(1)</script>" * 100_000
 
 @pytest.fixture
 async def rest(tmp_path: Path) -> AsyncIterator[Surface]:
-    keys = "ann=key-of-ann,bob=key-of-bob"
+    keys = "ann=key-of-ann"
     headers = {"x-api-key": "key-of-ann"}
     blobs = f"file://{tmp_path}/blobs"
     async with surface(
@@ -60,3 +61,19 @@ async def test_what_is_not_there_is_not_found(rest: Surface) -> None:
     job = await with_file(rest, "a", "text/csv")
     for path in (f"{job}/files/b", f"{job}/files/..%2Fa", "0" * 22 + "/files/a"):
         assert (await rest.http.get(f"/v1/jobs/{path}")).status_code == 404
+
+
+async def test_another_caller_has_no_way_to_it(rest: Surface) -> None:
+    job = await with_file(rest, "a", "text/csv")
+    key = (await rest.http.post("/v1/keys", json={"name": "carl"})).json()["key"]
+    carl = {"x-api-key": key}
+
+    async def known() -> bool:
+        return (await rest.http.get("/v1/jobs", headers=carl)).status_code == 200
+
+    await until_answered(known)
+    for verb in ("GET", "HEAD"):
+        mine = await rest.http.request(verb, f"/v1/jobs/{job}/files/a")
+        assert (mine.status_code, mine.headers["content-length"]) == (200, str(len(PAGE)))
+        foreign = await rest.http.request(verb, f"/v1/jobs/{job}/files/a", headers=carl)
+        assert foreign.status_code == 404

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from common.jobs.endings import complete
+from tests.support.receiver import CALLBACKS
 from tests.support.surfaces import Surface, surface
 from tests.support.waiting import until_answered
 
@@ -53,6 +54,18 @@ async def test_the_key_of_another_call_is_a_conflict(anywhere: Surface) -> None:
         assert refused.json()["type"] == "urn:longhaul:error:idempotency-conflict"
         assert job in refused.json()["detail"]
     assert await jobs(anywhere) == [job]
+
+
+async def test_a_callback_that_would_not_be_told_is_a_conflict(tmp_path: Path) -> None:
+    async with surface(tmp_path, callbacks=dict(CALLBACKS)) as rest:
+        one, other = ({"url": f"http://127.0.0.1:1/{name}"} for name in ("one", "other"))
+        job = (await post(rest, "k", callback=one)).json()["id"]
+        assert (await post(rest, "k", callback=one)).json()["id"] == job
+        assert (await post(rest, "k")).json()["id"] == job
+        refused = await post(rest, "k", callback=other)
+        assert refused.json()["type"] == "urn:longhaul:error:idempotency-conflict"
+        await post(rest, "without")
+        assert (await post(rest, "without", callback=one)).status_code == 409
 
 
 async def test_many_at_once_are_one_job(anywhere: Surface) -> None:

@@ -82,3 +82,38 @@ async def test_a_blob_that_is_gone_is_not_found_before_anything_is_sent(rest: Su
         await blobs.delete(each.name)
     got = await rest.http.get(f"/v1/jobs/{job}/result")
     assert (got.status_code, got.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("blob", [False, True], ids=["record", "blob"])
+async def test_a_head_says_what_a_get_would_and_reads_nothing(rest: Surface, *, blob: bool) -> None:
+    path = f"/v1/jobs/{await ended(rest, blob=blob)}/result"
+    got, said = await rest.http.get(path), await rest.http.head(path)
+    assert (said.status_code, said.content) == (200, b"")
+    for name in ("content-length", "content-type", "etag", "accept-ranges"):
+        assert said.headers[name] == got.headers[name]
+    part = await rest.http.head(path, headers={"range": "bytes=0-3"})
+    assert (part.status_code, part.headers["content-length"]) == (
+        200,
+        said.headers["content-length"],
+    )
+
+
+async def test_a_job_says_where_the_whole_of_its_result_is(rest: Surface) -> None:
+    large, small = await ended(rest, blob=True), await ended(rest, blob=False)
+    whole = (await rest.http.get(f"/v1/jobs/{large}")).json()["whole_result"]
+    assert whole == {
+        "size": len(LARGE),
+        "sha256": hashlib.sha256(LARGE).hexdigest(),
+        "path": f"/v1/jobs/{large}/result",
+        "uri": f"longhaul://job/{large}/result",
+    }
+    assert (await rest.http.get(whole["path"])).content == LARGE
+    assert (await rest.http.get(f"/v1/jobs/{small}")).json()["whole_result"] is None
+
+
+async def test_a_submission_says_how_much_of_it_the_job_shows(rest: Surface) -> None:
+    for said, kept in (({"preview": 500}, 500), ({"preview": 0}, 0), ({}, -1)):
+        job = await rest.submit(**said)
+        assert (await rest.head(job["id"])).spec.preview == kept
+    refused = await rest.http.post("/v1/jobs", json={"tool": "b__export", "preview": -1})
+    assert refused.status_code == 422

@@ -14,6 +14,7 @@ from ingress.caller import Caller
 from ingress.mcp.batch_reports import LONGEST
 from ingress.operations.documents import Said
 from tests.support.backends.legacy_http import LegacyHttp
+from tests.support.receiver import CALLBACKS
 from tests.support.routers import Router, router
 from tests.support.tasks import TaskClient
 
@@ -42,6 +43,7 @@ def backend() -> LegacyHttp:
 @pytest.fixture
 async def longhaul(backend_url: str, tmp_path: Path) -> AsyncIterator[Router]:
     where: dict[str, Any] = {"blob_url": f"file://{tmp_path}/blobs", "listen": KEYS}
+    where["callbacks"] = dict(CALLBACKS)
     async with router(tmp_path, backend_url, answering=HASTY, **where) as running:
         yield running
 
@@ -153,6 +155,29 @@ async def test_the_same_key_is_the_same_batch(ann: TaskClient) -> None:
     other = await ann.call("longhaul_batch", {**asked, "rows": [{"size": 4}]})
     assert other["isError"]
     assert first in texts(other)[0]
+
+
+@pytest.mark.parametrize("priority", [{"arguments": 7}, {"meta": 7}])
+async def test_what_the_call_says_besides_holds_for_the_batch(
+    ann: TaskClient, longhaul: Router, priority: dict[str, int]
+) -> None:
+    url = "http://127.0.0.1:9/hook"
+    said: dict[str, Any] = {"longhaul/callback": {"url": url}, "longhaul/idempotency-key": "mine"}
+    asked: dict[str, Any] = {"tool": "big", "rows": [{"size": 3}]}
+    if "meta" in priority:
+        said["longhaul/priority"] = priority["meta"]
+    else:
+        asked["priority"] = priority["arguments"]
+    ids = [facts(await ann.call("longhaul_batch", asked, meta=said))["id"] for _ in range(2)]
+    assert ids[0] == ids[1]
+    await ann.call("longhaul_wait", {"ids": ids[:1]}, meta=LONG)
+    batch, row = await longhaul.runtime.store.heads([ids[0], f"{ids[0]}.1"])
+    assert batch is not None
+    assert row is not None
+    assert (batch.spec.callback, row.spec.priority) == (url, 7)
+    private = {"longhaul/callback": {"url": "https://10.0.0.1/"}}
+    refused = await ann.request("tools/call", tool="longhaul_batch", arguments=asked, meta=private)
+    assert refused["error"]["code"] == -32_602
 
 
 async def test_a_large_result_is_cut_and_has_an_id_of_its_own(ann: TaskClient) -> None:

@@ -1,6 +1,5 @@
 """Callbacks over MCP: named in `_meta`, told although the call was answered or its client left."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +7,11 @@ import httpx2
 import pytest
 
 from common.jobs.callbacks import CallbackState
-from tests.support.receiver import CALLBACKS, Receiver, receiver
+from tests.support.receiver import CALLBACKS, Receiver
 from tests.support.routers import Router, last_message, modern_call, router
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def hooks(tmp_path: Path) -> Iterator[Receiver]:
-    with receiver(tmp_path / "hooks") as opened:
-        yield opened
 
 
 def named(url: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The release window on the real broker and store, and embedded: at most so many tokens wait."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,15 @@ import pytest
 from common import releasing
 from common.config.model import Queue
 from common.errors import RefusedError
+from common.jobs.change import Done, Move
+from common.jobs.head import Head
+from common.jobs.indexes import held_index, window_index
 from common.jobs.state import JobState
+from common.reconciler import Reconciler
 from common.releasing import LEAST, ReleaseWindow, window_of
+from tests.support.ledger import touch
 from tests.support.logbook import started
-from tests.support.system import OpenSystem, System, request
+from tests.support.system import DUE_NOW, OpenSystem, System, request, running
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
@@ -20,13 +26,29 @@ pytestmark = pytest.mark.anyio
 MANY = 30
 
 
-async def tokens(system: System) -> int:
-    depth = await system.runtime.broker.depth("b")
-    return 0 if depth is None else depth.ready
-
-
 async def states(system: System, jobs: list[str]) -> Counter[JobState]:
     return Counter([(await system.head(job)).state for job in jobs])
+
+
+async def until_queued(system: System, jobs: list[str]) -> None:
+    async def all_queued() -> bool:
+        return await states(system, jobs) == {JobState.QUEUED: len(jobs)}
+
+    await until_answered(all_queued)
+
+
+async def abandoned(system: System, job: str) -> None:
+    head = await system.head(job)
+    change = touch(fields={"cancel_at": 1}, due=DUE_NOW)
+    assert isinstance(await system.store.commit(job, change, version=head.version), Done)
+
+
+async def astray(system: System, heads: Sequence[Head], index: str) -> None:
+    """Jobs that have ended stand in an index of those that wait."""
+    for head in heads:
+        now = await system.head(head.id)
+        change = touch(moves=(Move(index, 4.0),))
+        assert isinstance(await system.store.commit(head.id, change, version=now.version), Done)
 
 
 @pytest.mark.parametrize(("slots", "tokens"), [(0, 8), (4, 8), (5, 10), (64, 128)])
@@ -94,11 +116,10 @@ async def test_what_is_held_counts_against_the_limit_of_the_queue(
             await system.submit(log=str(log))
 
 
-async def test_room_that_nobody_told_of_is_found(
+async def test_the_cancel_of_one_that_waits_lets_another_one_go(
     system_on: OpenSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cancelled jobs make room and no claim says so."""
-    monkeypatch.setattr(releasing, "SWEEP", 0.2)
+    monkeypatch.setattr(releasing, "SWEEP", 1_000.0)
     log = tmp_path / "log"
     async with system_on() as system:
         async with system.worker():
@@ -106,11 +127,40 @@ async def test_room_that_nobody_told_of_is_found(
         jobs = [await system.submit(log=str(log)) for _ in range(LEAST + 3)]
         for job in jobs[:LEAST]:
             assert await system.cancel(job)
+        await until_queued(system, jobs[LEAST:])
 
-        async def all_queued() -> bool:
-            return await states(system, jobs[LEAST:]) == {JobState.QUEUED: 3}
 
-        await until_answered(all_queued)
+async def test_so_does_its_end_by_the_clock(
+    system_on: OpenSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releasing, "SWEEP", 1_000.0)
+    log = tmp_path / "log"
+    async with system_on() as system, running(Reconciler(system.runtime).run()):
+        async with system.worker():
+            await system.offered("b__work")
+        jobs = [await system.submit(log=str(log)) for _ in range(LEAST + 3)]
+        for job in jobs[:LEAST]:
+            await abandoned(system, job)
+        await until_queued(system, jobs[LEAST:])
+
+
+async def test_room_that_strays_take_is_found(
+    system_on: OpenSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries of jobs that wait no more, whatever left them there, stop nobody for long."""
+    monkeypatch.setattr(releasing, "SWEEP", 0.2)
+    log = tmp_path / "log"
+    async with system_on() as system:
+        async with system.worker():
+            over = [await system.submit(log=str(log)) for _ in range(LEAST)]
+            heads = [await system.ended(job) for job in over]
+        names = heads[0].queue, heads[0].window, heads[0].tool
+        await astray(system, heads, window_index(*names))
+        jobs = [await system.submit(log=str(log)) for _ in range(3)]
+        await until_queued(system, jobs)
+        await astray(system, heads, held_index(*names))
+        more = [await system.submit(log=str(log)) for _ in range(LEAST - 3)]
+        await until_queued(system, [*jobs, *more])
 
 
 async def test_more_slots_make_more_room(system_on: OpenSystem) -> None:

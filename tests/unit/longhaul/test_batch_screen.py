@@ -9,10 +9,12 @@ from longhaul.screen.batches import (
     batch_card,
     batch_end,
     batch_list,
+    batch_moved,
     count_words,
     ended_rows,
     failed_rows,
     pace_words,
+    retry_words,
 )
 
 NOW = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
@@ -66,6 +68,10 @@ def test_a_card_says_how_far_it_is() -> None:
     shown = text_of(batch_card(BATCH, NOW))
     for words in ("40,000 of 100,000 ended  (40 %)", "256", "410 rows/s", "no such [dataset]"):
         assert words in shown
+    assert "waits" not in shown
+    stuck = {**BATCH, "waiting_because": "queue exports is full"}
+    assert "queue exports is full" in text_of(batch_card(stuck, NOW))
+    assert "queue exports is full" in batch_moved(stuck).remark
     unknown = text_of(batch_card({**BATCH, "rows": None}, NOW))
     assert "40,000 of ? ended" in unknown
 
@@ -78,6 +84,21 @@ def test_errors_name_their_rows_and_whether_there_are_more() -> None:
         ["7", "no", "such", "[dataset]", "3,", "17,", "…"],
         ["1", "line", "21:", "not", "JSON", "21"],
     ]
+
+
+def test_what_could_run_again_is_told_and_nothing_else() -> None:
+    nothing = dict.fromkeys(BATCH["counts"], 0)
+
+    def told(state: str = "completed", **counts: int) -> list[str]:
+        return list(retry_words({**ENDED, "state": state, "counts": {**nothing, **counts}}))
+
+    assert told(completed=9) == told(refused=2) == told("cancelled", failed=1, lost=1) == []
+    for share in ("tool_error", "failed", "dead"):
+        (words,) = told("completed", **{share: 1})
+        assert words.endswith(f"longhaul batches retry {BATCH['id']}")
+    (lost,) = told(lost=1)
+    assert lost.endswith(f"longhaul batches retry {BATCH['id']} --lost")
+    assert len(told(lost=1, failed=1)) == 2
 
 
 def test_a_list_has_the_one_thing_to_know() -> None:

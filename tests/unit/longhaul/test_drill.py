@@ -1,17 +1,22 @@
 """The parts of a drill: what counts as lost and as twice, what a plan may say, mending a fault."""
 
+import signal
+import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
 
 from common.clock import SystemClock
-from longhaul.drill.faults import Harm
-from longhaul.drill.plan import Fault, read_plan
+from longhaul.client import Client
+from longhaul.drill.faults import Harm, harm_of
+from longhaul.drill.plan import Fault, Plan, Scenario, read_plan
 from longhaul.drill.strike import Strike
 from longhaul.drill.verdict import Probed, judge
 from longhaul.exits import UsageError
 from tests.support.sources import ROOT
+from tests.support.waiting import wait_for
 
 
 def probed(label: str, state: str, *, repeatable: bool = False, job: str = "j") -> Probed:
@@ -121,6 +126,26 @@ class TestStrike:
             interrupted()
         assert mended.is_set()
 
+    def test_it_is_mended_at_once_when_its_end_is_not_waited_for(self) -> None:
+        mended, me = threading.Event(), threading.get_ident()
+
+        def waits() -> bool:
+            """Whether the test's own thread has come to the end of the strike's block."""
+            stack = traceback.extract_stack(sys._current_frames()[me])
+            return any(frame.name == "__exit__" for frame in stack) and stack[-1].name != "__exit__"
+
+        def interrupt() -> None:
+            wait_for(waits)
+            signal.pthread_kill(me, signal.SIGINT)
+
+        harm = Harm(name="x", make=lambda: mended.set, hold=30.0)
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt), Strike(harm, SystemClock()):
+            pass
+        interrupter.join()
+        assert mended.wait(10)
+
     def test_a_fault_that_cannot_be_made_is_said(self) -> None:
         def make() -> None:
             raise UsageError("no such process")
@@ -130,3 +155,15 @@ class TestStrike:
             Strike(Harm(name="x", make=make, hold=0.0), SystemClock()),
         ):
             pass
+
+    def test_a_command_that_fails_half_way_is_mended(self, tmp_path: Path) -> None:
+        cut = tmp_path / "cut"
+        scenario = Scenario(name="x", command=f"touch {cut}; exit 3", restore=f"rm {cut}")
+        plan = Plan(starts=tmp_path / "starts", scenarios=(scenario,))
+        with pytest.raises(UsageError, match="exit status 3"):
+            harm_of(scenario, plan, _nowhere).make()
+        assert not cut.exists()
+
+
+def _nowhere() -> Client:
+    raise AssertionError

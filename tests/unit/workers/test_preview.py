@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.blobs.base import Blob
+from common.wire import dump_json
 from workers.preview import preview_of
 
 JOB = "01m7xrk4zp6zttncj76565"
@@ -59,3 +60,10 @@ def test_an_error_stays_one_and_small_meta_stays() -> None:
     assert preview["content"][0]["text"].startswith("The result has")
     large = preview_of({**whole, "_meta": {"acme/x": "x" * 5_000}}, JOB, BLOB, 20)
     assert set(large["_meta"]) == {"longhaul/result"}
+
+
+def test_it_stays_small_however_many_parts_do_not_fit() -> None:
+    picture = {"type": "image" * 100, "mimeType": "image/png" * 1_000, "data": "A" * 1_000}
+    *named, rest = middle({"content": [picture] * 5_000}, 100)
+    assert rest == text(f"[{5_000 - len(named)} more parts are left out here]")
+    assert len(dump_json(named)) < 6_000

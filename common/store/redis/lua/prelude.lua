@@ -57,3 +57,10 @@ local function resolve(value, op, now, old)
   if op == 'max' then return math.max(tonumber(old or '0') or 0, value) end
   return value
 end
+
+-- The indexes of held jobs are listed in one of their own while they have any.
+local function unlist_held(index)
+  if string.sub(index, 1, 5) == 'held:' and redis.call('EXISTS', P .. ':i:' .. index) == 0 then
+    redis.call('ZREM', P .. ':i:held', index)
+  end
+end

@@ -6,7 +6,9 @@ local base = P .. ':j:' .. id
 for _, key in ipairs(redis.call('SMEMBERS', base .. ':u')) do
   if redis.call('GET', P .. ':u:' .. key) == id then redis.call('DEL', P .. ':u:' .. key) end
 end
-for i = 3, #ARGV do redis.call('ZREM', P .. ':i:' .. ARGV[i], id) end
+for i = 3, #ARGV do
+  if redis.call('ZREM', P .. ':i:' .. ARGV[i], id) == 1 then unlist_held(ARGV[i]) end
+end
 redis.call('DEL', base, base .. ':u', base .. ':ev', base .. ':call', base .. ':result',
   base .. ':raw', base .. ':questions', base .. ':checkpoint', base .. ':files', base .. ':out', base .. ':out:sums')
 return 1
