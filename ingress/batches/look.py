@@ -108,11 +108,10 @@ async def _errors(runtime: Runtime, batch: str) -> Sequence[ErrorCount]:
     begins = [begin or 0 for begin in await store.ranks(index, [rows[0] for rows in found])]
     total = await store.count(index)
     ends = [*begins[1:], total if len(found) < KINDS else begins[-1]]
-    kinds = sorted(
-        ((end - begin, rows) for rows, begin, end in zip(found, begins, ends, strict=True)),
-        key=lambda kind: -kind[0],
-    )
-    return await _shown(runtime, kinds[:ERRORS_SHOWN], total, others=kinds[ERRORS_SHOWN:])
+    counted = ((end - begin, rows) for rows, begin, end in zip(found, begins, ends, strict=True))
+    # Rows that run again meanwhile have left the index: a kind may be of none by now.
+    kinds = sorted((kind for kind in counted if kind[0] > 0), key=lambda kind: -kind[0])
+    return await _shown(runtime, kinds[:ERRORS_SHOWN], total, kinds[ERRORS_SHOWN:])
 
 
 async def _shown(
