@@ -13,6 +13,7 @@ from common.config.urls import blob_folder, scheme, sqlite_path
 _BROKERS = {"memory": True, "amqp": False, "amqps": False}  # kind -> inside this process
 _STORES = {"sqlite": True, "redis": False, "rediss": False}
 _BLOBS = ("file", "s3", "gs", "az")
+_COPIED = 5 * 1024**3  # bytes that S3 gives another name; others have no such limit
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -50,7 +51,7 @@ def check_urls(settings: Settings) -> Iterator[Problem]:
             sqlite_path(settings.store_url)
         except ValueError as error:
             yield Problem(message=str(error), path=("store_url",))
-    yield from _check_blobs(settings.blob_url)
+    yield from _check_blobs(settings)
     if unknown or _BROKERS[broker] == _STORES[store]:
         return
     if _BROKERS[broker]:
@@ -67,7 +68,8 @@ def check_urls(settings: Settings) -> Iterator[Problem]:
     yield Problem(message=message, path=("store_url",))
 
 
-def _check_blobs(url: str) -> Iterator[Problem]:
+def _check_blobs(settings: Settings) -> Iterator[Problem]:
+    url = settings.blob_url
     kind = scheme(url)
     if url and kind not in _BLOBS:
         message = f"should begin with one of {', '.join(f'{name}://' for name in _BLOBS)}"
@@ -77,6 +79,12 @@ def _check_blobs(url: str) -> Iterator[Problem]:
             blob_folder(url)
         except ValueError as error:
             yield Problem(message=str(error), path=("blob_url",))
+    elif kind == "s3":
+        sizes = {"documents": settings.documents.max_size, "batches": settings.batches.max_size}
+        message = f"should be {_COPIED} at most: S3 copies no more to the name that it gets"
+        for part, size in sizes.items():
+            if size > _COPIED:
+                yield Problem(message=message, path=(part, "max_size"))
 
 
 def check_routing(settings: Settings) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from common.runtime import Runtime
 from ingress.batches.accept import AcceptBatch
 from ingress.batches.again import RunAgain
 from ingress.batches.drive import Driver
-from ingress.batches.look import Standing, look
+from ingress.batches.look import ERRORS_SHOWN, KINDS, Standing, look
 from ingress.batches.making import MakeRow
 from ingress.batches.results import Wanted, results_of
 from ingress.caller import Caller
@@ -71,7 +71,7 @@ class Batches:
         index = ALL_BATCHES if caller.operator else batches_index(caller.name)
         page = await self._runtime.store.page(index, limit=limit, cursor=cursor)
         there = [head for head in page.heads if head.is_batch]
-        standings = await asyncio.gather(*(self._standing(head) for head in there))
+        standings = await asyncio.gather(*(self._standing(head, ERRORS_SHOWN) for head in there))
         return BatchPage([each for each in standings if each is not None], page.cursor)
 
     async def cancel(self, batch: str, caller: Caller) -> bool:
@@ -119,11 +119,11 @@ class Batches:
         head = await self.head(batch, caller)
         return results_of(self._runtime, head.id, wanted, stopping)
 
-    async def _standing(self, head: Head) -> Standing | None:
+    async def _standing(self, head: Head, kinds: int = KINDS) -> Standing | None:
         plan = await self.driver.plan(head.id)
         if plan is None:
             return None
-        standing = await look(self._runtime, head, plan)
+        standing = await look(self._runtime, head, plan, kinds)
         running = head.state is JobState.RUNNING
         return replace(standing, hindered=self.driver.hindered(head.id) if running else "")
 

@@ -30,6 +30,7 @@ from ingress.operations.cancel import Cancel
 log = structlog.get_logger(__name__)
 
 PAUSE = 0.03  # seconds: ends that come together are looked at together
+LEAVE = 1.0  # seconds: another ingress was faster, and goes on as long as it lives
 CANCELLED_AT_ONCE = 100
 KEPT = 256  # plans, which never change, and what hinders batches: in memory
 
@@ -45,6 +46,7 @@ class Driver:
         self._reader = RowReader(runtime)
         self._plans: dict[str, Plan] = {}
         self._woken: set[str] = set()
+        self._left: set[str] = set()  # batches that another one drives, it seems
         self._hindered: dict[str, str] = {}  # batches whose newest step failed, and why
         self._driving: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -87,7 +89,8 @@ class Driver:
                 while await self.step(batch):
                     pass
                 self._hindered.pop(batch, None)
-                await self._runtime.clock.sleep(PAUSE)
+                await self._runtime.clock.sleep(LEAVE if batch in self._left else PAUSE)
+                self._left.discard(batch)
         except LonghaulError as error:
             if self.hindered(batch) != str(error):  # not at the end of each row
                 log.info("batch.waits", batch=batch, error=str(error))
@@ -96,6 +99,7 @@ class Driver:
             log.exception("batch.broken", batch=batch)
         finally:
             self._woken.discard(batch)
+            self._left.discard(batch)
             del self._driving[batch]
 
     async def step(self, batch: str) -> bool:
@@ -127,8 +131,10 @@ class Driver:
     async def _create(self, head: Head, plan: Plan, count: int) -> bool:
         rows, cursor = await self._reader.read(head.id, plan, Cursor.of(head), count)
         await all_done(*(self._make(head, plan, row) for row in rows))
-        await self._commit(head, steps.advance(head, cursor))
-        return True  # also when another one was faster
+        made = await self._commit(head, steps.advance(head, cursor))
+        if not made:
+            self._left.add(head.id)
+        return made
 
     async def _run_again(self, head: Head, plan: Plan, count: int) -> bool:
         rows = await self._again.failed(head, count)

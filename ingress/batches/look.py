@@ -59,11 +59,15 @@ class Standing:
         return self.waiting / self.rate
 
 
-async def look(runtime: Runtime, head: Head, plan: Plan) -> Standing:
-    """Raises: StoreUnreachableError."""
+async def look(runtime: Runtime, head: Head, plan: Plan, kinds: int = KINDS) -> Standing:
+    """So many kinds of errors are looked at, one after the other.
+
+    Raises:
+        StoreUnreachableError.
+    """
     counted, errors = await asyncio.gather(
         runtime.store.counts([rows_index(head.id, share) for share in SHARES]),
-        _errors(runtime, head.id),
+        _errors(runtime, head.id, kinds),
     )
     shares = dict(zip(SHARES, counted, strict=True))
     rate = await _rate(runtime, head, sum(shares[share] for share in ENDED))
@@ -92,12 +96,12 @@ async def _since(runtime: Runtime, index: str, at: int) -> int:
     return count - (before or 0)
 
 
-async def _errors(runtime: Runtime, batch: str) -> Sequence[ErrorCount]:
-    """By the words of the error, the most frequent of the first hundred kinds first."""
+async def _errors(runtime: Runtime, batch: str, most: int) -> Sequence[ErrorCount]:
+    """By the words of the error, the most frequent of the first so many kinds first."""
     index, store = errors_index(batch), runtime.store
     found: list[Sequence[str]] = []  # the first few rows of each kind
     since = 0.0
-    while len(found) < KINDS:
+    while len(found) < most:
         places = await store.places(index, limit=ROWS_NAMED, since=since, newest_first=False)
         if not places:
             break
@@ -107,12 +111,11 @@ async def _errors(runtime: Runtime, batch: str) -> Sequence[ErrorCount]:
         return ()
     begins = [begin or 0 for begin in await store.ranks(index, [rows[0] for rows in found])]
     total = await store.count(index)
-    ends = [*begins[1:], total if len(found) < KINDS else begins[-1]]
-    kinds = sorted(
-        ((end - begin, rows) for rows, begin, end in zip(found, begins, ends, strict=True)),
-        key=lambda kind: -kind[0],
-    )
-    return await _shown(runtime, kinds[:ERRORS_SHOWN], total, others=kinds[ERRORS_SHOWN:])
+    ends = [*begins[1:], total if len(found) < most else begins[-1]]
+    counted = ((end - begin, rows) for rows, begin, end in zip(found, begins, ends, strict=True))
+    # Rows that run again meanwhile have left the index: a kind may be of none by now.
+    kinds = sorted((kind for kind in counted if kind[0] > 0), key=lambda kind: -kind[0])
+    return await _shown(runtime, kinds[:ERRORS_SHOWN], total, kinds[ERRORS_SHOWN:])
 
 
 async def _shown(

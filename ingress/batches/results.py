@@ -19,6 +19,8 @@ from common.store.base import Place
 from ingress.operations.results import body_of
 
 PAGE = 50  # rows that are read together
+FEW = 4  # so many at first where the records keep results of any size
+LITTLE = 4 * 1024 * 1024  # bytes of rows that were read together: more of them may be
 GONE = b"null"  # the result of a row whose batch is being removed
 AGAIN = 0.25  # seconds between two looks for rows that end meanwhile
 
@@ -42,6 +44,7 @@ async def results_of(
         StoreUnreachableError: The lines so far are good.
     """
     after, left = wanted.after, wanted.limit
+    together = FEW if runtime.blobs is None else PAGE
     while left is None or left > 0:
         head = await runtime.store.get(batch)
         if head is None:
@@ -51,14 +54,26 @@ async def results_of(
         count = PAGE if left is None else min(PAGE, left)
         read = _in_order if wanted.in_order else _as_ended
         rows, after = await read(runtime, head, after, count)
-        async for piece in _lines(runtime, rows):
-            yield piece
+        at = 0
+        while at < len(rows):
+            some, size = rows[at : at + together], 0
+            async for piece in _lines(runtime, some):
+                size += len(piece)
+                yield piece
+            at += len(some)
+            if runtime.blobs is None:
+                together = more_or_few(together, size)
         left = None if left is None else left - len(rows)
         if rows:
             continue
         if not wanted.follow or over or stopping.is_set():
             return
         await runtime.clock.sleep(AGAIN)
+
+
+def more_or_few(together: int, size: int) -> int:
+    """How many rows are read next, after so many that had this size: those of a batch are alike."""
+    return min(PAGE, 2 * together) if size <= LITTLE else FEW
 
 
 Rows = Sequence[tuple[Head, int | None]]

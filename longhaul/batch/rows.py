@@ -43,9 +43,18 @@ class Rows:
     file: BinaryIO
 
     def pieces(self) -> Iterator[bytes]:
+        """Raises: UsageError: They are others by now; the last piece is not given then."""
+        digest, left, held = hashlib.sha256(), self.size, b""
         self.file.seek(0)
-        while piece := self.file.read(_PIECE):
-            yield piece
+        while left and (piece := self.file.read(min(_PIECE, left))):
+            if held:
+                yield held
+            digest.update(piece)
+            left, held = left - len(piece), piece
+        if digest.hexdigest() != self.digest:
+            raise UsageError(f"{self.name} was changed while it was sent: type the command again")
+        if held:
+            yield held
 
 
 @contextmanager

@@ -45,6 +45,21 @@ class FailingStore:
         raise StoreUnreachableError("the reply is lost")
 
 
+class CountingStore:
+    """How many commits are sent to it."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.commits = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def commit(self, *words: Any, **more: Any) -> Any:
+        self.commits += 1
+        return await self._store.commit(*words, **more)
+
+
 def another(made: Surface, runtime: Runtime | None = None) -> Batches:
     """One more ingress's, which nobody wakes."""
     ingress = made.ingress
@@ -77,6 +92,18 @@ async def test_many_drivers_make_each_row_once(still: Surface) -> None:
         ran += rows
     assert sorted(ran) == list(range(1, 41))
     assert sorted(await desk.ended(batch)) == list(range(1, 41))
+
+
+async def test_of_two_who_drive_one_leaves_most_of_it_to_the_other(still: Surface) -> None:
+    desk, rows = BatchDesk(still), 200
+    stores = [CountingStore(still.runtime.store) for _ in range(2)]
+    first, second = (another(still, replace(still.runtime, store=store)) for store in stores)
+    async with running(first.run()), running(second.run()):
+        batch = (await desk.begin([{"rows": n} for n in range(rows)], in_flight=4))["id"]
+        first.driver.wake(batch)
+        second.driver.wake(batch)
+        assert len(await desk.run_all(batch)) == rows
+    assert sum(store.commits for store in stores) < 2.3 * rows  # 3, when both do everything
 
 
 @pytest.mark.parametrize("first", range(1, 8))

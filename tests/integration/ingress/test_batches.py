@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from common.jobs.transitions import CALL
+from ingress.batches.results import FEW, LITTLE, PAGE, more_or_few
 from tests.support.batch_desk import BatchDesk
 from tests.support.documents import Shelf, open_shelf
 from tests.support.surfaces import Surface, surface
@@ -46,6 +47,33 @@ async def test_rows_become_jobs_only_as_others_end(desk: BatchDesk) -> None:
     }
     assert over["finished_at"] > over["created_at"]
     assert over["rate"] > 0
+
+
+async def test_of_results_that_may_be_large_a_few_are_in_memory(
+    desk: BatchDesk, anywhere: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a place for blobs the records keep them, whatever their size."""
+    store, under_way, most = anywhere.runtime.store, 0, 0
+    part = store.part
+
+    async def counted(*asked: Any) -> bytes | None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await part(*asked)
+        finally:
+            under_way -= 1
+
+    batch = (await desk.begin(ROWS, in_flight=6))["id"]
+    await desk.until(batch, created=6)
+    await desk.run_all(batch)
+    monkeypatch.setattr(store, "part", counted)
+    assert [each["row"] for each in await desk.results(batch)] == [1, 2, 3, 4, 5, 6]
+    assert anywhere.runtime.blobs is None
+    assert most == FEW
+    assert (more_or_few(FEW, LITTLE), more_or_few(PAGE, LITTLE)) == (2 * FEW, PAGE)
+    assert more_or_few(PAGE, LITTLE + 1) == FEW
 
 
 async def test_results_come_in_either_order_and_go_on_after_what_was_had(desk: BatchDesk) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from common.config.model import ApiKey, Backend, Listen
-from common.config.validate import backends_of, check_listen, check_names, collisions
+from common.config.model import ApiKey, Backend, Batches, Documents, Listen, Settings
+from common.config.validate import backends_of, check_listen, check_names, check_urls, collisions
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1", "[::1]"])
@@ -58,3 +58,19 @@ def test_what_stands_before_the_wildcard_names_the_backend(pattern: str, names: 
     backends = [Backend(name=name, command="x") for name in ("exporter", "export")]
     assert {item.name for item in backends_of(pattern, backends, namespaces=True)} == names
     assert len(backends_of(pattern, backends, namespaces=False)) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [("s3://b/p", {"documents.max_size"}), ("gs://b", set()), ("file:///b", set())],
+)
+def test_what_s3_could_not_copy_is_refused_before_it_comes(url: str, refused: set[str]) -> None:
+    large, largest = Documents(max_size=5 * 1024**3 + 1), Batches(max_size=5 * 1024**3)
+    settings = Settings(
+        broker_url="memory:",
+        store_url="sqlite:////x/y.db",
+        blob_url=url,
+        documents=large,
+        batches=largest,
+    )
+    assert {problem.key for problem in check_urls(settings)} == refused

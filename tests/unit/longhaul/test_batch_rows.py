@@ -34,6 +34,22 @@ def test_the_name_says_what_they_are(
         assert b"".join(rows.pieces()) == b"".join(rows.pieces()) == text
 
 
+def test_rows_that_grow_meanwhile_are_sent_as_they_were_read(tmp_path: Path) -> None:
+    source = written(tmp_path, "a.jsonl", ROW)
+    with open_rows(source, None, io.BytesIO()) as rows:
+        (tmp_path / "a.jsonl").write_bytes(ROW * 2)
+        assert b"".join(rows.pieces()) == ROW
+
+
+@pytest.mark.parametrize("after", [b"", ROW[:-1], b'{"n": 2}\n'])
+def test_rows_that_are_others_meanwhile_are_not_sent(tmp_path: Path, after: bytes) -> None:
+    source = written(tmp_path, "a.jsonl", ROW)
+    with open_rows(source, None, io.BytesIO()) as rows:
+        (tmp_path / "a.jsonl").write_bytes(after)
+        with pytest.raises(UsageError, match="was changed"):
+            list(rows.pieces())
+
+
 def test_standard_input_is_read_once_and_sent_as_often_as_needed() -> None:
     with open_rows("-", RowFormat.JSONL, io.BytesIO(ROW * 3)) as rows:
         assert [b"".join(rows.pieces()) for _ in range(2)] == [ROW * 3] * 2
