@@ -32,7 +32,11 @@ class Strike:
 
     def __enter__(self) -> Self:
         self._at = self._clock.monotonic()
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # a signal in here: the fault may be made all the same
+            self._over.set()
+            raise
         return self
 
     def __exit__(

@@ -1,13 +1,18 @@
 """SIGHUP to `longhaul worker`: a new worker takes over, and the one before ends what it runs."""
 
+import asyncio
 import json
 import signal
 from pathlib import Path
 
 import pytest
 
+from common.clock import SystemClock
 from common.config.model import Settings
+from common.config.urls import sqlite_url
 from common.jobs.state import JobState
+from longhaul.assignment import Assignment
+from longhaul.succession import Succession
 from tests.support.logbook import lines
 from tests.support.processes import children_of
 from tests.support.system import Place, System, gated, open_system
@@ -56,3 +61,74 @@ async def test_a_reload_of_a_worker_drops_no_job(settings: Settings, tmp_path: P
 def offered(system: System, tool: str) -> bool:
     system.ingress.feed.refresh_soon()
     return tool in system.ingress.feed.current.tools
+
+
+class Workers:
+    """In the place of workers: each hears of a first SIGTERM, and ends at once with a second one,
+    or once its gate is open.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.started: list[asyncio.subprocess.Process] = []
+        settings = Settings(store_url=sqlite_url(folder / "jobs.db"), data=str(folder))
+        self.assignment = Assignment(lease="", settings=settings, slots={})
+        self.parent = Succession(
+            self.assignment, SystemClock(), self._start, lambda: self.assignment
+        )
+
+    async def _start(self, _: Assignment) -> asyncio.subprocess.Process:
+        gate = self.folder / f"gate{len(self.started)}"
+        script = (
+            "trap 'trap - TERM; echo asked' TERM; echo ready; "
+            f"until [ -e {gate} ]; do sleep 0.05; done"
+        )
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", script, stdout=asyncio.subprocess.PIPE
+        )
+        assert await self.says(process) == "ready"
+        self.started.append(process)
+        return process
+
+    async def says(self, process: asyncio.subprocess.Process) -> str:
+        assert process.stdout is not None
+        async with asyncio.timeout(10):
+            return (await process.stdout.readline()).decode().strip()
+
+    async def relieve(self) -> None:
+        count = len(self.started)
+        self.parent.reload()
+        assert await self.says(self.started[count - 1]) == "asked"
+        await until(lambda: len(self.started) == count + 1)
+
+
+async def test_only_a_second_signal_is_for_those_that_were_relieved(tmp_path: Path) -> None:
+    workers = Workers(tmp_path)
+    run = asyncio.create_task(workers.parent.run())
+    await until(lambda: workers.started)
+    await workers.relieve()
+    workers.parent.stop(signal.SIGTERM)
+    assert await workers.says(workers.started[-1]) == "asked"
+    workers.parent.reload()
+    ended = [each.returncode for each in workers.started]
+    assert ended == [None, None]
+    workers.parent.stop(signal.SIGTERM)
+    async with asyncio.timeout(10):
+        assert await run == 128 + signal.SIGTERM
+    ended = [each.returncode for each in workers.started]
+    assert ended == [-signal.SIGTERM] * 2, "and no reload after the end was asked for"
+
+
+async def test_the_parent_stays_for_those_that_were_relieved(tmp_path: Path) -> None:
+    workers = Workers(tmp_path)
+    run = asyncio.create_task(workers.parent.run())
+    await until(lambda: workers.started)
+    await workers.relieve()
+    relieved, newest = workers.started
+    workers.parent.stop(signal.SIGTERM)
+    (tmp_path / "gate1").touch()
+    assert await newest.wait() == 0
+    (tmp_path / "gate0").touch()
+    async with asyncio.timeout(10):
+        assert await run == 0
+    assert relieved.returncode == 0

@@ -66,6 +66,18 @@ def test_a_role_may_refuse(reload: Reload) -> None:
     assert Reload(reload.settings, read)() is None
 
 
+def test_a_door_that_is_open_to_others_keeps_its_keys(said: Journal) -> None:
+    door = {"host": "192.0.2.1"}
+    before = Settings.model_validate({"listen": door | {"api_keys": "ann=key"}})
+    after = Loaded(
+        settings=Settings.model_validate({"listen": door}), file=None, provenance={}, written={}
+    )
+    reload = Reload(before, lambda: after)
+    assert reload() is None
+    assert reload.settings is before
+    assert said.of("config.not_reloaded")
+
+
 def test_every_live_setting_is_one() -> None:
     assert {name for name in LIVE if "." not in name} <= set(Settings.model_fields)
     assert {name.partition(".")[2] for name in LIVE if "." in name} <= set(Listen.model_fields)
