@@ -20,6 +20,7 @@ _EVERY_BACKEND = {
     "concurrency": "calls at once on one replica",
     "balance": "which replica takes a call; `affinity`: that of its caller, while it has room",
     "trusted": "its tool annotations may decide what may run again",
+    "protocol": "`legacy`: an older revision, also of a server that has 2026-07-28 as well",
     "interactive": "its tools may ask the caller questions (older protocol revisions)",
     "health.interval": "between two looks at a replica that has no call",
     "health.timeout": "for one look",

@@ -103,6 +103,7 @@ class BackendDefaults(_Frozen):
     concurrency: Count = Field(default=4, ge=1, le=1024)  # calls at once per replica
     balance: Balance = "least-busy"
     trusted: bool = False  # its tool annotations may decide about retries
+    protocol: Literal["auto", "legacy"] = "auto"  # legacy: before 2026-07-28, if it has both
     interactive: bool = False  # legacy backends: may its tools ask the caller questions
     health: Health = Health()
     breaker: Breaker = Breaker()

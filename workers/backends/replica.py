@@ -236,7 +236,8 @@ class Replica:
             await cancel_and_join(lost, over)
 
     async def _agree(self, link: Link) -> Agreed:
-        known = self._era or self._guess
+        wanted: Era | None = "legacy" if self._config.protocol == "legacy" else None
+        known = wanted or self._era or self._guess
         try:
             agreed = await agree(link, known, interactive=self._config.interactive)
         except NotStarted:

@@ -1,5 +1,6 @@
 """Questions in mid-call, of older protocols: the connection waits for the reply, the slot not."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from common.jobs.state import JobState
 from tests.integration.backends.test_peers import FIRST, running
 from tests.support.inquiry import (
     ADA,
+    ALL,
     NO,
     STORY,
     answer,
@@ -23,7 +25,7 @@ from tests.support.inquiry import (
 from tests.support.logbook import lines
 from tests.support.peers import peer_python
 from tests.support.ports import free_port
-from tests.support.system import OpenSystem, gated
+from tests.support.system import BACKENDS, OpenSystem, gated
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -251,3 +253,21 @@ async def test_the_worker_of_a_waiting_call_dies(
             head = await system.ended(head.id)
             assert (head.state, head.tries) == (JobState.COMPLETED, 2)
             assert text(await system.result(head.id)) == "hello Grace"
+
+
+async def test_a_server_of_both_eras_is_spoken_to_in_the_older_one_where_its_tools_need_that(
+    system_on: OpenSystem,
+) -> None:
+    args = (str(BACKENDS / "elicits.py"),)
+    both = Backend(name="q", command=sys.executable, args=args, interactive=True)
+    async with system_on(both) as system, system.worker():
+        job = await system.submit_with("q__greet", {}, client_capabilities=ALL)
+        head = await system.ended(job)
+        assert head.state is JobState.FAILED
+        assert "back-channel" in (await system.result(head.id))["message"]  # its own words
+    legacy = both.model_copy(update={"protocol": "legacy"})
+    async with system_on(legacy) as system, system.worker():
+        head, questions = await asked(system, "q__greet")
+        await answer(system, head.id, {only_key(questions): ADA})
+        await system.ended(head.id)
+        assert text(await system.result(head.id)) == "hello Ada"
