@@ -106,6 +106,11 @@ def test_the_tables_of_settings_are_fresh() -> None:
     assert "| `call_wait` | duration | `50s` |" in page
 
 
+@pytest.mark.parametrize("section", settings_words.SECTIONS)
+def test_no_table_of_settings_is_empty(section: str) -> None:
+    assert generate_settings.table(section).count("\n") > 2  # the head and its line
+
+
 @pytest.mark.parametrize("file", generate_states.PAGES, ids=lambda file: str(file.name))
 def test_the_states_are_fresh(file: Path) -> None:
     """Otherwise: python -m docs.generate_states."""
