@@ -82,7 +82,8 @@ Detach = Annotated[
 New = Annotated[
     bool,
     typer.Option(
-        "--new", help="A fresh batch, also for rows that were run before; --out is replaced."
+        "--new",
+        help="A fresh batch, also of rows run before; its results replace older ones in --out.",
     ),
 ]
 
@@ -189,7 +190,7 @@ def _continue(results: Results, begun: Batch, *, new: bool) -> None:
     Raises:
         UsageError: The file has the results of another batch.
     """
-    results.belongs_to(begun["id"])
+    results.begin(begun["id"])
     if results.lines:
         say(f"continuing after {results.lines:,} results; --new would begin anew")
     elif not new and begun["created"] and _age(begun) > LONG_AGO:

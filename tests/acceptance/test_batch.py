@@ -103,6 +103,24 @@ def test_the_same_command_again_calls_nothing_again(
     assert rows_of(out) == [1, 2, 3, 4, 5]
 
 
+def test_a_new_one_that_never_begins_leaves_the_results_of_the_last(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 3))
+    assert desk.run("batch", "b__work", rows, "--out", str(out)).code == 0
+    before = out.read_bytes()
+    assert desk.run("batch", "nope", rows, "--out", str(out), "--new").code == 4
+    away = {"LONGHAUL_URL": "http://127.0.0.1:9"}
+    assert desk.run("batch", "b__work", rows, "--out", str(out), "--new", **away).code == 3
+    assert out.read_bytes() == before
+    notes = tmp_path / "notes.txt"
+    notes.write_text("precious\n")
+    foreign = desk.run("batch", "b__work", rows, "--out", str(notes), "--new")
+    assert (foreign.code, "no results of a batch" in foreign.err) == (2, True)
+    assert notes.read_text() == "precious\n"
+    assert len(starts(log)) == 3
+
+
 def mixed(file: Path, log: Path) -> str:
     """Rows of which two are fine; the others fail each in its own way."""
     return write(
