@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from common.config.document import Document
-from common.config.environment import read_environment
+from common.config.environment import SECRETS, SHORT, read_environment
 from common.config.load import load_settings
 from common.config.problems import DEFAULT
 from common.config.schema import keys_of
@@ -109,6 +109,13 @@ def test_the_tables_of_settings_are_fresh() -> None:
 @pytest.mark.parametrize("section", settings_words.SECTIONS)
 def test_no_table_of_settings_is_empty(section: str) -> None:
     assert generate_settings.table(section).count("\n") > 2  # the head and its line
+
+
+def test_every_variable_of_a_name_of_its_own_and_every_secret_is_told() -> None:
+    section = named("configure.md").text.partition("## From the environment")[2]
+    table, _, files = section.partition("\n## ")[0].partition("Three are not settings")
+    assert not [name for name in SHORT if f"`{name}`" not in table]
+    assert not [name for name in SECRETS if f"`{name}`" not in files]
 
 
 @pytest.mark.parametrize("file", generate_states.PAGES, ids=lambda file: str(file.name))
