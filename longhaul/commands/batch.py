@@ -119,6 +119,8 @@ def batch(
     if key is not None and new:
         raise UsageError("--key and --new exclude each other: a key is for the same batch again")
     with open_rows(source, form, sys.stdin.buffer) as rows, connect() as router:
+        if target is not None and rows.are_in(target):
+            raise UsageError(f"--out {target} is the file of the rows: name another one")
         wanted = Wanted(
             tool=tool,
             rows=rows,

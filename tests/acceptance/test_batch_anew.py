@@ -1,12 +1,13 @@
 """`longhaul batch --new` and `--out`: no results are lost, and no other file is written to."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.batch_files import labelled, rows_of, starts, write
-from tests.support.desk import Desk
+from tests.support.desk import LONGHAUL, Desk
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,22 @@ def test_a_new_one_goes_on_by_its_id(desk: Desk, tmp_path: Path, log: Path, out:
     assert "same command" not in left.err  # that would run everything once more
     assert desk.run(*how.split()).code == 0
     assert (rows_of(out), len(starts(log))) == ([1, 2, 3], 3)
+
+
+def test_results_never_go_over_the_rows(desk: Desk, tmp_path: Path, log: Path) -> None:
+    source = tmp_path / "rows.jsonl"
+    write(source, *({"row": 1, "id": "b.1", **row} for row in labelled(log, 1)))  # like a result
+    before = source.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(source)
+    for target in (source, tmp_path / "link.jsonl"):
+        for more in ((), ("--new",)):
+            ran = desk.run("batch", "b__work", str(source), "--out", str(target), *more)
+            assert (ran.code, "is the file of the rows" in ran.err) == (2, True), ran.err
+            assert "--new" not in ran.err
+            assert source.read_bytes() == before
+    words = (*LONGHAUL, "batch", "b__work", "-", "--format", "jsonl", "--out", str(source), "--new")
+    with source.open("rb") as rows:
+        redirected = subprocess.run(
+            words, stdin=rows, env=desk.environment, cwd=desk.folder, check=False
+        )
+    assert (redirected.returncode, source.read_bytes()) == (2, before)
