@@ -30,6 +30,7 @@ from ingress.api import (
     output,
 )
 from ingress.errors import PROBLEMS
+from ingress.mcp.own_tools import BATCH, TOOLS
 from longhaul.exits import Exit
 from tests.support.command_line import complaint
 from tests.support.pages import Page, pages
@@ -148,6 +149,15 @@ def routes(router: APIRouter, prefix: str) -> Iterator[tuple[str, str]]:
 def test_the_rest_page_lists_the_problems_that_there_are() -> None:
     told = re.findall(r"\| `(urn:longhaul:error:\S+)` \| (\d+) \|", named("rest-api.md").text)
     assert sorted(told) == sorted((each.type, str(each.status)) for each in PROBLEMS)
+
+
+def test_the_arguments_of_longhauls_own_tools_are_told() -> None:
+    row = re.compile(r"^\| `(longhaul_\w+)` \| (.+?) \|", re.MULTILINE)
+    told = row.findall(named("connect-a-client.md").text)
+    schemas = {name: tool.input_schema for name, tool in TOOLS.items() if name != BATCH}
+    assert {name: re.findall(r"`(\w+)`", arguments) for name, arguments in told} == {
+        name: list(schema["properties"]) for name, schema in schemas.items()
+    }
 
 
 def test_the_exit_codes_are_told() -> None:
