@@ -196,10 +196,10 @@ def test_as_they_end(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
 
 def test_a_cancelled_batch_is_exit_6(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     rows = write(tmp_path / "rows.jsonl", *labelled(log, 30, gate=str(tmp_path / "never")))
-    words = ("batch", "b__work", rows, "--out", str(out), "--in-flight", "5")
+    words = ("batch", "b__work", rows, "--in-flight", "5")
     batch = desk.run(*words, "--detach").out.strip()
     assert desk.run("batches", "cancel", batch).code == 0
-    ran = desk.run(*words)
+    ran = desk.run(*words, "--out", str(out))
     assert ran.code == 6
     shown = desk.run("batches", "show", batch, "--json").json
     assert shown["state"] == "cancelled"
@@ -237,6 +237,7 @@ def test_bad_input_is_refused_with_what_to_do(desk: Desk, tmp_path: Path, out: P
         (("b__work", fine, "--key", "two words"), "--key"),
         (("b__work", fine, "--key", "x", "--new"), "exclude"),
         (("b__work", fine, "--json"), "--out"),
+        (("b__work", fine, "--detach", "--out", str(out)), "batches results ID"),
     ]:
         ran = desk.run("batch", *words)
         assert (ran.code, said in ran.err) == (2, True), (words, ran.err)

@@ -51,11 +51,11 @@ def test_a_new_one_that_never_begins_leaves_the_results_of_the_last(
 
 def test_a_new_one_goes_on_by_its_id(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     rows = write(tmp_path / "rows.jsonl", *labelled(log, 3))
-    left = desk.run("batch", "b__work", rows, "--out", str(out), "--new", "--detach")
-    how = f"batches results {left.out.strip()} --follow --out {out}"
+    left = desk.run("batch", "b__work", rows, "--new", "--detach")
+    how = f"batches results {left.out.strip()} --follow"
     assert f"longhaul {how} continues" in " ".join(left.err.split())
     assert "same command" not in left.err  # that would run everything once more
-    assert desk.run(*how.split()).code == 0
+    assert desk.run(*how.split(), "--out", str(out)).code == 0
     assert (rows_of(out), len(starts(log))) == ([1, 2, 3], 3)
 
 
