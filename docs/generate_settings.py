@@ -51,7 +51,8 @@ def table(section: str) -> str:
 
 def _said_before(name: str) -> bool:
     """A backend's own word for what `defaults` says for all."""
-    return name.replace("mcpServers.NAME", "defaults", 1) in WORDS and "NAME" in name
+    own = name.removeprefix("mcpServers.NAME.")
+    return own != name and f"defaults.{own}" in WORDS
 
 
 def _home(name: str) -> str:

@@ -99,7 +99,10 @@ def _no_backends(settings: Settings) -> list[Problem]:
 def _no_blobs(settings: Settings) -> list[Problem]:
     if settings.blob_url:
         return []
-    message = f"not set: results and arguments over {settings.inline_limit} bytes stay in the store"
+    message = (
+        f"not set: results and arguments over {settings.inline_limit} bytes stay in the store; "
+        "documents, and batches of more than that, are refused"
+    )
     return [Problem(message=message, path=("blob_url",))]
 
 

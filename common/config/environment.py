@@ -24,7 +24,7 @@ from common.config.yaml_reader import read_yaml
 
 _PREFIX = "LONGHAUL_"
 _NESTED = "__"
-_SHORT = {
+SHORT = {
     "LONGHAUL_API_KEY": ("listen", "api_keys"),
     "LONGHAUL_ALLOWED_HOSTS": ("listen", "allowed_hosts"),
     "LONGHAUL_ALLOWED_ORIGINS": ("listen", "allowed_origins"),
@@ -63,7 +63,7 @@ def read_environment(environ: Mapping[str, str], base: Node) -> FromEnvironment:
     for name, text in sorted(environ.items()):
         if not name.startswith(_PREFIX) or not text.strip() or _is_foreign(name):
             continue
-        path = _SHORT.get(name) or _path(name, base)
+        path = SHORT.get(name) or _path(name, base)
         if path is None:
             known = nearest_name(name, _known_names())
             message = "is not a setting of Longhaul"
@@ -136,7 +136,7 @@ def _leaf(text: str, annotation: Any, origin: Origin) -> Node:
 
 
 def _known_names() -> list[str]:
-    names = [*_SHORT, *(name + _FILE for name in SECRETS), *_NOT_SETTINGS]
+    names = [*SHORT, *(name + _FILE for name in SECRETS), *_NOT_SETTINGS]
     for key in keys_of(Document):
         names.append(_PREFIX + key.upper())
         names += [f"{names[-1]}{_NESTED}{inner.upper()}" for inner in keys_of(step(Document, key))]

@@ -15,9 +15,7 @@ from longhaul.exits import UsageError
 STDOUT = "-"
 _PIECE = 1 << 20  # bytes
 _BEGIN = b'{"row":'  # of each line
-_FOREIGN = (
-    "has no results of a batch at its end; name another file with --out, or replace it with --new"
-)
+_FOREIGN = "has no results of a batch at its end; name another file with --out"
 
 
 class Order(StrEnum):
@@ -38,18 +36,24 @@ class Results(Protocol):
 
     def flush(self) -> None: ...
 
-    def belongs_to(self, batch: str) -> None:
-        """Raises: UsageError: What is there is another batch's."""
+    def begin(self, batch: str) -> None:
+        """What is added from here on is this batch's: nothing is changed before that.
+
+        Raises:
+            UsageError: What is there is another batch's, and is not to be replaced.
+        """
 
 
 class ResultsFile:
     """A results file that was opened, and of which the lines before this are known."""
 
-    def __init__(self, path: Path, file: BinaryIO, order: Order) -> None:
+    def __init__(self, path: Path, file: BinaryIO, order: Order, *, replace: bool) -> None:
         self._path = path
         self._file = file
         self._order = order
+        self._replace = replace
         self._after = 0
+        self._end = 0  # bytes, of the whole lines
         self.batch = ""  # whose results are in it
         self.lines = 0
 
@@ -58,7 +62,7 @@ class ResultsFile:
         return self._after
 
     def read(self) -> None:
-        """What is there already; half a line, as a killed program leaves one, is cut off.
+        """What is there already; half a line, as a killed program leaves one, does not count.
 
         Raises:
             UsageError: These are no results of a batch, or they are in another order.
@@ -66,15 +70,21 @@ class ResultsFile:
         whole, last, half = _whole_lines(self._file)
         if not last and half[: len(_BEGIN)] != _BEGIN[: len(half)]:
             raise UsageError(f"{self._path} exists and {_FOREIGN}")
-        self.lines = whole.count
-        self._file.truncate(whole.end)
-        self._file.seek(whole.end)
+        self.lines, self._end = whole.count, whole.end
         if last:
             self.batch, self._after = self._place(last)
 
-    def start_anew(self) -> None:
-        self._file.truncate(0)
-        self._file.seek(0)
+    def begin(self, batch: str) -> None:
+        if self.lines and self.batch != batch:
+            if not self._replace:
+                raise UsageError(
+                    f"{self._path} has the results of batch {self.batch}, not of {batch}: "
+                    "name another file with --out"
+                )
+            self.lines = self._end = self._after = 0
+        self.batch = batch
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
 
     def add(self, line: bytes) -> None:
         cursor = cursor_of(json.loads(line), self._order)
@@ -85,13 +95,6 @@ class ResultsFile:
 
     def flush(self) -> None:
         self._file.flush()
-
-    def belongs_to(self, batch: str) -> None:
-        if self.lines and self.batch != batch:
-            raise UsageError(
-                f"{self._path} has the results of batch {self.batch}, not of {batch}: "
-                "name another file with --out"
-            )
 
     def close(self) -> None:
         self._file.flush()
@@ -106,6 +109,8 @@ class ResultsFile:
             known, batch, value = False, "", {}
         if not known:
             raise UsageError(f"{self._path} exists and {_FOREIGN}")
+        if self._replace:
+            return batch, 0
         if ("at" in value) != (self._order is Order.ENDED):
             before = Order.ENDED if "at" in value else Order.INPUT
             raise UsageError(f"{self._path} was begun with --order {before}; go on with that")
@@ -134,7 +139,7 @@ class ResultsStream:
     def flush(self) -> None:
         sys.stdout.flush()
 
-    def belongs_to(self, batch: str) -> None:
+    def begin(self, batch: str) -> None:
         """It is nobody's yet."""
 
 
@@ -145,7 +150,9 @@ def cursor_of(result: dict[str, Any], order: Order) -> int:
 
 @contextmanager
 def open_results(path: Path, order: Order, *, replace: bool) -> Iterator[ResultsFile]:
-    """For this command alone, at its last whole line; `replace` empties it.
+    """For this command alone, at its last whole line.
+
+    `replace`: of another batch's results, too, once this one begins; never of anything else.
 
     Raises:
         UsageError: It cannot be written, another command writes it, or it is something else.
@@ -159,11 +166,8 @@ def open_results(path: Path, order: Order, *, replace: bool) -> Iterator[Results
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released with the file
         except OSError as error:
             raise UsageError(f"another command is writing {path}") from error
-        results = ResultsFile(path, file, order)
-        if replace:
-            results.start_anew()
-        else:
-            results.read()
+        results = ResultsFile(path, file, order, replace=replace)
+        results.read()
         yield results
         results.close()
 

@@ -4,6 +4,8 @@ They are read piece by piece, twice: once for what they are, once to be sent.
 """
 
 import hashlib
+import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +43,14 @@ class Rows:
     digest: str  # SHA-256, in hex
     size: int  # bytes
     file: BinaryIO
+    source: os.stat_result | None  # of the file that they come from, if it is one
+
+    def are_in(self, path: Path) -> bool:
+        """Whether what is written there would be written over them."""
+        try:
+            return self.source is not None and os.path.samestat(self.source, path.stat())
+        except OSError:
+            return False  # there is nothing yet
 
     def pieces(self) -> Iterator[bytes]:
         """Raises: UsageError: They are others by now; the last piece is not given then."""
@@ -73,7 +83,23 @@ def open_rows(source: str, given: RowFormat | None, stdin: BinaryIO) -> Iterator
             _some_row(name, file)
         else:
             _some_record(name, file)
-        yield Rows(name=name, format=form, digest=digest.hexdigest(), size=size, file=file)
+        yield Rows(
+            name=name,
+            format=form,
+            digest=digest.hexdigest(),
+            size=size,
+            file=file,
+            source=_stat_of(source, stdin),
+        )
+
+
+def _stat_of(source: str, stdin: BinaryIO) -> os.stat_result | None:
+    """Of standard input, too: a file may be redirected to it."""
+    try:
+        found = Path(source).stat() if source != STDIN else os.fstat(stdin.fileno())
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 @contextmanager

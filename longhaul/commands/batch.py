@@ -82,7 +82,8 @@ Detach = Annotated[
 New = Annotated[
     bool,
     typer.Option(
-        "--new", help="A fresh batch, also for rows that were run before; --out is replaced."
+        "--new",
+        help="A fresh batch, also of rows run before; its results replace older ones in --out.",
     ),
 ]
 
@@ -110,14 +111,11 @@ def batch(
     The same command again goes on where it was: the same tool, rows and options are the same batch,
     and the results file is continued after its last whole line.
     """
-    to_file = target is not None and str(target) != STDOUT
-    if as_json and not to_file and not detach:
-        raise UsageError("--json prints the batch; its results need a file: --out RESULTS.jsonl")
-    if key is not None and not is_key(key):
-        raise UsageError(f"--key: should be {KEY_RULE}")
-    if key is not None and new:
-        raise UsageError("--key and --new exclude each other: a key is for the same batch again")
+    file = None if target is None or str(target) == STDOUT else target
+    _check(file, key, new=new, detach=detach, as_json=as_json)
     with open_rows(source, form, sys.stdin.buffer) as rows, connect() as router:
+        if file is not None and rows.are_in(file):
+            raise UsageError(f"--out {file} is the file of the rows: name another one")
         wanted = Wanted(
             tool=tool,
             rows=rows,
@@ -128,14 +126,29 @@ def batch(
         )
         if detach:
             begun = _begin(router, wanted, new=new)
-            again = _again(begun, target, order, new=new)
+            again = _again(begun, None, order, new=new)
             leave(begun, "left to the router", again, as_json=as_json)
-        with _results(target if to_file else None, order, new=new) as results:
+        with _results(file, order, new=new) as results:
             begun = _begin(router, wanted, new=new)
             _continue(results, begun, new=new)
-            again = _again(begun, target, order, new=new)
+            again = _again(begun, file, order, new=new)
             ended = watch(router, begun, results, order, again, as_json=as_json)
     report(ended, as_json=as_json)
+
+
+def _check(file: Path | None, key: str | None, *, new: bool, detach: bool, as_json: bool) -> None:
+    """Raises: UsageError: Options that do not go together."""
+    if detach and file is not None:
+        raise UsageError(
+            "--detach fetches no results, --out is for those: leave one of the two out; "
+            f"longhaul batches results ID --follow --out {file} fetches them later"
+        )
+    if as_json and file is None and not detach:
+        raise UsageError("--json prints the batch; its results need a file: --out RESULTS.jsonl")
+    if key is not None and not is_key(key):
+        raise UsageError(f"--key: should be {KEY_RULE}")
+    if key is not None and new:
+        raise UsageError("--key and --new exclude each other: a key is for the same batch again")
 
 
 def report(ended: Batch, *, as_json: bool) -> NoReturn:
@@ -189,7 +202,7 @@ def _continue(results: Results, begun: Batch, *, new: bool) -> None:
     Raises:
         UsageError: The file has the results of another batch.
     """
-    results.belongs_to(begun["id"])
+    results.begin(begun["id"])
     if results.lines:
         say(f"continuing after {results.lines:,} results; --new would begin anew")
     elif not new and begun["created"] and _age(begun) > LONG_AGO:

@@ -97,7 +97,7 @@ def results(
             else nullcontext(ResultsStream(order))
         )
         with opened as lines:
-            lines.belongs_to(batch)
+            lines.begin(batch)
             if follow:
                 ended = watch(router, begun, lines, order, as_json=as_json)
                 report(ended, as_json=as_json)

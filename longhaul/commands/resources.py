@@ -1,29 +1,36 @@
 """`resources`: documents for tools, agents and people to read: put, list, get and remove them."""
 
 import mimetypes
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from common.documents import MEDIA_TYPE, document_uri
+from common.documents import MEDIA_TYPE, document_uri, is_sha256
+from longhaul.client import Client
 from longhaul.commands.options import AsJson, seconds
 from longhaul.commands.speaking import connect
-from longhaul.exits import UsageError
+from longhaul.exits import NotThereError, UsageError
 from longhaul.screen.documents import document_list
 from longhaul.screen.output import out, print_json, say, show
 from longhaul.screen.words import local_time, now, size
 
 PIECE = 256 * 1024  # bytes
+PAGE = 500  # documents in one answer
+SHORTEST = 8  # characters of a hash that may stand for it
 STDIO = "-"
+_BEGINNING = re.compile(rf"[0-9a-f]{{{SHORTEST},63}}", re.ASCII)
 _TYPES = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson"}
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="What to put; - is stdin.")]
 Hash = Annotated[
-    str, typer.Argument(metavar="SHA256", help="As `ls` shows it, or longhaul://blob/SHA256.")
+    str,
+    typer.Argument(metavar="SHA256", help="As `ls` shows it, its beginning is enough, or its URI."),
 ]
 Name = Annotated[
     str | None,
@@ -100,20 +107,14 @@ def put(
 
 def ls(limit: Limit = 100, as_json: AsJson = False) -> None:
     """List the documents that you may see, the newest first."""
-    found: list[dict[str, Any]] = []
     with connect() as router:
-        cursor: str | None = None
-        while len(found) < limit:
-            page = router.get("/v1/blobs", limit=min(limit - len(found), 500), cursor=cursor)
-            found += page["documents"]
-            cursor = page["cursor"]
-            if cursor is None:
-                break
+        found = list(islice(_documents(router), limit + 1))
+    found, more = found[:limit], len(found) > limit
     if as_json:
         print_json({"documents": found})
     elif found:
         show(document_list(found, now()))
-        if cursor is not None:
+        if more:
             say(f"There are more; --limit {limit * 10} shows them.")
     else:
         say("No documents yet; `longhaul resources put FILE` makes one.")
@@ -122,7 +123,7 @@ def ls(limit: Limit = 100, as_json: AsJson = False) -> None:
 def get(sha256: Hash, to: Out = None) -> None:
     """Get a document, as it was put."""
     with connect() as router:
-        pieces = router.pieces(f"/v1/blobs/{_hash(sha256)}")
+        pieces = router.pieces(f"/v1/blobs/{_hash(router, sha256)}")
         if to is None:
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
@@ -134,8 +135,8 @@ def get(sha256: Hash, to: Out = None) -> None:
 
 def rm(sha256: Hash, owner: Owner = None, as_json: AsJson = False) -> None:
     """Remove a document. Others who put the same keep theirs."""
-    wanted = _hash(sha256)
     with connect() as router:
+        wanted = _hash(router, sha256)
         router.drop_document(wanted, owner)
     if as_json:
         print_json({"sha256": wanted, "removed": True})
@@ -143,12 +144,42 @@ def rm(sha256: Hash, owner: Owner = None, as_json: AsJson = False) -> None:
         say(f"removed {wanted}")
 
 
-def _hash(text: str) -> str:
-    """Raises: UsageError: No hash."""
-    sha256 = text.removeprefix(document_uri("")).lower()
-    if len(sha256) != 64 or not sha256.isalnum():
-        raise UsageError(f"{text} is no SHA-256; `longhaul resources ls` shows them")
-    return sha256
+def _documents(router: Client) -> Iterator[dict[str, Any]]:
+    """All that the caller may see, the newest first; read page by page."""
+    cursor: str | None = None
+    while True:
+        page = router.get("/v1/blobs", limit=PAGE, cursor=cursor)
+        yield from page["documents"]
+        cursor = page["cursor"]
+        if cursor is None:
+            return
+
+
+def _hash(router: Client, text: str) -> str:
+    """The whole one.
+
+    Raises:
+        UsageError: No hash, or the beginning of several.
+        NotThereError: The beginning of none.
+    """
+    begun = text.removeprefix(document_uri("")).lower()
+    if is_sha256(begun):
+        return begun
+    if _BEGINNING.fullmatch(begun) is None:
+        raise UsageError(
+            f"{text} is no SHA-256, nor {SHORTEST} characters or more of one; "
+            "`longhaul resources ls` shows them"
+        )
+    found = {each["sha256"] for each in _documents(router) if each["sha256"].startswith(begun)}
+    match sorted(found):
+        case [only]:
+            return str(only)
+        case []:
+            raise NotThereError(
+                f"no document begins with {text}; `longhaul resources ls` shows them"
+            )
+        case several:
+            raise UsageError(f"{text} begins several documents: {', '.join(several)}")
 
 
 def _guess(name: str) -> str:

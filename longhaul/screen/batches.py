@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from longhaul.screen.callbacks import callback_words
 from longhaul.screen.live import Moved
-from longhaul.screen.output import facts_table, indented, table
+from longhaul.screen.output import facts_table, indented
+from longhaul.screen.sheet import Cell, Sheet, sheet
 from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_time, span
 
 Json = Mapping[str, Any]
@@ -72,11 +72,10 @@ def retry_words(batch: Json) -> Iterator[str]:
         yield f"the lost ones, too, whose tool may have run: {command} --lost"
 
 
-def batch_list(batches: Sequence[Json], now: datetime) -> Table:
-    shown = table(
+def batch_list(batches: Sequence[Json], now: datetime) -> Sheet:
+    shown = sheet(
         "ID:whole", "TOOL", "STATE:whole", "ROWS:number", "ENDED:number", "CREATED:whole", ""
     )
-    shown.columns[0].min_width = max((len(batch["id"]) for batch in batches), default=None)
     for batch in batches:
         shown.add_row(
             batch["id"],
@@ -104,7 +103,7 @@ def batch_end(batch: Json, now: datetime) -> RenderableType:
     return Group(title, *_faults(batch))
 
 
-def _facts(batch: Json, now: datetime) -> Iterator[tuple[str, RenderableType]]:
+def _facts(batch: Json, now: datetime) -> Iterator[tuple[str, Cell]]:
     rows, ended = batch["rows"], ended_rows(batch)
     share = f"  ({100 * ended / rows:.0f} %)" if rows else ""
     yield "rows", f"{ended:,} of {_number(rows)} ended{share}"
@@ -127,7 +126,7 @@ def _facts(batch: Json, now: datetime) -> Iterator[tuple[str, RenderableType]]:
 def _faults(batch: Json) -> list[RenderableType]:
     if not batch["errors"]:
         return []
-    shown = table("COUNT:number", "ERROR", "ROWS")
+    shown = sheet("COUNT:number", "ERROR:wrap", "ROWS:whole")
     for error in batch["errors"]:
         shown.add_row(
             f"{error['count']:,}", Text(first_line(error["error"], 300), style="red"), _rows(error)

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from longhaul.screen.output import table
+from longhaul.screen.sheet import Sheet, sheet
 from longhaul.screen.words import ago, local_time
 
 Json = Mapping[str, Any]
 
 
-def callback_list(jobs: Sequence[Json], now: datetime) -> Table:
-    shown = table("JOB:whole", "ENDED:whole", "STATE:whole", "TRIES:number", "URL", "")
+def callback_list(jobs: Sequence[Json], now: datetime) -> Sheet:
+    shown = sheet("JOB:whole", "ENDED:whole", "STATE:whole", "TRIES:number", "URL", "")
     for job in jobs:
         callback = job["callback"]
         shown.add_row(

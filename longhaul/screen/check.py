@@ -11,7 +11,8 @@ from common.config.explain import Row, explain
 from common.config.names import expose
 from common.config.problems import Ignored, Problem
 from longhaul.checkup import Report, Server, Tried
-from longhaul.screen.output import indented, table
+from longhaul.screen.output import indented
+from longhaul.screen.sheet import sheet
 from longhaul.screen.words import first_line
 
 _DEFAULT = "default"
@@ -71,15 +72,20 @@ def report_screen(report: Report, *, every_setting: bool) -> RenderableType:
 def _settings(report: Report, *, every_setting: bool) -> RenderableType:
     rows = explain(report.loaded)
     shown = [row for row in rows if every_setting or row.source != _DEFAULT]
-    listing = table("", "", "")
-    listing.show_header = False
+    listing = sheet(":whole", ":wrap", ":whole", headed=False)
     for row in shown:
-        listing.add_row(row.setting, Text(row.value), Text(row.source, style="dim"))
+        listing.add_row(row.setting, row.value, Text(_source(report, row), style="dim"))
     hidden = len(rows) - len(shown)
     if not hidden:
         return indented(listing)
     note = Text(f"{hidden} more are at their defaults; --all shows them", style="dim")
     return indented(Group(listing, note) if shown else note)
+
+
+def _source(report: Report, row: Row) -> str:
+    """The file that stands at the top is called by its name alone."""
+    file = report.loaded.file
+    return row.source if file is None else row.source.replace(f"{file}:", f"{file.name}:", 1)
 
 
 def _server(server: Server) -> RenderableType:
@@ -99,8 +105,7 @@ def _backend(tried: Tried, *, namespaces: bool) -> RenderableType:
     count = f"{len(listing.tools)} tool" + ("" if len(listing.tools) == 1 else "s")
     server = " ".join(str(listing.server_info.get(key, "")) for key in ("name", "version"))
     about = f"MCP {listing.protocol_version}, {server.strip()}, {count}"
-    tools = table(":whole", ":line")
-    tools.show_header = False
+    tools = sheet(":whole", ":line", headed=False)
     for tool in listing.tools:
         name = expose(tried.name, tool["name"], namespaces=namespaces)
         tools.add_row(name, Text(first_line(tool.get("description"), 70), style="dim"))

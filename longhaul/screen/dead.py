@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from longhaul.screen.jobs import repeatable_words
-from longhaul.screen.output import facts_table, indented, table
+from longhaul.screen.output import facts_table, indented
+from longhaul.screen.sheet import Cell, Sheet, sheet
 from longhaul.screen.words import STATE_STYLE, ago, first_line, local_time, moment, span
 
 Json = Mapping[str, Any]
@@ -19,8 +19,8 @@ Json = Mapping[str, Any]
 RAW_SHOWN = 2_000  # bytes
 
 
-def letter_groups(groups: Sequence[Json], now: datetime) -> Table:
-    shown = table(
+def letter_groups(groups: Sequence[Json], now: datetime) -> Sheet:
+    shown = sheet(
         "COUNT:number", "KIND:whole", "TOOL:whole", "NEWEST:whole", "ERROR", "FOR EXAMPLE:whole"
     )
     for group in groups:
@@ -35,11 +35,10 @@ def letter_groups(groups: Sequence[Json], now: datetime) -> Table:
     return shown
 
 
-def letter_list(letters: Sequence[Json], now: datetime) -> Table:
-    shown = table(
+def letter_list(letters: Sequence[Json], now: datetime) -> Sheet:
+    shown = sheet(
         "ID:whole", "KIND:whole", "TOOL:whole", "CALLER", "TRIES:number", "DIED:whole", "ERROR"
     )
-    shown.columns[0].min_width = max((len(each["id"]) for each in letters), default=None)
     for letter in letters:
         replayed = letter["replayed_as"]
         remark = f"replayed as {replayed}; " if replayed else ""
@@ -72,8 +71,8 @@ def letter_card(letter: Json, now: datetime) -> RenderableType:
     return Group(*parts, Text(""), Text(_advice(letter), style="dim"))
 
 
-def replay_list(came_of: Sequence[Json], *, dry_run: bool) -> Table:
-    shown = table("LETTER:whole", "JOB:whole", "")
+def replay_list(came_of: Sequence[Json], *, dry_run: bool) -> Sheet:
+    shown = sheet("LETTER:whole", "JOB:whole", "")
     for each in came_of:
         if each["refused"]:
             words = Text(each["refused"], style="yellow")
@@ -98,8 +97,8 @@ def _kind(kind: str) -> Text:
     return Text(kind, style=STATE_STYLE.get(kind, "bold red"))
 
 
-def _facts(letter: Json, now: datetime) -> list[tuple[str, RenderableType]]:
-    facts: list[tuple[str, RenderableType]] = [
+def _facts(letter: Json, now: datetime) -> list[tuple[str, Cell]]:
+    facts: list[tuple[str, Cell]] = [
         ("why", Text(letter["error"])),
         ("queue", letter["queue"]),
         ("caller", letter["caller"] or "-"),
@@ -118,8 +117,8 @@ def _facts(letter: Json, now: datetime) -> list[tuple[str, RenderableType]]:
     return [(name, value) for name, value in facts if value != "-"]
 
 
-def _history(tries: Sequence[Json]) -> Table:
-    shown = table("STARTED:whole", "RAN:number", "ENDED:whole", "WORKER:whole", "WHY")
+def _history(tries: Sequence[Json]) -> Sheet:
+    shown = sheet("STARTED:whole", "RAN:number", "ENDED:whole", "WORKER:whole", "WHY")
     for each in tries:
         began = moment(each["started_at"])
         ran = (

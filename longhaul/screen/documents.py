@@ -4,27 +4,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
-from longhaul.screen.output import table
+from longhaul.screen.sheet import Sheet, sheet
 from longhaul.screen.words import ago, moment, size, span
 
+HASH_SHOWN = 12  # characters, for `get` and `rm`
 
-def document_list(documents: Sequence[Mapping[str, Any]], at: datetime) -> Table:
-    shown = table(
-        "NAME:line", "SIZE:number", "TYPE:line", "OWNER", "FOR", "PUT:whole", "GOES", "SHA256:whole"
+
+def document_list(documents: Sequence[Mapping[str, Any]], at: datetime) -> Sheet:
+    shown = sheet(
+        *("NAME:whole", "SHA256:whole", "SIZE:number", "PUT:whole", "GOES:whole", "FOR:whole"),
+        *("OWNER", "TYPE"),
     )
     for each in documents:
         goes = each["expires_at"]
         shown.add_row(
-            Text(each["name"] or "-"),
+            each["name"] or "-",
+            each["sha256"][:HASH_SHOWN],
             size(each["size"]),
-            Text(each["content_type"]),
-            Text(each["owner"]),
-            each["visibility"],
             ago(each["created_at"], at),
             "-" if goes is None else f"in {span((moment(goes) - at).total_seconds())}",
-            each["sha256"],
+            each["visibility"],
+            each["owner"],
+            each["content_type"],
         )
     return shown

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from longhaul.drill.verdict import Verdict
-from longhaul.screen.output import table
+from longhaul.screen.sheet import Sheet, sheet
 
 
-def drill_table(verdicts: Sequence[Verdict]) -> Table:
-    shown = table(
-        *("SCENARIO", "JOBS:number", "COMPLETED:number", "UNKNOWN:number", "FAILED:number"),
+def drill_table(verdicts: Sequence[Verdict]) -> Sheet:
+    shown = sheet(
+        *("SCENARIO:whole", "JOBS:number", "COMPLETED:number", "UNKNOWN:number", "FAILED:number"),
         *("LOST:number", "TWICE:number", "FIRST DONE:number", "ALL ENDED:number"),
     )
     for verdict in verdicts:

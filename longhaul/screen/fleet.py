@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from longhaul.screen.output import indented, table
+from longhaul.screen.output import indented
+from longhaul.screen.sheet import Sheet, sheet
 from longhaul.screen.words import BACKEND_STYLE, ago, first_line, local_time, span
 
 Json = Mapping[str, Any]
 
 
-def tool_list(tools: Sequence[Json]) -> Table:
-    shown = table("TOOL:whole", "ARGUMENTS", "QUEUE:whole", "PRI:number", "AGAIN:whole", ":line")
+def tool_list(tools: Sequence[Json]) -> Sheet:
+    shown = sheet("TOOL:whole", "ARGUMENTS", "QUEUE:whole", "PRI:number", "AGAIN:whole", ":line")
     for tool in tools:
         shown.add_row(
             tool["name"],
@@ -34,8 +34,8 @@ def _arguments(schema: Json) -> str:
     return " ".join(name if name in required else f"[{name}]" for name in names)
 
 
-def queue_list(queues: Sequence[Json]) -> Table:
-    shown = table(
+def queue_list(queues: Sequence[Json]) -> Sheet:
+    shown = sheet(
         *("QUEUE:whole", "WAITING:number", "OLDEST:number", "BUSY:number", "SLOTS:number"),
         *("WORKERS:number", "TOKENS:number"),
     )
@@ -54,8 +54,8 @@ def queue_list(queues: Sequence[Json]) -> Table:
     return shown
 
 
-def worker_list(workers: Sequence[Json], now: datetime) -> Table:
-    shown = table("WORKER:whole", "HOST", "PID:number", "UP:whole", "QUEUES", "BACKENDS", "VERSION")
+def worker_list(workers: Sequence[Json], now: datetime) -> Sheet:
+    shown = sheet("WORKER:whole", "HOST", "PID:number", "UP:whole", "QUEUES", "BACKENDS", "VERSION")
     for worker in workers:
         queues = (f"{name} {q['busy']}/{q['slots']}" for name, q in worker["queues"].items())
         backends = (f"{name} {ready}" for name, ready in worker["backends"].items())
@@ -65,15 +65,15 @@ def worker_list(workers: Sequence[Json], now: datetime) -> Table:
             str(worker["pid"]),
             ago(worker["started_at"], now).removesuffix(" ago")
             + (", stopping" if worker.get("draining") else ""),
-            "\n".join(queues),
-            "\n".join(backends),
+            ", ".join(queues),
+            ", ".join(backends),
             worker["version"],
         )
     return shown
 
 
 def backend_list(backends: Sequence[Json]) -> RenderableType:
-    shown = table(
+    shown = sheet(
         "BACKEND:whole",
         "STATE:whole",
         "TOOLS:number",

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from longhaul.screen.callbacks import callback_words
-from longhaul.screen.output import facts_table, indented, table
+from longhaul.screen.output import facts_table, indented
+from longhaul.screen.sheet import Cell, Sheet, sheet
 from longhaul.screen.words import STATE_STYLE, ago, first_line, lasted, local_time, moment
 
 Json = Mapping[str, Any]
@@ -25,12 +25,10 @@ def state_text(state: str) -> Text:
     return Text(state, style=STATE_STYLE.get(state, ""))
 
 
-def job_list(jobs: Sequence[Json], now: datetime) -> Table:
-    shown = table(
+def job_list(jobs: Sequence[Json], now: datetime) -> Sheet:
+    shown = sheet(
         "ID:whole", "TOOL", "STATE:whole", "PRI:number", "CREATED:whole", "RAN:number", ""
     )
-    # People copy ids: on a narrow terminal the others give way.
-    shown.columns[0].min_width = max((len(job["id"]) for job in jobs), default=None)
     for job in jobs:
         shown.add_row(
             job["id"],
@@ -74,8 +72,8 @@ def repeatable_words(job: Json) -> str:
     return f"{may} ({_WHO_SAYS.get(job['repeatable_from'], job['repeatable_from'])})"
 
 
-def _facts(job: Json, now: datetime) -> list[tuple[str, RenderableType]]:
-    facts: list[tuple[str, RenderableType]] = [
+def _facts(job: Json, now: datetime) -> list[tuple[str, Cell]]:
+    facts: list[tuple[str, Cell]] = [
         ("why", Text(job["reason"])),
         ("queue", f"{job['queue']}, priority {job['priority']}"),
         ("caller", job["caller"]),
@@ -112,8 +110,7 @@ def _fact(name: str, value: Any) -> str:
 def _history(events: Sequence[Json]) -> list[RenderableType]:
     if not events:
         return []
-    shown = table("", "", ":line")
-    shown.show_header = False
+    shown = sheet(":whole", ":whole", ":wrap", headed=False)
     for event in events:
         at = moment(event["at"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
         facts = ", ".join(_fact(name, value) for name, value in event["facts"].items())

@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from longhaul.screen.output import table
+from longhaul.screen.sheet import Sheet, sheet
 from longhaul.screen.words import ago, moment, span
 
 
-def key_list(keys: Sequence[Mapping[str, Any]], at: datetime) -> Table:
-    shown = table(
+def key_list(keys: Sequence[Mapping[str, Any]], at: datetime) -> Sheet:
+    shown = sheet(
         "NAME:whole", "CALLER:whole", "ROLE:whole", "KEY:whole", "CREATED:whole", "EXPIRES:whole"
     )
     for key in keys:

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
+
+from longhaul.screen.sheet import Cell, sheet
 
 PIPED_WIDTH = 160  # columns, where nobody's terminal says
 
@@ -48,27 +49,9 @@ def fail(text: str) -> None:
     err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
-def table(*columns: str) -> Table:
-    """Plain columns without rules: easy to read, easy to copy.
-
-    A column may say how: `NAME:number`, `:whole` (never cut), `:line` (cut, not wrapped).
-    """
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        name, _, how = column.partition(":")
-        made.add_column(
-            name,
-            justify="right" if how == "number" else "left",
-            no_wrap=how in {"number", "whole", "line"},
-            overflow="fold" if how == "whole" else "ellipsis",
-        )
-    return made
-
-
-def facts_table(facts: Iterable[tuple[str, RenderableType]]) -> Padding:
+def facts_table(facts: Iterable[tuple[str, Cell]]) -> Padding:
     """What is known of one thing, a line for each fact."""
-    made = table("", "")
-    made.show_header = False
+    made = sheet(":whole", ":wrap", headed=False)
     for name, value in facts:
         made.add_row(Text(name, style="dim"), value)
     return indented(made)

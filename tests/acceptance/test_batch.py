@@ -3,23 +3,19 @@
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.desk import GATED, LONGHAUL, Desk
+from tests.support.batch_files import id_of, labelled, mixed, results, rows_of, starts, write
+from tests.support.desk import LONGHAUL, Desk
 from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    desk = Desk(tmp_path_factory.mktemp("desk"))
-    backend = {"command": sys.executable, "args": [str(GATED)], "concurrency": 4}
-    desk.configure({"b": backend})
-    return desk
+    return Desk.gated(tmp_path_factory.mktemp("desk"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,32 +32,6 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "results.jsonl"
-
-
-def write(file: Path, *rows: dict[str, Any] | str) -> str:
-    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-    file.write_text("".join(f"{line}\n" for line in lines))
-    return str(file)
-
-
-def labelled(log: Path, count: int, **more: Any) -> list[dict[str, Any]]:
-    return [{"log": str(log), "label": f"row {n}", **more} for n in range(1, count + 1)]
-
-
-def results(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in out.read_text().splitlines()]
-
-
-def rows_of(out: Path) -> list[int]:
-    return [result["row"] for result in results(out)] if out.exists() else []
-
-
-def starts(log: Path) -> list[str]:
-    return sorted(line for line in log.read_text().splitlines() if line.endswith("started"))
-
-
-def id_of(out: Path) -> str:
-    return str(results(out)[0]["id"].rpartition(".")[0])
 
 
 def test_a_file_in_and_a_file_out(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
@@ -101,19 +71,6 @@ def test_the_same_command_again_calls_nothing_again(
     assert fresh.code == 0
     assert len(starts(log)) == 16
     assert rows_of(out) == [1, 2, 3, 4, 5]
-
-
-def mixed(file: Path, log: Path) -> str:
-    """Rows of which two are fine; the others fail each in its own way."""
-    return write(
-        file,
-        {"log": str(log), "label": "row 1"},
-        '{"log": ',
-        {"log": str(log), "label": "row 3", "then": "tool error"},
-        {"log": str(log), "label": "row 4", "then": "refuse"},
-        {"log": str(log), "label": "row 5", "steps": "many"},
-        {"log": str(log), "label": "row 6"},
-    )
 
 
 def test_what_fails_is_told_by_error_and_row(
@@ -222,16 +179,6 @@ def test_interrupted_and_typed_again_it_goes_on(
     assert starts(log) == sorted(f"row {n} started" for n in range(1, 41))
 
 
-def test_a_new_one_goes_on_by_its_id(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
-    rows = write(tmp_path / "rows.jsonl", *labelled(log, 3))
-    left = desk.run("batch", "b__work", rows, "--out", str(out), "--new", "--detach")
-    how = f"batches results {left.out.strip()} --follow --out {out}"
-    assert f"longhaul {how} continues" in " ".join(left.err.split())
-    assert "same command" not in left.err  # that would run everything once more
-    assert desk.run(*how.split()).code == 0
-    assert (rows_of(out), len(starts(log))) == ([1, 2, 3], 3)
-
-
 def test_as_they_end(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     gate = tmp_path / "gate"
     first, *others = labelled(log, 4)
@@ -249,10 +196,10 @@ def test_as_they_end(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
 
 def test_a_cancelled_batch_is_exit_6(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     rows = write(tmp_path / "rows.jsonl", *labelled(log, 30, gate=str(tmp_path / "never")))
-    words = ("batch", "b__work", rows, "--out", str(out), "--in-flight", "5")
+    words = ("batch", "b__work", rows, "--in-flight", "5")
     batch = desk.run(*words, "--detach").out.strip()
     assert desk.run("batches", "cancel", batch).code == 0
-    ran = desk.run(*words)
+    ran = desk.run(*words, "--out", str(out))
     assert ran.code == 6
     shown = desk.run("batches", "show", batch, "--json").json
     assert shown["state"] == "cancelled"
@@ -290,6 +237,7 @@ def test_bad_input_is_refused_with_what_to_do(desk: Desk, tmp_path: Path, out: P
         (("b__work", fine, "--key", "two words"), "--key"),
         (("b__work", fine, "--key", "x", "--new"), "exclude"),
         (("b__work", fine, "--json"), "--out"),
+        (("b__work", fine, "--detach", "--out", str(out)), "batches results ID"),
     ]:
         ran = desk.run("batch", *words)
         assert (ran.code, said in ran.err) == (2, True), (words, ran.err)

@@ -170,6 +170,15 @@ def test_a_second_start_is_reported(desk: Desk) -> None:
         assert ran.err.count("was started twice") == 2, "of those that may not run again"
 
 
+def test_a_count_that_could_not_see_a_double_run_is_said(desk: Desk) -> None:
+    with desk.role("up", "--port", "0"):
+        wait_for(lambda: desk.run("tools", "--json").json["tools"], seconds=STARTED_WITHIN)
+        of_the_warm_up = f"head -n 2 {desk.folder / 'starts'}"
+        file = plan(desk, {"name": "n", "command": "true"}, jobs=2, read_starts=of_the_warm_up)
+        ran = desk.run("drill", "--plan", file)
+        assert (ran.code, "does not cover all probes" in ran.err) == (2, True)
+
+
 def test_what_cannot_be_drilled_is_said(desk: Desk) -> None:
     with desk.role("up", "--port", "0"):
         wait_for(lambda: desk.run("tools", "--json").json["tools"], seconds=STARTED_WITHIN)

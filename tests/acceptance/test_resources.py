@@ -44,14 +44,16 @@ class TestCommands:
         assert (put.code, put.out) == (0, f"{sha256}\n")
         assert "application/x-ndjson" in put.err
         listed = desk.run("resources", "ls")
-        assert all(word in listed.out for word in (sha256, "rows [1].jsonl", "in 7 d", "own"))
+        assert all(word in listed.out for word in (sha256[:12], "rows [1].jsonl", "in 7 d", "own"))
         [known] = desk.run("resources", "ls", "--json").json["documents"]
         assert (known["size"], known["owner"]) == (24, "local")
         copy = desk.folder / "copy"
         assert desk.run("resources", "get", known["uri"], "-o", str(copy)).code == 0
         assert copy.read_bytes() == rows.read_bytes()
         assert desk.run_process("resources", "get", sha256).out == rows.read_text()
-        assert desk.run("resources", "rm", sha256).code == 0
+        assert desk.run_process("resources", "get", sha256[:12]).out == rows.read_text()
+        assert desk.run("resources", "rm", sha256[:8]).code == 0
+        assert desk.run("resources", "rm", sha256).code == desk.run("resources", "rm", "0" * 8).code
         assert desk.run("resources", "rm", sha256).code == 4
         assert desk.run("resources", "get", sha256, "-o", str(copy)).code == 4
         assert not [*desk.folder.glob("*.part")]
@@ -60,6 +62,7 @@ class TestCommands:
         gone = desk.run("resources", "put", "nowhere.csv")
         assert (gone.code, "nowhere.csv: No such file" in gone.err) == (2, True)
         assert desk.run("resources", "get", "x").code == 2
+        assert "nor 8 characters" in desk.run("resources", "get", "0123456").err
         wrong = desk.run("resources", "put", str(desk.folder / "longhaul.yaml"), "--type", "x")
         assert (wrong.code, "content-type" in wrong.err) == (2, True)
 

@@ -97,6 +97,7 @@ def test_each_result_once_whatever_breaks(tmp_path: Path, cuts: list[int]) -> No
     said: list[str] = []
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        results.begin("b")
         seen = states.append
         ended = fetched(client, Hurried(), "b", results, Order.INPUT, seen, said.append)
     assert ended["state"] == "completed"
@@ -111,6 +112,7 @@ def test_of_one_that_has_ended_all_pages_are_fetched(tmp_path: Path, *, follow: 
     script.looks, script.page = ROWS, 2
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        results.begin("b")
         fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=follow)
     assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
 
@@ -120,6 +122,7 @@ def test_of_a_cancelled_one_rows_that_are_still_open_are_waited_for(tmp_path: Pa
     script.cancelled = True
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        results.begin("b")
         fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody)
     assert [json.loads(each)["row"] for each in file.read_text().splitlines()] == [1, 2, 3, 4, 5]
 
@@ -129,6 +132,7 @@ def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
     script.looks = 1
     file = tmp_path / "out"
     with served(script) as client, open_results(file, Order.INPUT, replace=False) as results:
+        results.begin("b")
         ended = fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody, follow=False)
     assert ended["state"] == "running"
     assert len(file.read_text().splitlines()) == 2
@@ -136,6 +140,7 @@ def test_without_following_it_takes_what_there_is(tmp_path: Path) -> None:
 
 def test_nobody_there_and_no_such_batch(tmp_path: Path) -> None:
     with open_results(tmp_path / "out", Order.INPUT, replace=False) as results:
+        results.begin("b")
         with Client(Target(url="http://127.0.0.1:9")) as client, pytest.raises(UnreachableError):
             fetched(client, Hurried(), "b", results, Order.INPUT, nobody, nobody)
         with served(Script([])) as client, pytest.raises(NotThereError):

@@ -43,6 +43,14 @@ class Desk:
         self.folder = folder
         self.log = folder / "log"
 
+    @classmethod
+    def gated(cls, folder: Path) -> "Desk":
+        """With the gated backend as `b`, for four calls at a time."""
+        desk = cls(folder)
+        backend = {"command": sys.executable, "args": [str(GATED)], "concurrency": 4}
+        desk.configure({"b": backend})
+        return desk
+
     def configure(self, backends: Mapping[str, Any], **more: Any) -> None:
         text = json.dumps({"mcpServers": backends, **more})  # JSON is YAML
         (self.folder / "longhaul.yaml").write_text(text)

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from common.config.document import Document
-from common.config.environment import read_environment
+from common.config.environment import SECRETS, SHORT, read_environment
 from common.config.load import load_settings
 from common.config.problems import DEFAULT
 from common.config.schema import keys_of
@@ -30,6 +30,7 @@ from ingress.api import (
     output,
 )
 from ingress.errors import PROBLEMS
+from ingress.mcp.own_tools import BATCH, TOOLS
 from longhaul.exits import Exit
 from tests.support.command_line import complaint
 from tests.support.pages import Page, pages
@@ -106,6 +107,18 @@ def test_the_tables_of_settings_are_fresh() -> None:
     assert "| `call_wait` | duration | `50s` |" in page
 
 
+@pytest.mark.parametrize("section", settings_words.SECTIONS)
+def test_no_table_of_settings_is_empty(section: str) -> None:
+    assert generate_settings.table(section).count("\n") > 2  # the head and its line
+
+
+def test_every_variable_of_a_name_of_its_own_and_every_secret_is_told() -> None:
+    section = named("configure.md").text.partition("## From the environment")[2]
+    table, _, files = section.partition("\n## ")[0].partition("Three are not settings")
+    assert not [name for name in SHORT if f"`{name}`" not in table]
+    assert not [name for name in SECRETS if f"`{name}`" not in files]
+
+
 @pytest.mark.parametrize("file", generate_states.PAGES, ids=lambda file: str(file.name))
 def test_the_states_are_fresh(file: Path) -> None:
     """Otherwise: python -m docs.generate_states."""
@@ -136,6 +149,15 @@ def routes(router: APIRouter, prefix: str) -> Iterator[tuple[str, str]]:
 def test_the_rest_page_lists_the_problems_that_there_are() -> None:
     told = re.findall(r"\| `(urn:longhaul:error:\S+)` \| (\d+) \|", named("rest-api.md").text)
     assert sorted(told) == sorted((each.type, str(each.status)) for each in PROBLEMS)
+
+
+def test_the_arguments_of_longhauls_own_tools_are_told() -> None:
+    row = re.compile(r"^\| `(longhaul_\w+)` \| (.+?) \|", re.MULTILINE)
+    told = row.findall(named("connect-a-client.md").text)
+    schemas = {name: tool.input_schema for name, tool in TOOLS.items() if name != BATCH}
+    assert {name: re.findall(r"`(\w+)`", arguments) for name, arguments in told} == {
+        name: list(schema["properties"]) for name, schema in schemas.items()
+    }
 
 
 def test_the_exit_codes_are_told() -> None:

@@ -18,6 +18,7 @@ def line(row: int, batch: str = "b", **more: int) -> bytes:
 def write(path: Path, *lines: bytes, order: Order = Order.INPUT) -> int:
     """How many lines are there afterwards."""
     with open_results(path, order, replace=False) as results:
+        results.begin("b")
         for each in lines:
             results.add(each)
         return results.lines
@@ -66,6 +67,7 @@ def test_long_lines_are_found_over_many_pieces(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes() + b"y" * (2 << 20))
     with open_results(file, Order.INPUT, replace=False) as results:
         assert (results.lines, results.after) == (2, 2)
+        results.begin("b")
     assert file.stat().st_size == len(line(1)) + len(long) + 2
 
 
@@ -91,8 +93,8 @@ def test_another_batchs_file_and_another_order_are_refused(tmp_path: Path) -> No
     write(file, line(1))
     with open_results(file, Order.INPUT, replace=False) as results:
         with pytest.raises(UsageError, match="batch b, not of c"):
-            results.belongs_to("c")
-        results.belongs_to("b")
+            results.begin("c")
+        results.begin("b")
     with pytest.raises(UsageError, match="--order input"):
         write(file, order=Order.ENDED)
 
@@ -105,11 +107,41 @@ def test_a_file_is_one_commands(tmp_path: Path) -> None:
         write(tmp_path / "out")
 
 
-def test_it_is_replaced_when_asked(tmp_path: Path) -> None:
-    (tmp_path / "out").write_bytes(b"old\n")
-    with open_results(tmp_path / "out", Order.INPUT, replace=True) as results:
-        results.add(line(1, "new"))
-    assert rows(tmp_path / "out") == [1]
+@pytest.mark.parametrize("order", Order)
+def test_it_is_replaced_when_asked_once_the_new_batch_is_there(
+    tmp_path: Path, order: Order
+) -> None:
+    file = tmp_path / "out"
+    write(file, line(1), line(2))
+    before = file.read_bytes()
+    with open_results(file, order, replace=True) as results:
+        assert file.read_bytes() == before
+        results.begin("new")
+        assert (results.lines, results.after) == (0, 0)
+        results.add(line(1, "new", at=1))
+    assert file.read_bytes() == line(1, "new", at=1) + b"\n"
+
+
+def test_nothing_is_lost_when_the_new_batch_never_begins(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    write(file, line(1))
+    file.write_bytes(file.read_bytes() + line(2)[:12])
+    before = file.read_bytes()
+    for replace in (True, False):
+        with open_results(file, Order.INPUT, replace=replace):
+            pass
+        assert file.read_bytes() == before
+
+
+def test_another_programs_file_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_bytes(b"precious\n")
+    with (
+        pytest.raises(UsageError, match="no results of a batch"),
+        open_results(file, Order.INPUT, replace=True) as results,
+    ):
+        results.begin("new")
+    assert file.read_bytes() == b"precious\n"
 
 
 def test_what_cannot_be_written_says_so(tmp_path: Path) -> None:
