@@ -46,9 +46,9 @@ async def unfenced(*given: Any) -> AsyncIterator[Any]:
         yield Unfenced(store)
 
 
-def alone(assignment: Assignment, reread: object) -> int:
+def alone(assignment: Assignment, reread: object, hang_ups: object) -> int:
     """The worker without its parent, whose child would be an ordinary one."""
-    del reread
+    del reread, hang_ups
     own = assignment.model_copy(update={"lease": new_lease("worker")})
     uvloop.run(serve_worker(own, lambda _: None, for_ever))
     return 0

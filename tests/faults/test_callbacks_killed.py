@@ -71,7 +71,7 @@ async def submit(url: str, hooks: Receiver, **arguments: str) -> str:
     body = {"tool": "b__work", "arguments": arguments, "callback": {"url": hooks.url}}
     async with httpx2.AsyncClient(base_url=url, timeout=30) as http:
         response = await http.post("/v1/jobs", json=body)
-    assert response.status_code == 202, response.text
+    assert response.is_success, response.text
     return str(response.json()["id"])
 
 

@@ -30,7 +30,7 @@ async def test_the_store_is_away_for_twice_a_lease(deployment: Deployment, tmp_p
     async with anyio.create_task_group() as group:
 
         async def take_away() -> None:
-            await until(lambda: len(lines(load.starts)) > load.calls / 5)
+            await until(lambda: len(lines(load.starts)) > load.calls / 5, seconds=60)
             await anyio.to_thread.run_sync(deployment.redis.stop)
             await anyio.sleep(AWAY)
             await anyio.to_thread.run_sync(deployment.redis.start)

@@ -22,7 +22,7 @@ from tests.support.waiting import until_answered
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-DELAY = 20.0  # seconds: all that is killed is up again by then
+DELAY = 30.0  # seconds: all that is killed is up again by then
 LATE = 1.0  # seconds at most
 
 
