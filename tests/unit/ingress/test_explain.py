@@ -148,6 +148,7 @@ def test_a_queued_job(head: dict[str, Any], seen: Situation, words: str) -> None
         (NOW + 14_000, situation(), "try 2 of 5 in 14 s: try 1 failed: no route"),
         (NOW + 600_000, situation(), "try 2 of 5 in 10 min: try 1 failed: no route"),
         (NOW + 7_500_000, situation(), "try 2 of 5 in 2 h 5 min: try 1 failed: no route"),
+        (NOW + 3_500_000_000, situation(), "try 2 of 5 in 40 d: try 1 failed: no route"),
         (NOW - 1, situation(NOBODY), "try 2 of 5 is due: no worker is running"),
         (NOW - 1, situation(position=2), "try 2 of 5 is due: queued behind 2 jobs"),
         (
