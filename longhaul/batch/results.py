@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,9 +78,10 @@ class ResultsFile:
     def begin(self, batch: str) -> None:
         if self.lines and self.batch != batch:
             if not self._replace:
+                how = fetching(self.batch, self._path, self._order)
                 raise UsageError(
                     f"{self._path} has the results of batch {self.batch}, not of {batch}: "
-                    "name another file with --out"
+                    f"name another file with --out; `{how}` goes on with those"
                 )
             self.lines = self._end = self._after = 0
         self.batch = batch
@@ -141,6 +143,14 @@ class ResultsStream:
 
     def begin(self, batch: str) -> None:
         """It is nobody's yet."""
+
+
+def fetching(batch: str, file: Path | None, order: Order) -> str:
+    """The command that goes on with these results, whatever began the batch."""
+    words = ["longhaul", "batches", "results", batch, "--follow"]
+    words += [] if file is None else ["--out", str(file)]
+    words += [] if order is Order.INPUT else ["--order", str(order)]
+    return shlex.join(words)
 
 
 def cursor_of(result: dict[str, Any], order: Order) -> int:

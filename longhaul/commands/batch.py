@@ -1,6 +1,5 @@
 """`batch`: a tool called once for each row of a file, followed with one bar to one file."""
 
-import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -19,6 +18,7 @@ from longhaul.batch.results import (
     Order,
     Results,
     ResultsStream,
+    fetching,
     open_results,
 )
 from longhaul.batch.rows import RowFormat, Rows, open_rows
@@ -175,12 +175,7 @@ def _key(tool: str, rows: Rows, in_flight: int | None, priority: int | None, *, 
 
 def _again(begun: Batch, target: Path | None, order: Order, *, new: bool) -> str:
     """How to go on with it: what was asked to be new would be new once more."""
-    if not new:
-        return SAME_AGAIN
-    words = ["longhaul", "batches", "results", begun["id"], "--follow"]
-    words += [] if target is None else ["--out", str(target)]
-    words += [] if order is Order.INPUT else ["--order", str(order)]
-    return f"{shlex.join(words)} continues"
+    return f"{fetching(begun['id'], target, order)} continues" if new else SAME_AGAIN
 
 
 def _begin(router: Client, wanted: Wanted, *, new: bool) -> Batch:
