@@ -11,6 +11,7 @@ import typer
 
 from common.clock import SystemClock
 from common.jobs.idempotency import KEY_RULE, is_key
+from longhaul.arguments import unnamed
 from longhaul.batch.asking import Batch, Wanted, derived_key, submit
 from longhaul.batch.fetching import fetched, submitted
 from longhaul.batch.results import (
@@ -22,16 +23,17 @@ from longhaul.batch.results import (
     open_results,
 )
 from longhaul.batch.rows import RowFormat, Rows, open_rows
-from longhaul.client import Client
+from longhaul.client import Client, Json
 from longhaul.commands.options import AsJson, Key, Priority, ToolName
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, UnreachableError, UsageError
 from longhaul.screen.batches import batch_end, batch_moved, failed_rows, retry_words
 from longhaul.screen.live import Live
-from longhaul.screen.output import err, out, print_json, say
+from longhaul.screen.output import err, out, print_json, say, warn
 from longhaul.screen.words import ago, moment, now
 
 SAME_AGAIN = "The same command again continues"
+REMARKS = 5  # at most, on the names in the rows
 LONG_AGO = 10.0  # seconds; a batch that is older was not begun by this command
 
 Source = Annotated[
@@ -180,8 +182,10 @@ def _again(begun: Batch, target: Path | None, order: Order, *, new: bool) -> str
 
 def _begin(router: Client, wanted: Wanted, *, new: bool) -> Batch:
     """Accepted, now or by an earlier command."""
+    clock = SystemClock()
     try:
-        begun = submitted(SystemClock(), partial(submit, router, wanted))
+        _remark(wanted, submitted(clock, partial(router.tool, wanted.tool))["input_schema"])
+        begun = submitted(clock, partial(submit, router, wanted))
     except KeyboardInterrupt:
         how = "longhaul batches ls tells whether it began" if new else SAME_AGAIN.lower()
         say(f"stopped before the router had answered; {how}")
@@ -189,6 +193,13 @@ def _begin(router: Client, wanted: Wanted, *, new: bool) -> Batch:
     rows = "rows" if begun["rows"] is None else f"{begun['rows']:,} rows"
     say(f"batch {begun['id']}: {rows} for {begun['tool']}")
     return begun
+
+
+def _remark(wanted: Wanted, schema: Json) -> None:
+    """On names that the tool would take, but does not know; others are told with their rows."""
+    if "additionalProperties" not in schema:
+        for remark in unnamed(schema, wanted.rows.first_names())[:REMARKS]:
+            warn(f"{wanted.rows.name}: {remark}")
 
 
 def _continue(results: Results, begun: Batch, *, new: bool) -> None:

@@ -119,6 +119,15 @@ def test_csv_takes_the_types_of_the_tool(desk: Desk, tmp_path: Path, log: Path, 
     assert starts(log) == ["one, quoted started", "two started"]
 
 
+def test_a_name_that_the_tool_does_not_know_is_remarked_on(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 2, stps=1))
+    ran = desk.run("batch", "b__work", rows, "--out", str(out))
+    assert (ran.code, rows_of(out)) == (0, [1, 2])
+    assert "did you mean steps?" in ran.err
+
+
 def test_standard_input_left_to_the_router(desk: Desk, log: Path, out: Path) -> None:
     text = "".join(json.dumps(row) + "\n" for row in labelled(log, 8))
     options = ["--format", "jsonl", "--key", f"mine-{log.parent.name}"]
