@@ -245,6 +245,16 @@ def test_slots_add_up_over_workers() -> None:
     assert (fleet.slots("exporter").slots, fleet.slots("exporter").busy) == (4, 4)
 
 
+def test_a_worker_that_stops_has_no_slots_and_its_jobs_run_all_the_same() -> None:
+    backend = {"name": "exporter", "replicas": [READY]}
+    info = {"role": "worker", "queues": TWO_BUSY, "backends": [backend]}
+    free = {**info, "queues": {"exporter": {"slots": 2, "busy": 1}}}
+    fleet = fleet_of([lease(info | {"draining": True}, "w1"), lease(free, "w2")])
+    assert (fleet.slots("exporter").slots, fleet.running("exporter")) == (2, 3)
+    seen = situation(fleet, position=3)
+    assert waiting_because(a_head(), seen) == "queued behind 3 jobs"
+
+
 def test_a_process_of_another_version_may_say_more_or_less() -> None:
     odd = {"role": "worker", "queues": {"exporter": {"slots": 1, "mood": "fine"}}, "new": 1}
     bare = fleet_of([lease(odd, "w1"), lease({}, "w2")])
