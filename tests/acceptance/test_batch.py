@@ -112,6 +112,16 @@ def test_what_failed_is_run_again_alone(desk: Desk, tmp_path: Path, log: Path, o
     }
 
 
+def test_with_nothing_to_run_again_it_says_why(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 1), "broken")
+    assert desk.run("batch", "b__work", rows, "--out", str(out)).code == 1
+    retried = desk.run("batches", "retry", id_of(out))
+    assert (retried.code, retried.out) == (0, "")
+    assert f"nothing of batch {id_of(out)} to run again; 1 broken row: mend" in retried.err
+
+
 def test_csv_takes_the_types_of_the_tool(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     rows = write(tmp_path / "rows.csv", "log,label,steps", f'{log},"one, quoted",2', f"{log},two,0")
     ran = desk.run("batch", "b__work", rows, "--out", str(out))
