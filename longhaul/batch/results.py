@@ -5,9 +5,10 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -43,6 +44,9 @@ class Results(Protocol):
         Raises:
             UsageError: What is there is another batch's, and is not to be replaced.
         """
+
+    def older(self, newest: Iterable[bytes]) -> list[int]:
+        """Rows of which another result is there than in these lines, which have their `at`."""
 
 
 class ResultsFile:
@@ -98,6 +102,20 @@ class ResultsFile:
     def flush(self) -> None:
         self._file.flush()
 
+    def older(self, newest: Iterable[bytes]) -> list[int]:
+        found: dict[int, bytes] = {}
+        for line in newest:
+            value = json.loads(line)
+            in_order = line.replace(b',"at":%d' % value["at"], b"", 1)
+            found[value["row"]] = sha256(in_order).digest()
+        if not found:
+            return []
+        self._file.seek(0)
+        rows = ((int(line[len(_BEGIN) :].partition(b",")[0]), line[:-1]) for line in self._file)
+        others = [row for row, line in rows if row in found and sha256(line).digest() != found[row]]
+        self._file.seek(0, os.SEEK_END)
+        return others
+
     def close(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -143,6 +161,9 @@ class ResultsStream:
 
     def begin(self, batch: str) -> None:
         """It is nobody's yet."""
+
+    def older(self, newest: Iterable[bytes]) -> list[int]:  # noqa: ARG002 - it keeps no lines
+        return []
 
 
 def fetching(batch: str, file: Path | None, order: Order) -> str:

@@ -13,7 +13,7 @@ from common.clock import SystemClock
 from common.jobs.idempotency import KEY_RULE, is_key
 from longhaul.arguments import unnamed
 from longhaul.batch.asking import Batch, Wanted, derived_key, submit
-from longhaul.batch.fetching import fetched, submitted
+from longhaul.batch.fetching import fetched, older_rows, submitted
 from longhaul.batch.results import (
     STDOUT,
     Order,
@@ -24,7 +24,7 @@ from longhaul.batch.results import (
 )
 from longhaul.batch.rows import RowFormat, Rows, open_rows
 from longhaul.client import Client, Json
-from longhaul.commands.options import AsJson, Key, Priority, ToolName
+from longhaul.commands.options import AsJson, Priority, ToolName
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, UnreachableError, UsageError
 from longhaul.screen.batches import batch_end, batch_moved, failed_rows, retry_words
@@ -33,7 +33,7 @@ from longhaul.screen.output import err, out, print_json, say, warn
 from longhaul.screen.words import ago, moment, now
 
 SAME_AGAIN = "The same command again continues"
-REMARKS = 5  # at most, on the names in the rows
+REMARKS = 5  # at most, on the names in the rows; and rows that one names
 LONG_AGO = 10.0  # seconds; a batch that is older was not begun by this command
 
 Source = Annotated[
@@ -69,6 +69,16 @@ InFlight = Annotated[
 InOrder = Annotated[
     Order, typer.Option("--order", help="Results as the rows stand in ROWS, or as they end.")
 ]
+BatchKey = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help="A name of your own: the same one with the same tool, rows and options is the same "
+        "batch. Default: made of those.",
+        show_default=False,
+    ),
+]
 Callback = Annotated[
     str | None,
     typer.Option(
@@ -102,7 +112,7 @@ def batch(
     order: InOrder = Order.INPUT,
     in_flight: InFlight = None,
     priority: Priority = None,
-    key: Key = None,
+    key: BatchKey = None,
     callback: Callback = None,
     new: New = False,
     detach: Detach = False,
@@ -135,6 +145,7 @@ def batch(
             _continue(results, begun, new=new)
             again = _again(begun, file, order, new=new)
             ended = watch(router, begun, results, order, again, as_json=as_json)
+            warn_of_older(router, ended, results, order)
     report(ended, as_json=as_json)
 
 
@@ -237,6 +248,15 @@ def watch(
         leave(begun, "stopped watching", again, as_json=as_json, silent=to_stdout)
     except UnreachableError as error:
         leave(begun, str(error), again, as_json=as_json, silent=to_stdout)
+
+
+def warn_of_older(router: Client, batch: Batch, results: Results, order: Order) -> None:
+    if rows := older_rows(router, batch, results, order):
+        some = ", ".join(map(str, rows[:REMARKS])) + (", …" if len(rows) > REMARKS else "")
+        warn(
+            f"the file holds results from before a retry (rows: {some}); the newest of each row, "
+            f"in a new file: longhaul batches results {batch['id']} --out NEW.jsonl"
+        )
 
 
 def leave(begun: Batch, why: str, again: str, *, as_json: bool, silent: bool = False) -> NoReturn:

@@ -12,7 +12,7 @@ from longhaul.batch.asking import PATH, Batch, cancel, look, retry
 from longhaul.batch.fetching import fetched
 from longhaul.batch.results import STDOUT, Order, Results, ResultsStream, open_results
 from longhaul.client import Client
-from longhaul.commands.batch import InOrder, Out, report, watch
+from longhaul.commands.batch import InOrder, Out, report, warn_of_older, watch
 from longhaul.commands.options import AsJson
 from longhaul.commands.speaking import connect
 from longhaul.exits import UsageError
@@ -102,10 +102,12 @@ def results(
             lines.begin(batch)
             if follow:
                 ended = watch(router, begun, lines, order, as_json=as_json)
+                warn_of_older(router, ended, lines, order)
                 report(ended, as_json=as_json)
             ended = fetched(
                 router, SystemClock(), batch, lines, order, lambda _: None, say, follow=False
             )
+            warn_of_older(router, ended, lines, order)
     if as_json:
         print_json(ended)
 

@@ -103,6 +103,12 @@ def test_what_failed_is_run_again_alone(desk: Desk, tmp_path: Path, log: Path, o
     followed = desk.run("batches", "results", batch, "--follow", "--out", str(newest))
     assert followed.code == 1
     assert rows_of(newest) == [1, 2, 3, 4, 5, 6]
+    assert "before a retry" not in followed.err
+    before = out.read_bytes()
+    for more in (["--follow"], []):  # row 4 failed as it had
+        older = desk.run("batches", "results", batch, "--out", str(out), *more)
+        assert "from before a retry (rows: 3);" in older.err
+        assert out.read_bytes() == before
     counted = {line: starts(log).count(line) for line in starts(log)}
     assert counted == {
         "row 1 started": 1,
