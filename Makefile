@@ -78,4 +78,4 @@ servers43: .venv/.dev ## RabbitMQ 4.3 and Redis 8 in .servers/forky, for the tes
 	$(BIN)/python -m tests.support.forky
 
 clean: ## remove what make made
-	rm -rf .venv .peers .servers .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .peers .servers .longhaul .mypy_cache .ruff_cache .pytest_cache .hypothesis

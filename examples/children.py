@@ -10,6 +10,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "examples" / "demo.yaml"
+DATA = ROOT / ".longhaul"  # of `make up`: no other router on this machine has its tools and jobs
 PATIENCE = 20.0  # seconds that a child gets to end by itself
 
 Child = subprocess.Popen[str]

@@ -34,7 +34,7 @@ from ingress.errors import (
 )
 
 OPEN = frozenset({"/livez", "/readyz"})  # for whoever watches over the process
-KEYLESS = frozenset({"/docs", "/openapi.json"})  # a browser sends no key, and nothing is told
+KEYLESS = frozenset({"/", "/docs", "/openapi.json"})  # a browser sends no key, and nothing is told
 REQUEST_ID = "x-request-id"
 NOBODY = Caller(name="")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")

@@ -43,7 +43,10 @@ def arguments_of(
 
 
 def unnamed(schema: Mapping[str, Any], pairs: Iterable[str]) -> list[str]:
-    """Remarks on names that the tool takes, but does not know: most are slips of the pen."""
+    """Remarks on names that the tool takes, but does not know: most are slips of the pen.
+
+    A name counts alone as well as with its value.
+    """
     properties = _resolve(schema, schema).get("properties") or {}
     names = [pair.partition("=")[0] for pair in pairs]
     return [_unknown(name, properties) for name in names if properties and name not in properties]

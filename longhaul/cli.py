@@ -1,10 +1,11 @@
 """The commands, and the boundary where an error becomes a sentence and an exit code."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from common.config.problems import ConfigError
@@ -25,7 +26,8 @@ from longhaul.commands import (
     stdio,
 )
 from longhaul.exits import CommandError, Exit
-from longhaul.screen.output import fail, out
+from longhaul.meant import meant
+from longhaul.screen.output import fail, out, say
 
 app = typer.Typer(
     name="longhaul",
@@ -68,9 +70,23 @@ resources.register(app)
 drill.register(app)
 
 
+def _commands(command: object) -> dict[str, list[str]]:
+    """Each command, and what stands below it."""
+    if not isinstance(command, TyperGroup):
+        return {}
+    return {name: [*_commands(below)] for name, below in command.commands.items()}
+
+
 def run(words: Sequence[str]) -> int:
     """One command line; its exit code."""
     command = get_command(app)
+    code = _run(command, words)
+    if code == Exit.USAGE and (right := meant(_commands(command), words)):
+        say(f"Did you mean `longhaul {right}`?")
+    return code
+
+
+def _run(command: Callable[..., object], words: Sequence[str]) -> int:
     try:
         command(split_json_option(words), prog_name="longhaul")
     except CommandError as error:

@@ -25,6 +25,7 @@ from longhaul.idle import Visitors, until_idle
 from longhaul.screen.ready import OnReady
 from longhaul.serving import address_of, listen_on, serving, stop_asked
 from longhaul.shifts import Shifts
+from longhaul.unserved import warn_of_unserved
 from longhaul.working import background
 from workers.remains import clear_dead
 
@@ -55,7 +56,11 @@ async def serve_up(
             if lock is not None:
                 await _recover(runtime)
             shifts = Shifts(runtime, rules)
-            async with background(clear_dead(runtime)), background(shifts.run()):
+            async with (
+                background(clear_dead(runtime)),
+                background(warn_of_unserved(runtime)),
+                background(shifts.run()),
+            ):
                 await _serve_ingress(
                     runtime, rules, listening, lock, on_ready, reloads, idle_exit, shifts
                 )

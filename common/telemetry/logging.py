@@ -14,6 +14,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from common.config.colours import colours_wanted
 from common.config.model import Settings
 
 # What these say of an ordinary day is our own business to log, and of a bad one it is theirs;
@@ -57,7 +58,8 @@ def _renderers(settings: Settings, stream: TextIO) -> Sequence[Processor]:
         return structlog.processors.format_exc_info, render
     return (
         structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=stream.isatty() and colours_wanted(),
+            exception_formatter=structlog.dev.plain_traceback,
         ),
     )
 

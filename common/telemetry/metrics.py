@@ -91,7 +91,7 @@ class Metrics:
         self.queue_ready = self._gauge(
             "queue_ready_tokens", "Tokens that the broker holds ready.", "queue"
         )
-        self.slots = self._gauge("slots", "Slots of all live workers.", "queue")
+        self.slots = self._gauge("slots", "Slots of the workers that take jobs.", "queue")
         self.slots_busy = self._gauge("slots_busy", "Slots with a running job.", "queue")
         self.workers = self._gauge("workers", "Workers with a live lease.")
         self.replicas = self._gauge(

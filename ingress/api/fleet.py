@@ -42,7 +42,7 @@ async def list_queues(ingress: TheIngress) -> shapes.Queues:
     since = runtime.broker.unreachable_since
     queues = []
     for queue in await queue_states(runtime, names):
-        slots, pause = fleet.slots(queue.name), fleet.paused(queue.name)
+        pause = fleet.paused(queue.name)
         queues.append(
             shapes.Queue(
                 name=queue.name,
@@ -50,8 +50,8 @@ async def list_queues(ingress: TheIngress) -> shapes.Queues:
                 oldest_seconds=None
                 if queue.oldest_at is None
                 else max(0.0, round(now - queue.oldest_at / 1000, 3)),
-                running=slots.busy,
-                slots=slots.slots,
+                running=fleet.running(queue.name),
+                slots=fleet.slots(queue.name).slots,
                 workers=len(fleet.serving(queue.name)),
                 ready_tokens=queue.ready_tokens,
                 paused_since=None if pause is None else rfc3339(pause.at),

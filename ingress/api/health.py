@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz`, `/metrics`: for those who watch over the process."""
+"""`/`, `/livez`, `/readyz`, `/metrics`: for those who watch over the process."""
 
 import asyncio
 
@@ -18,6 +18,12 @@ from ingress.operations.measure import measure
 PATIENCE = 2.0  # seconds for the store to answer a probe
 
 router = APIRouter(tags=["operations"])
+
+
+@router.get("/", response_class=PlainTextResponse, include_in_schema=False)
+async def front() -> str:
+    """For whoever opens the address in a browser."""
+    return "This is Longhaul. Agents connect to /mcp; /docs describes the REST interface.\n"
 
 
 @router.get("/livez", response_class=PlainTextResponse)

@@ -197,8 +197,8 @@ class Queue(Shape):
     name: str
     waiting: int
     oldest_seconds: float | None = Field(description="how long the oldest has waited")
-    running: int = Field(description="busy slots of all live workers")
-    slots: int
+    running: int = Field(description="busy slots, those of workers that are stopping among them")
+    slots: int = Field(description="of the workers that take its jobs")
     workers: int
     ready_tokens: int | None = Field(description="at the broker; null: no such queue, or no broker")
     paused_since: str | None = Field(default=None, description="while an operator has it paused")

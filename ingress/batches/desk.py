@@ -11,7 +11,8 @@ from common.jobs.batch import cancel_batch, retry
 from common.jobs.change import Change, Done
 from common.jobs.head import Head
 from common.jobs.ids import is_batch_id
-from common.jobs.indexes import ALL_BATCHES, batches_index
+from common.jobs.indexes import ALL_BATCHES, batches_index, rows_index
+from common.jobs.rows import FAILED_SHARES
 from common.jobs.state import JobState
 from common.ledger import transact
 from common.routing.rules import Rules
@@ -93,20 +94,26 @@ class Batches:
         return done
 
     async def retry(self, batch: str, caller: Caller, *, lost: bool) -> None:
-        """What went wrong runs again, as room comes.
+        """What went wrong runs again, as room comes; a batch without any of that stays as it is.
 
         Raises:
             NotFoundError: As `head`; or its retention is over, and its rows are going.
             RefusedError: It was cancelled.
         """
         await self.head(batch, caller)
+        shares = (*FAILED_SHARES, "lost") if lost else FAILED_SHARES
+        wrong = any(await self._runtime.store.counts([rows_index(batch, each) for each in shares]))
 
         def decide(head: Head) -> Change | None:
             if head.state is JobState.CANCELLED:
                 raise RefusedError(f"batch {batch} was cancelled: nothing of it runs again")
+            if not wrong:
+                return None
             return retry(head, lost=lost)
 
         answer = await transact(self._runtime.store, batch, decide)
+        if not wrong:
+            return
         if not isinstance(answer, Done):
             raise NotFoundError(f"no batch {batch}: its retention is over")
         log.info("batch.retried", batch=batch, by=caller.name, lost=lost)

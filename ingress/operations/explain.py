@@ -164,11 +164,13 @@ def _running(head: Head, situation: Situation) -> str:
 
 
 def _span(ms: int) -> str:
-    """A stretch of time as people say it: `14 s`, `3 min`, `2 h 5 min`."""
+    """A stretch of time as people say it: `14 s`, `3 min`, `2 h 5 min`, `40 d`."""
     seconds = max(0, round(ms / 1000))
     if seconds < 120:
         return f"{seconds} s"
     minutes = round(seconds / 60)
     if minutes < 120:
         return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // (24 * 60)} d"

@@ -85,9 +85,13 @@ class Fleet:
         return self.orders.get(queue, BackendOrders()).paused
 
     def slots(self, queue: str) -> Slots:
-        """Of all live workers together."""
-        found = [worker.queues[queue] for worker in self.workers if queue in worker.queues]
+        """Of the workers that take its jobs, together."""
+        found = [worker.queues[queue] for worker in self.serving(queue)]
         return Slots(slots=sum(each.slots for each in found), busy=sum(each.busy for each in found))
+
+    def running(self, queue: str) -> int:
+        """How many of its jobs run, those of workers that are about to end among them."""
+        return sum(worker.queues[queue].busy for worker in self.workers if queue in worker.queues)
 
     def replicas(self, backend: str, workers: Iterable[Process] | None = None) -> list[Replica]:
         return [

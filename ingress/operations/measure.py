@@ -67,9 +67,8 @@ def _queues(metrics: Metrics, queues: list[QueueState], fleet: Fleet, now: float
         metrics.queue_oldest.labels(queue=queue.name).set(age)
         if queue.ready_tokens is not None:
             metrics.queue_ready.labels(queue=queue.name).set(queue.ready_tokens)
-        slots = fleet.slots(queue.name)
-        metrics.slots.labels(queue=queue.name).set(slots.slots)
-        metrics.slots_busy.labels(queue=queue.name).set(slots.busy)
+        metrics.slots.labels(queue=queue.name).set(fleet.slots(queue.name).slots)
+        metrics.slots_busy.labels(queue=queue.name).set(fleet.running(queue.name))
 
 
 def _fleet(metrics: Metrics, fleet: Fleet, backends: set[str]) -> None:

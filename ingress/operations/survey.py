@@ -9,6 +9,7 @@ from common.jobs.indexes import (
     PRIORITY_STEP,
     REPLAYED,
     queue_index,
+    scheduled_score,
     state_index,
     tool_state_index,
 )
@@ -47,12 +48,20 @@ async def queue_states(runtime: Runtime, queues: Sequence[str]) -> list[QueueSta
     return [
         QueueState(
             name=queue,
-            waiting=count,
+            waiting=await _waiting(runtime.store, queue, count) if count else 0,
             oldest_at=await _oldest(runtime.store, queue) if count else None,
             ready_tokens=await _ready(runtime, queue),
         )
         for queue, count in zip(queues, waiting, strict=True)
     ]
+
+
+async def _waiting(store: JobStore, queue: str, count: int) -> int:
+    """Of so many, without those that are scheduled: they stand behind all that waits."""
+    index, behind = queue_index(queue), f"{scheduled_score(0):.0f}:"
+    page = await store.page(index, limit=1, cursor=behind, newest_first=False)
+    before = await store.rank(index, page.heads[0].id) if page.heads else None
+    return count if before is None else before
 
 
 async def _oldest(store: JobStore, queue: str) -> int | None:

@@ -73,6 +73,20 @@ def fetched(
             clock.pause(pause)
 
 
+def older_rows(router: Client, batch: Batch, results: Results, order: Order) -> list[int]:
+    """Rows that ended again after a retry, of which the results have what came before it.
+
+    First ends have the places up to the number of rows, so those behind them are of rows that ran
+    again. In the order of ends the newer results stand behind the older ones.
+    """
+    if order is Order.ENDED or not batch["rows"]:
+        return []
+    try:
+        return results.older(result_lines(router, batch["id"], batch["rows"], Order.ENDED))
+    except UnreachableError:  # what was asked for is there
+        return []
+
+
 def _page(router: Client, batch: str, results: Results, order: Order) -> int:
     came = 0
     try:

@@ -3,10 +3,12 @@
 import fcntl
 import json
 import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -43,6 +45,9 @@ class Results(Protocol):
             UsageError: What is there is another batch's, and is not to be replaced.
         """
 
+    def older(self, newest: Iterable[bytes]) -> list[int]:
+        """Rows of which another result is there than in these lines, which have their `at`."""
+
 
 class ResultsFile:
     """A results file that was opened, and of which the lines before this are known."""
@@ -77,9 +82,10 @@ class ResultsFile:
     def begin(self, batch: str) -> None:
         if self.lines and self.batch != batch:
             if not self._replace:
+                how = fetching(self.batch, self._path, self._order)
                 raise UsageError(
                     f"{self._path} has the results of batch {self.batch}, not of {batch}: "
-                    "name another file with --out"
+                    f"name another file with --out; `{how}` goes on with those"
                 )
             self.lines = self._end = self._after = 0
         self.batch = batch
@@ -95,6 +101,20 @@ class ResultsFile:
 
     def flush(self) -> None:
         self._file.flush()
+
+    def older(self, newest: Iterable[bytes]) -> list[int]:
+        found: dict[int, bytes] = {}
+        for line in newest:
+            value = json.loads(line)
+            in_order = line.replace(b',"at":%d' % value["at"], b"", 1)
+            found[value["row"]] = sha256(in_order).digest()
+        if not found:
+            return []
+        self._file.seek(0)
+        rows = ((int(line[len(_BEGIN) :].partition(b",")[0]), line[:-1]) for line in self._file)
+        others = [row for row, line in rows if row in found and sha256(line).digest() != found[row]]
+        self._file.seek(0, os.SEEK_END)
+        return others
 
     def close(self) -> None:
         self._file.flush()
@@ -141,6 +161,17 @@ class ResultsStream:
 
     def begin(self, batch: str) -> None:
         """It is nobody's yet."""
+
+    def older(self, newest: Iterable[bytes]) -> list[int]:  # noqa: ARG002 - it keeps no lines
+        return []
+
+
+def fetching(batch: str, file: Path | None, order: Order) -> str:
+    """The command that goes on with these results, whatever began the batch."""
+    words = ["longhaul", "batches", "results", batch, "--follow"]
+    words += [] if file is None else ["--out", str(file)]
+    words += [] if order is Order.INPUT else ["--order", str(order)]
+    return shlex.join(words)
 
 
 def cursor_of(result: dict[str, Any], order: Order) -> int:

@@ -3,6 +3,7 @@
 They are read piece by piece, twice: once for what they are, once to be sent.
 """
 
+import csv
 import hashlib
 import os
 import stat
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,8 +22,11 @@ from longhaul.exits import UsageError
 
 STDIN = "-"
 _PIECE = 1 << 20  # bytes
+_FIRST = 100  # rows whose names are looked at
+_BOM = b"\xef\xbb\xbf"
 _KEPT = 8 << 20  # bytes of standard input that are kept in memory; more is a temporary file
 _LONGEST = 64 << 20  # bytes of a line; longer ones are no rows, and would fill the memory
+_SEPARATORS = {";": "semicolons (;)", "\t": "tabs"}  # that spreadsheets write, and a batch does not
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 
 
@@ -44,6 +49,18 @@ class Rows:
     size: int  # bytes
     file: BinaryIO
     source: os.stat_result | None  # of the file that they come from, if it is one
+
+    def first_names(self) -> list[str]:
+        """Of the arguments that the first rows give, each once. Of broken rows none."""
+        self.file.seek(0)
+        lines = (line for _, line in _lines(self.name, self.file) if line.strip())
+        if self.format is RowFormat.CSV:
+            header = next(lines, b"").decode("utf-8-sig", "replace")
+            try:
+                return next(csv.reader([header]), [])
+            except csv.Error:  # the router says what is wrong with it
+                return []
+        return list(dict.fromkeys(name for line in islice(lines, _FIRST) for name in _keys(line)))
 
     def are_in(self, path: Path) -> bool:
         """Whether what is written there would be written over them."""
@@ -172,12 +189,16 @@ def _lines(name: str, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _complaint(line: bytes) -> str:
     try:
-        value = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        value = orjson.loads(line.removeprefix(_BOM))
     except orjson.JSONDecodeError as error:
         return f"not JSON ({error})"
     if not isinstance(value, dict):
         return f"should be a JSON object with the tool's arguments, not {_kind(value)}"
     return ""
+
+
+def _keys(line: bytes) -> list[str]:
+    return [] if _complaint(line) else list(orjson.loads(line.removeprefix(_BOM)))
 
 
 def _kind(value: object) -> str:
@@ -196,9 +217,16 @@ def _kind(value: object) -> str:
 
 def _some_record(name: str, file: BinaryIO) -> None:
     """A line of names, and another line at least. Raises: UsageError: There is not."""
-    filled = (number for number, line in _lines(name, file) if line.strip())
-    if next(filled, None) is None:
+    filled = (line for _, line in _lines(name, file) if line.strip())
+    header = next(filled, None)
+    if header is None:
         raise UsageError(f"{name} has no rows")
+    other = next((each for each in _SEPARATORS if each.encode() in header), None)
+    if other and b"," not in header:
+        raise UsageError(
+            f"{name}: {_SEPARATORS[other]} separate its cells, as its first line looks; "
+            "write it with commas"
+        )
     if next(filled, None) is None:
         raise UsageError(
             f"{name} has no rows: its first line names the arguments, one call per line follows"

@@ -1,6 +1,5 @@
 """`batch`: a tool called once for each row of a file, followed with one bar to one file."""
 
-import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -12,26 +11,29 @@ import typer
 
 from common.clock import SystemClock
 from common.jobs.idempotency import KEY_RULE, is_key
+from longhaul.arguments import unnamed
 from longhaul.batch.asking import Batch, Wanted, derived_key, submit
-from longhaul.batch.fetching import fetched, submitted
+from longhaul.batch.fetching import fetched, older_rows, submitted
 from longhaul.batch.results import (
     STDOUT,
     Order,
     Results,
     ResultsStream,
+    fetching,
     open_results,
 )
 from longhaul.batch.rows import RowFormat, Rows, open_rows
-from longhaul.client import Client
-from longhaul.commands.options import AsJson, Key, Priority, ToolName
+from longhaul.client import Client, Json
+from longhaul.commands.options import AsJson, Priority, ToolName
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, UnreachableError, UsageError
 from longhaul.screen.batches import batch_end, batch_moved, failed_rows, retry_words
 from longhaul.screen.live import Live
-from longhaul.screen.output import err, out, print_json, say
+from longhaul.screen.output import err, out, print_json, say, warn
 from longhaul.screen.words import ago, moment, now
 
 SAME_AGAIN = "The same command again continues"
+REMARKS = 5  # at most, on the names in the rows; and rows that one names
 LONG_AGO = 10.0  # seconds; a batch that is older was not begun by this command
 
 Source = Annotated[
@@ -67,6 +69,16 @@ InFlight = Annotated[
 InOrder = Annotated[
     Order, typer.Option("--order", help="Results as the rows stand in ROWS, or as they end.")
 ]
+BatchKey = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        help="A name of your own: the same one with the same tool, rows and options is the same "
+        "batch. Default: made of those.",
+        show_default=False,
+    ),
+]
 Callback = Annotated[
     str | None,
     typer.Option(
@@ -100,7 +112,7 @@ def batch(
     order: InOrder = Order.INPUT,
     in_flight: InFlight = None,
     priority: Priority = None,
-    key: Key = None,
+    key: BatchKey = None,
     callback: Callback = None,
     new: New = False,
     detach: Detach = False,
@@ -133,6 +145,7 @@ def batch(
             _continue(results, begun, new=new)
             again = _again(begun, file, order, new=new)
             ended = watch(router, begun, results, order, again, as_json=as_json)
+            warn_of_older(router, ended, results, order)
     report(ended, as_json=as_json)
 
 
@@ -175,18 +188,15 @@ def _key(tool: str, rows: Rows, in_flight: int | None, priority: int | None, *, 
 
 def _again(begun: Batch, target: Path | None, order: Order, *, new: bool) -> str:
     """How to go on with it: what was asked to be new would be new once more."""
-    if not new:
-        return SAME_AGAIN
-    words = ["longhaul", "batches", "results", begun["id"], "--follow"]
-    words += [] if target is None else ["--out", str(target)]
-    words += [] if order is Order.INPUT else ["--order", str(order)]
-    return f"{shlex.join(words)} continues"
+    return f"{fetching(begun['id'], target, order)} continues" if new else SAME_AGAIN
 
 
 def _begin(router: Client, wanted: Wanted, *, new: bool) -> Batch:
     """Accepted, now or by an earlier command."""
+    clock = SystemClock()
     try:
-        begun = submitted(SystemClock(), partial(submit, router, wanted))
+        _remark(wanted, submitted(clock, partial(router.tool, wanted.tool))["input_schema"])
+        begun = submitted(clock, partial(submit, router, wanted))
     except KeyboardInterrupt:
         how = "longhaul batches ls tells whether it began" if new else SAME_AGAIN.lower()
         say(f"stopped before the router had answered; {how}")
@@ -194,6 +204,13 @@ def _begin(router: Client, wanted: Wanted, *, new: bool) -> Batch:
     rows = "rows" if begun["rows"] is None else f"{begun['rows']:,} rows"
     say(f"batch {begun['id']}: {rows} for {begun['tool']}")
     return begun
+
+
+def _remark(wanted: Wanted, schema: Json) -> None:
+    """On names that the tool would take, but does not know; others are told with their rows."""
+    if "additionalProperties" not in schema:
+        for remark in unnamed(schema, wanted.rows.first_names())[:REMARKS]:
+            warn(f"{wanted.rows.name}: {remark}")
 
 
 def _continue(results: Results, begun: Batch, *, new: bool) -> None:
@@ -231,6 +248,15 @@ def watch(
         leave(begun, "stopped watching", again, as_json=as_json, silent=to_stdout)
     except UnreachableError as error:
         leave(begun, str(error), again, as_json=as_json, silent=to_stdout)
+
+
+def warn_of_older(router: Client, batch: Batch, results: Results, order: Order) -> None:
+    if rows := older_rows(router, batch, results, order):
+        some = ", ".join(map(str, rows[:REMARKS])) + (", …" if len(rows) > REMARKS else "")
+        warn(
+            f"the file holds results from before a retry (rows: {some}); the newest of each row, "
+            f"in a new file: longhaul batches results {batch['id']} --out NEW.jsonl"
+        )
 
 
 def leave(begun: Batch, why: str, again: str, *, as_json: bool, silent: bool = False) -> NoReturn:

@@ -1,16 +1,18 @@
 """`batches`: look at them, fetch their results, cancel them, run again what failed."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 import typer
 
 from common.clock import SystemClock
+from common.jobs.rows import FAILED_SHARES, REFUSED
 from longhaul.batch.asking import PATH, Batch, cancel, look, retry
 from longhaul.batch.fetching import fetched
 from longhaul.batch.results import STDOUT, Order, Results, ResultsStream, open_results
 from longhaul.client import Client
-from longhaul.commands.batch import InOrder, Out, report, watch
+from longhaul.commands.batch import InOrder, Out, report, warn_of_older, watch
 from longhaul.commands.options import AsJson
 from longhaul.commands.speaking import connect
 from longhaul.exits import UsageError
@@ -100,10 +102,12 @@ def results(
             lines.begin(batch)
             if follow:
                 ended = watch(router, begun, lines, order, as_json=as_json)
+                warn_of_older(router, ended, lines, order)
                 report(ended, as_json=as_json)
             ended = fetched(
                 router, SystemClock(), batch, lines, order, lambda _: None, say, follow=False
             )
+            warn_of_older(router, ended, lines, order)
     if as_json:
         print_json(ended)
 
@@ -111,14 +115,30 @@ def results(
 def retry_failed(batch: BatchId, lost: Lost = False, as_json: AsJson = False) -> None:
     """Run again what failed of a batch, and only that."""
     with connect() as router:
+        before = look(router, batch)
         after = retry(router, batch, lost=lost)
     if as_json:
         print_json(after)
+        return
+    counts = before["counts"]
+    if not any(counts.get(share) for share in (*FAILED_SHARES, *(["lost"] if lost else []))):
+        say(f"nothing of batch {batch} to run again{_but(counts)}")
         return
     say(
         f"batch {batch} runs again what failed; its results when it has ended, the newest of each "
         f"row: longhaul batches results {batch} --follow --out NEW.jsonl"
     )
+
+
+def _but(counts: Mapping[str, int]) -> str:
+    """What did go wrong, and what to do about it."""
+    words = []
+    if counts.get(REFUSED):
+        rows = "row" if counts[REFUSED] == 1 else "rows"
+        words.append(f"{counts[REFUSED]:,} broken {rows}: mend the file, and run it anew")
+    if counts.get("lost"):
+        words.append(f"{counts['lost']:,} lost, whose tool may have run: --lost runs them again")
+    return f"; {'; '.join(words)}" if words else ""
 
 
 def cancel_one(batch: BatchId, as_json: AsJson = False) -> None:

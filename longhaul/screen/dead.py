@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from longhaul.screen.jobs import repeatable_words
+from longhaul.screen.jobs import tries_words
 from longhaul.screen.output import facts_table, indented
 from longhaul.screen.sheet import Cell, Sheet, sheet
 from longhaul.screen.words import STATE_STYLE, ago, first_line, local_time, moment, span
@@ -104,8 +104,7 @@ def _facts(letter: Json, now: datetime) -> list[tuple[str, Cell]]:
         ("caller", letter["caller"] or "-"),
     ]
     if letter["attempts"] is not None:
-        tries = f"{letter['tries']} of {letter['attempts']}; {repeatable_words(letter)}"
-        facts.append(("tries", tries))
+        facts.append(("tries", tries_words(letter)))
     facts += [
         ("created", f"{local_time(letter['created_at'])}  ({ago(letter['created_at'], now)})"),
         ("died", f"{local_time(letter['died_at'])}  ({ago(letter['died_at'], now)})"),

@@ -66,10 +66,12 @@ def job_card(job: Json, events: Sequence[Json], now: datetime) -> RenderableType
     return Group(title, facts_table(_facts(job, now)), *_history(events))
 
 
-def repeatable_words(job: Json) -> str:
-    """Whether it may run again, and who says so."""
-    may = "may run again when its worker dies" if job["repeatable"] else "never runs twice"
-    return f"{may} ({_WHO_SAYS.get(job['repeatable_from'], job['repeatable_from'])})"
+def tries_words(job: Json) -> str:
+    """How often it has run, whether it may again, and who says so."""
+    who = _WHO_SAYS.get(job["repeatable_from"], job["repeatable_from"])
+    if job["repeatable"]:
+        return f"{job['tries']} of {job['attempts']}; may run again when its worker dies ({who})"
+    return f"{job['tries']}; never runs twice ({who})"
 
 
 def _facts(job: Json, now: datetime) -> list[tuple[str, Cell]]:
@@ -77,7 +79,7 @@ def _facts(job: Json, now: datetime) -> list[tuple[str, Cell]]:
         ("why", Text(job["reason"])),
         ("queue", f"{job['queue']}, priority {job['priority']}"),
         ("caller", job["caller"]),
-        ("tries", f"{job['tries']} of {job['attempts']}; {repeatable_words(job)}"),
+        ("tries", tries_words(job)),
         ("created", f"{local_time(job['created_at'])}  ({ago(job['created_at'], now)})"),
         ("started", local_time(job["started_at"])),
         ("finished", local_time(job["finished_at"])),

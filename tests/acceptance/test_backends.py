@@ -1,5 +1,6 @@
 """What operators do about a backend, at the command line of a real router."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from common.errors import TOOL_GONE
 from tests.support.desk import GATED, Desk
 from tests.support.waiting import wait_for
+
+WARNING = "backend.not_configured"
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,9 @@ def test_a_backend_that_a_worker_runs_is_not_forgotten(desk: Desk) -> None:
 def test_one_that_is_configured_no_longer_is_forgotten(desk_of_two: Desk) -> None:
     desk = desk_of_two
     assert backend(desk, "a")["state"] == "no worker"
+    warned = [line for line in (desk.folder / "up.log").read_text().splitlines() if WARNING in line]
+    assert [json.loads(line)["backend"] for line in warned] == ["a"]
+    assert "longhaul backends forget a" in warned[0]
     job = desk.run("submit", "a__work", "--json", desk.work()).out.split()[-1]
     ran = desk.run("backends", "forget", "a")
     assert ran.code == 0

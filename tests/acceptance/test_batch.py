@@ -103,6 +103,12 @@ def test_what_failed_is_run_again_alone(desk: Desk, tmp_path: Path, log: Path, o
     followed = desk.run("batches", "results", batch, "--follow", "--out", str(newest))
     assert followed.code == 1
     assert rows_of(newest) == [1, 2, 3, 4, 5, 6]
+    assert "before a retry" not in followed.err
+    before = out.read_bytes()
+    for more in (["--follow"], []):  # row 4 failed as it had
+        older = desk.run("batches", "results", batch, "--out", str(out), *more)
+        assert "from before a retry (rows: 3);" in older.err
+        assert out.read_bytes() == before
     counted = {line: starts(log).count(line) for line in starts(log)}
     assert counted == {
         "row 1 started": 1,
@@ -112,11 +118,30 @@ def test_what_failed_is_run_again_alone(desk: Desk, tmp_path: Path, log: Path, o
     }
 
 
+def test_with_nothing_to_run_again_it_says_why(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 1), "broken")
+    assert desk.run("batch", "b__work", rows, "--out", str(out)).code == 1
+    retried = desk.run("batches", "retry", id_of(out))
+    assert (retried.code, retried.out) == (0, "")
+    assert f"nothing of batch {id_of(out)} to run again; 1 broken row: mend" in retried.err
+
+
 def test_csv_takes_the_types_of_the_tool(desk: Desk, tmp_path: Path, log: Path, out: Path) -> None:
     rows = write(tmp_path / "rows.csv", "log,label,steps", f'{log},"one, quoted",2', f"{log},two,0")
     ran = desk.run("batch", "b__work", rows, "--out", str(out))
     assert ran.code == 0, ran.err
     assert starts(log) == ["one, quoted started", "two started"]
+
+
+def test_a_name_that_the_tool_does_not_know_is_remarked_on(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    rows = write(tmp_path / "rows.jsonl", *labelled(log, 2, stps=1))
+    ran = desk.run("batch", "b__work", rows, "--out", str(out))
+    assert (ran.code, rows_of(out)) == (0, [1, 2])
+    assert "did you mean steps?" in ran.err
 
 
 def test_standard_input_left_to_the_router(desk: Desk, log: Path, out: Path) -> None:

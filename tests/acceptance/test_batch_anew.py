@@ -1,13 +1,15 @@
 """`longhaul batch --new` and `--out`: no results are lost, and no other file is written to."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.batch_files import labelled, rows_of, starts, write
+from tests.support.batch_files import id_of, labelled, rows_of, starts, write
 from tests.support.desk import LONGHAUL, Desk
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,33 @@ def test_a_new_one_goes_on_by_its_id(desk: Desk, tmp_path: Path, log: Path, out:
     assert "same command" not in left.err  # that would run everything once more
     assert desk.run(*how.split(), "--out", str(out)).code == 0
     assert (rows_of(out), len(starts(log))) == ([1, 2, 3], 3)
+
+
+def test_a_new_one_that_was_left_goes_on_by_what_was_printed(
+    desk: Desk, tmp_path: Path, log: Path, out: Path
+) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    rows = labelled(log, 1) + [row | {"gate": str(gate)} for row in labelled(log, 3)[1:]]
+    words = ("batch", "b__work", write(tmp_path / "rows.jsonl", *rows), "--out", str(out))
+    assert desk.run(*words).code == 0
+    old = id_of(out)
+    gate.unlink()
+    with desk.start(*words, "--new") as process:
+        wait_for(lambda: rows_of(out) == [1] and id_of(out) != old, seconds=30)
+        process.send_signal(signal.SIGINT)
+        said, remarks = process.communicate(timeout=30)
+    assert process.returncode == 5
+    how = ("batches", "results", said.strip(), "--follow", "--out", str(out))
+    printed = f"longhaul {' '.join(how)}"
+    assert f"{printed} continues" in " ".join(remarks.split())
+    assert "same command" not in remarks
+    plain = desk.run(*words)  # is the old batch
+    assert (plain.code, printed in " ".join(plain.err.split())) == (2, True), plain.err
+    gate.touch()
+    assert desk.run(*how).code == 0
+    assert (id_of(out), rows_of(out)) == (said.strip(), [1, 2, 3])
+    assert len(starts(log)) == 6
 
 
 def test_results_never_go_over_the_rows(desk: Desk, tmp_path: Path, log: Path) -> None:

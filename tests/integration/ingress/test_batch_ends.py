@@ -39,6 +39,15 @@ async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
     assert {each["state"] for each in await desk.results(batch)} == {"completed"}
 
 
+async def test_with_nothing_to_run_again_a_batch_stays_as_it_is(desk: BatchDesk) -> None:
+    batch = (await desk.begin([*ROWS[:1], "broken"]))["id"]
+    await desk.until(batch, created=1)
+    await desk.run(batch, 1)
+    over = await desk.until_over(batch)
+    again = await desk.http.post(f"/v1/batches/{batch}/retry")
+    assert (again.status_code, again.json()) == (202, over)
+
+
 async def test_a_cancel_ends_what_is_open_and_begins_nothing(desk: BatchDesk) -> None:
     batch = (await desk.begin(ROWS, in_flight=2))["id"]
     await desk.until(batch, created=2)

@@ -42,6 +42,15 @@ async def test_a_moment_is_kept_as_it_was_said(rest: Surface) -> None:
     assert queue["waiting"] == 0
 
 
+async def test_what_is_scheduled_does_not_wait_in_its_queue_yet(rest: Surface) -> None:
+    for more in ({"delay": "10m"}, {}, {"priority": 0}, {"delay": "20m", "priority": 9}):
+        await post(rest, **more)
+    (queue,) = (await rest.http.get("/v1/queues")).json()["queues"]
+    assert queue["waiting"] == 2
+    metrics = (await rest.http.get("/metrics")).text
+    assert 'longhaul_queue_waiting{queue="b"} 2.0' in metrics
+
+
 async def test_the_past_runs_at_once(rest: Surface) -> None:
     job = (await post(rest, run_at="2001-01-01T00:00:00Z")).json()
     assert (job["state"], job["run_at"]) == ("queued", None)

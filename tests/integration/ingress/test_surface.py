@@ -37,9 +37,14 @@ class TestDoor:
         assert response.headers["content-type"] == "application/problem+json"
         assert response.json()["type"] == "urn:longhaul:error:unauthorized"
 
-    @pytest.mark.parametrize("path", ["/livez", "/readyz", "/docs", "/openapi.json"])
+    @pytest.mark.parametrize("path", ["/", "/livez", "/readyz", "/docs", "/openapi.json"])
     async def test_health_and_docs_are_open(self, guarded: Surface, path: str) -> None:
         assert (await guarded.http.get(path)).status_code == 200
+
+    async def test_the_address_itself_names_what_is_there(self, here: Surface) -> None:
+        text = (await here.http.get("/")).text
+        assert "/mcp" in text
+        assert "/docs" in text
 
     async def test_health_is_open_to_any_host_and_nothing_else_is(self, here: Surface) -> None:
         elsewhere = {"host": "evil.example"}

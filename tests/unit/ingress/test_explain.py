@@ -148,6 +148,7 @@ def test_a_queued_job(head: dict[str, Any], seen: Situation, words: str) -> None
         (NOW + 14_000, situation(), "try 2 of 5 in 14 s: try 1 failed: no route"),
         (NOW + 600_000, situation(), "try 2 of 5 in 10 min: try 1 failed: no route"),
         (NOW + 7_500_000, situation(), "try 2 of 5 in 2 h 5 min: try 1 failed: no route"),
+        (NOW + 3_500_000_000, situation(), "try 2 of 5 in 40 d: try 1 failed: no route"),
         (NOW - 1, situation(NOBODY), "try 2 of 5 is due: no worker is running"),
         (NOW - 1, situation(position=2), "try 2 of 5 is due: queued behind 2 jobs"),
         (
@@ -242,6 +243,16 @@ def test_slots_add_up_over_workers() -> None:
     info = {"role": "worker", "queues": TWO_BUSY, "backends": []}
     fleet = fleet_of([lease(info, "w1"), lease(info, "w2"), lease(info, "w3", alive=False)])
     assert (fleet.slots("exporter").slots, fleet.slots("exporter").busy) == (4, 4)
+
+
+def test_a_worker_that_stops_has_no_slots_and_its_jobs_run_all_the_same() -> None:
+    backend = {"name": "exporter", "replicas": [READY]}
+    info = {"role": "worker", "queues": TWO_BUSY, "backends": [backend]}
+    free = {**info, "queues": {"exporter": {"slots": 2, "busy": 1}}}
+    fleet = fleet_of([lease(info | {"draining": True}, "w1"), lease(free, "w2")])
+    assert (fleet.slots("exporter").slots, fleet.running("exporter")) == (2, 3)
+    seen = situation(fleet, position=3)
+    assert waiting_because(a_head(), seen) == "queued behind 3 jobs"
 
 
 def test_a_process_of_another_version_may_say_more_or_less() -> None:

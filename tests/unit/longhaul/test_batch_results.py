@@ -133,6 +133,23 @@ def test_nothing_is_lost_when_the_new_batch_never_begins(tmp_path: Path) -> None
         assert file.read_bytes() == before
 
 
+def test_rows_that_ran_again_since_are_named_and_it_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    compact = [b'{"row":%d,"id":"b.%d","state":"failed"}' % (row, row) for row in (1, 2, 3)]
+    write(file, *compact)
+    newest = [
+        b'{"row":2,"id":"b.2","state":"failed","at":4}',  # as it was
+        b'{"row":3,"id":"b.3","state":"completed","at":5}',
+        b'{"row":4,"id":"b.4","state":"completed","at":6}',  # not fetched yet
+    ]
+    with open_results(file, Order.INPUT, replace=False) as results:
+        results.begin("b")
+        assert results.older(newest) == [3]
+        assert results.older([]) == []
+        results.add(line(4))
+    assert rows(file) == [1, 2, 3, 4]
+
+
 def test_another_programs_file_is_not_replaced(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(b"precious\n")

@@ -102,3 +102,27 @@ def test_the_same_again_is_the_same_batch(tmp_path: Path) -> None:
             keys += [derived_key("u", rows, None, 4)]
     assert keys[:3] == keys[3:6]
     assert len(set(keys)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "names"),
+    [
+        ("a.jsonl", b'\xef\xbb\xbf{"n": 1}\n\nbroken\n{"m": 2, "n": 3}\n', ["n", "m"]),
+        ("a.csv", b'\xef\xbb\xbfn,"two, words"\n1,2\n', ["n", "two, words"]),
+    ],
+)
+def test_the_names_of_the_first_rows(
+    tmp_path: Path, name: str, text: bytes, names: list[str]
+) -> None:
+    with open_rows(written(tmp_path, name, text), None, io.BytesIO()) as rows:
+        assert rows.first_names() == names
+        assert b"".join(rows.pieces()) == text
+
+
+@pytest.mark.parametrize(("separator", "said"), [(b";", "semicolons"), (b"\t", "tabs")])
+def test_a_csv_with_another_separator_is_refused(
+    tmp_path: Path, separator: bytes, said: str
+) -> None:
+    source = written(tmp_path, "a.csv", b"n%bm\n1%b2\n" % (separator, separator))
+    with pytest.raises(UsageError, match=said), open_rows(source, None, io.BytesIO()):
+        pass

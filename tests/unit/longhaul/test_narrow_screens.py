@@ -1,5 +1,6 @@
 """What people read on a terminal of 80 columns: names and ids are whole, however long the rest."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +15,7 @@ from longhaul.screen.dead import letter_groups, letter_list
 from longhaul.screen.documents import document_list
 from longhaul.screen.drill import drill_table
 from longhaul.screen.fleet import backend_list, queue_list, tool_list, worker_list
-from longhaul.screen.jobs import job_list
+from longhaul.screen.jobs import job_card, job_list
 from longhaul.screen.keys import key_list
 from longhaul.screen.sheet import sheet
 
@@ -43,6 +44,14 @@ JOB: dict[str, Any] = {
         "tries": 15,
         "last_error": "503 Service Unavailable",
     },
+}
+CARD: dict[str, Any] = {"reason": WHY, "queue": "exports", "caller": "ann", "tries": 1} | {
+    "attempts": 3,
+    "repeatable": False,
+    "repeatable_from": "default",
+    "replay_of": None,
+    "replayed_as": None,
+    "error": None,
 }
 BATCH = {"id": ID, "tool": TOOL, "state": "running", "rows": 1_000_000, "rate": 410.4} | {
     "counts": {"completed": 400_000, "failed": 12},
@@ -144,6 +153,14 @@ def test_names_ids_and_states_are_whole_on_a_narrow_terminal(name: str) -> None:
     for words in whole:
         assert any(words in line for line in lines), (words, lines)
     assert len(lines) <= 7, lines
+
+
+def test_the_events_of_a_job_are_told_with_the_whole_time() -> None:
+    facts = {"reason": WHY, "on": "eu-west-1-box", "because": WHY}
+    event = {"at": THEN, "name": "answered_by_somebody", "facts": facts}
+    lines = lines_of(job_card(JOB | CARD, [event], NOW))
+    [line] = [line for line in lines if "answered by somebody" in line]
+    assert re.match(r"  \d\d:\d\d:00\.000  answered by somebody  reason scheduled", line)
 
 
 def test_a_broad_terminal_has_a_line_for_each_job() -> None:

@@ -121,8 +121,10 @@ def test_a_card_tells_the_whole_story() -> None:
     dead = {**JOB, "state": "dead", "error": {"code": -31_002, "message": "backend [gone]"}}
     events = [{"at": "2026-11-21T12:00:00Z", "name": "handed_off", "facts": {"reason": "it [x]"}}]
     shown = text_of(job_card(dead, events, NOW))
-    for words in ("never runs twice", "1 of 3", "backend [gone] (-31002)", "handed off", "it [x]"):
+    for words in ("1; never runs twice", "backend [gone] (-31002)", "handed off", "it [x]"):
         assert words in shown
+    repeatable = text_of(job_card({**dead, "repeatable": True}, events, NOW))
+    assert "1 of 3; may run again" in repeatable
 
 
 def test_a_queue_nobody_works_on_stands_out() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from typing_extensions import override
 
 from common.config.model import Settings
 from common.telemetry.logging import configure_logging
@@ -28,6 +29,12 @@ def stream() -> Iterator[io.StringIO]:
     uvicorn.propagate = True
 
 
+class Screen(io.StringIO):
+    @override
+    def isatty(self) -> bool:
+        return True
+
+
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
@@ -41,6 +48,18 @@ def test_an_event_is_one_line_of_json(stream: io.StringIO) -> None:
     assert line["timestamp"].endswith("Z")
     assert (line["event"], line["level"], line["attempt"]) == ("job.settled", "info", 2)
     assert (line["request_id"], line["job_id"]) == ("r1", "j1")
+
+
+@pytest.mark.usefixtures("stream")
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_it_wants_none(
+    no_color: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    screen = Screen()
+    configure_logging(Settings(), screen)
+    structlog.get_logger("x").info("job.settled", attempt=2)
+    assert ("\x1b[" in screen.getvalue()) is coloured
 
 
 def test_libraries_take_the_same_way(stream: io.StringIO) -> None:
