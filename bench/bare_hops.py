@@ -26,6 +26,7 @@ QUEUE = "bare"
 NEWS = "bare:news"
 PERSISTENT = spec.Basic.Properties(delivery_mode=2)
 SLOTS = 64
+CONNECTIONS = 512  # one for each command under way
 
 
 class Ingress:
@@ -84,7 +85,7 @@ class Worker:
 
 async def ingress(port: str, broker: str, store: str) -> None:
     channel = await _channel(broker)
-    client = redis.Redis.from_url(store)
+    client = redis.Redis.from_url(store, max_connections=CONNECTIONS)
     news = client.pubsub()
     await news.subscribe(NEWS)
     app = Ingress(channel, client)
@@ -97,7 +98,8 @@ async def ingress(port: str, broker: str, store: str) -> None:
 async def worker(backend: str, broker: str, store: str) -> None:
     channel = await _channel(broker)
     await channel.basic_qos(prefetch_count=SLOTS)
-    await channel.basic_consume(QUEUE, Worker(backend, redis.Redis.from_url(store)).on_message)
+    client = redis.Redis.from_url(store, max_connections=CONNECTIONS)
+    await channel.basic_consume(QUEUE, Worker(backend, client).on_message)
     await asyncio.Event().wait()
 
 
