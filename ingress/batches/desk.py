@@ -100,7 +100,7 @@ class Batches:
             NotFoundError: As `head`; or its retention is over, and its rows are going.
             RefusedError: It was cancelled.
         """
-        await self.head(batch, caller)
+        before = await self.head(batch, caller)
         shares = (*FAILED_SHARES, "lost") if lost else FAILED_SHARES
         wrong = any(await self._runtime.store.counts([rows_index(batch, each) for each in shares]))
 
@@ -112,7 +112,8 @@ class Batches:
             return retry(head, lost=lost)
 
         answer = await transact(self._runtime.store, batch, decide)
-        if not wrong:
+        over = before.terminal and before.forget_at <= self._runtime.clock.now() * 1000
+        if not wrong and not over:
             return
         if not isinstance(answer, Done):
             raise NotFoundError(f"no batch {batch}: its retention is over")

@@ -96,7 +96,7 @@ def cancelled_text(head: Head, *, done: bool) -> dict[str, Any]:
 
 def listed(jobs: Sequence[tuple[Head, TaskView]], cursor: str | None, tool: str) -> dict[str, Any]:
     lines = [
-        f"{head.id} {head.tool} {task.status}: {task.message} (since {_moment(head.created_at)})"
+        f"{head.id} {head.tool} {_standing(head, task)} (since {_moment(head.created_at)})"
         for head, task in jobs
     ]
     if not lines:
@@ -104,6 +104,14 @@ def listed(jobs: Sequence[tuple[Head, TaskView]], cursor: str | None, tool: str)
     if cursor is not None:
         lines.append(f'There are more: call {tool} with {{"cursor": "{cursor}"}}.')
     return {"content": [_text("\n".join(lines))]}
+
+
+def _standing(head: Head, task: TaskView) -> str:
+    """Its state in the job's own words; that it may be lost is told once that is sure."""
+    state: str = task.status
+    if state == "working":
+        state = JobState.RUNNING if head.state is JobState.LOST else head.state
+    return task.message if task.message.startswith(state) else f"{state}: {task.message}"
 
 
 def _answer(head: Head, body: Any, now: int) -> Mapping[str, Any]:

@@ -29,6 +29,13 @@ def waiting_because(head: Head, situation: Situation) -> str | None:
     return why(head, situation) if head.state in _WAITS else None
 
 
+def hindrance(head: Head, situation: Situation) -> str:
+    """Why it would not begin even if it were the next one; empty: it would, or it has begun."""
+    if head.newer or head.state not in {JobState.HELD, JobState.QUEUED}:
+        return ""
+    return _broker(situation) or _nobody(head, situation)
+
+
 def why(head: Head, situation: Situation) -> str:
     if head.newer and not head.terminal:
         return "a newer Longhaul looks after it; this process cannot tell more"

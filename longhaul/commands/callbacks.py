@@ -23,6 +23,13 @@ class _State(StrEnum):
     DELIVERED = "delivered"
 
 
+_NONE = {
+    _State.FAILED: "No callback has failed.",
+    _State.PENDING: "No callback is pending.",
+    _State.DELIVERED: "No callback was delivered.",
+}
+
+
 State = Annotated[_State, typer.Option(help="Callbacks in this state.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, the newest first.")]
 JobIds = Annotated[
@@ -48,7 +55,7 @@ def ls(state: State = _State.FAILED, limit: Limit = 30, as_json: AsJson = False)
     elif jobs:
         show(callback_list(jobs, now()))
     else:
-        say(f"No callback is {state}.")
+        say(_NONE[state])
 
 
 def replay(jobs: JobIds = None, every: All = False, as_json: AsJson = False) -> None:

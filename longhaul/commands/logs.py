@@ -39,8 +39,8 @@ def logs(job: JobId, follow: Follow = False, start: From = "0", as_json: AsJson 
             printer.remark(f"{still}; job {job} goes on: longhaul jobs logs -f {job}")
             raise typer.Exit(Exit.STILL_RUNNING) from None
         except KeyboardInterrupt:
-            printer.remark(f"stopped printing; job {job} goes on")
-            return
+            printer.remark(f"stopped printing; job {job} goes on: longhaul jobs logs -f {job}")
+            raise typer.Exit(Exit.STILL_RUNNING) from None
     printer.close()
     if not as_json:
         say(f"job {job} has ended: {ended['state']}")

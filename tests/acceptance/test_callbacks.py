@@ -121,7 +121,7 @@ class TestWithARouter:
             assert desk.run("callbacks", "replay", "--all").code == 0
             wait_for(lambda: job in said.read_text(), seconds=20)
         wait_for(lambda: not failed(), seconds=10)
-        assert "No callback is failed." in desk.run("callbacks", "ls").err
+        assert "No callback has failed." in desk.run("callbacks", "ls").err
 
     def test_a_forbidden_address_is_refused_with_the_submission(self, desk: Desk) -> None:
         url = "https://169.254.169.254/latest/meta-data"

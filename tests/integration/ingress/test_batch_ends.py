@@ -39,6 +39,14 @@ async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
     assert {each["state"] for each in await desk.results(batch)} == {"completed"}
 
 
+async def test_while_nothing_ends_it_says_why_its_rows_do_not_begin(desk: BatchDesk) -> None:
+    batch = (await desk.begin(ROWS, in_flight=6))["id"]
+    waiting = await desk.until(batch, created=6)
+    assert waiting["waiting_because"] == "no worker is running"
+    await desk.run(batch, 1, 2, 3, 4, 5, 6)
+    assert (await desk.until_over(batch))["waiting_because"] is None
+
+
 async def test_with_nothing_to_run_again_a_batch_stays_as_it_is(desk: BatchDesk) -> None:
     batch = (await desk.begin([*ROWS[:1], "broken"]))["id"]
     await desk.until(batch, created=1)
