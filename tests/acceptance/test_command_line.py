@@ -100,14 +100,16 @@ class TestWithARouter:
 
     def test_who_stops_reading_is_told_that_the_job_goes_on(self, desk: Desk) -> None:
         job = desk.run("submit", "b__work", "--json", desk.work(gate="read", steps=1, says="row"))
-        with desk.start("jobs", "logs", "-f", job.out.strip()) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            process.stdout.readline()
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 5
-            assert f"job {job.out.strip()} goes on" in process.stderr.read()
-        desk.gate("read").touch()
+        try:
+            with desk.start("jobs", "logs", "-f", job.out.strip()) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                process.stdout.readline()
+                process.send_signal(signal.SIGINT)
+                assert process.wait(timeout=30) == 5
+                assert f"job {job.out.strip()} goes on" in process.stderr.read()
+        finally:
+            desk.gate("read").touch()
 
     def test_a_submission_with_a_key_may_be_repeated(self, desk: Desk) -> None:
         words = ("submit", "b__work", "--key", "nightly", "--json", desk.work(label="nightly"))
