@@ -6,8 +6,11 @@ JOBS ?= 3
 BIN := .venv/bin
 # Hashes pin the files; which index they come from is the machine's own setting.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# A pin names the extras that are asked for: without them pip takes the newest release for these,
+# which no hash allows. What constrains another compilation may not name any.
+AS_CONSTRAINTS := sed -E 's/^([A-Za-z0-9._-]+)\[[^]]*\]==/\1==/; /^ +--hash/d; s/ \\$$//'
 COMPILE = $$($(BIN)/python -m tests.support.peers lock) -m piptools compile --quiet --upgrade \
-	--generate-hashes --strip-extras --allow-unsafe --no-header \
+	--generate-hashes --no-strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
 .PHONY: help install dev check quick test conformance interop chaos volume demo up bench lock servers43 clean
@@ -70,8 +73,10 @@ bench: .venv/.dev ## Longhaul beside a direct call, a FastMCP proxy, fastmcp-tas
 
 lock: .venv/.runtime ## make the pinned requirements anew from pyproject.toml and tests/peers/*.in
 	$(COMPILE) -o requirements.txt pyproject.toml requirements-early.in
-	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml requirements-early.in
-	$(COMPILE) --build-deps-for editable --only-build-deps -c requirements-dev.txt -o requirements-build.txt pyproject.toml
+	$(AS_CONSTRAINTS) requirements.txt > .venv/constraints.txt
+	$(COMPILE) --extra dev -c .venv/constraints.txt -o requirements-dev.txt pyproject.toml requirements-early.in
+	$(AS_CONSTRAINTS) requirements-dev.txt > .venv/constraints.txt
+	$(COMPILE) --build-deps-for editable --only-build-deps -c .venv/constraints.txt -o requirements-build.txt pyproject.toml
 	for pins in tests/peers/*.in; do $(COMPILE) -o $${pins%.in}.txt $$pins || exit; done
 
 servers43: .venv/.dev ## RabbitMQ 4.3 and Redis 8 in .servers/forky, for the tests that want them (Debian or Ubuntu, as root)
