@@ -9,7 +9,7 @@ import structlog
 from aio_pika.abc import AbstractConnection
 
 from common.brokers.base import BrokerError, Consumer, Depth, lane_for
-from common.brokers.rabbitmq.connection import Link, bounded, server_version
+from common.brokers.rabbitmq.connection import Link, bounded, cancels_kept, server_version
 from common.brokers.rabbitmq.consumer import RabbitConsumer
 from common.brokers.rabbitmq.declare import DeclareChannel, declare_standing, declare_work_queue
 from common.brokers.rabbitmq.publisher import Publisher, UnroutableError
@@ -134,8 +134,9 @@ class RabbitBroker:
     async def _send(self, exchange: str, queue: str, token: Token, priority: int) -> None:
         within = PUBLISH_WITHIN if self._stalled_since is None else PUBLISH_WITHIN_STALLED
         try:
-            async with asyncio.timeout(within):
-                await self._send_declared(exchange, queue, token, priority)
+            with cancels_kept():
+                async with asyncio.timeout(within):
+                    await self._send_declared(exchange, queue, token, priority)
         except TimeoutError as error:
             self._stalled_since = self._stalled_since or self._clock.now()
             raise BrokerError(f"publish to {queue}: not confirmed within {within:g} s") from error

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aio_pika
 import structlog
@@ -90,8 +90,9 @@ class Link:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(CONNECT_WITHIN):
-                        connection = await self._connect()
+                    with cancels_kept():
+                        async with asyncio.timeout(CONNECT_WITHIN):
+                            connection = await self._connect()
                 except FAILURES as error:
                     self._note_down(error)
                 else:
@@ -196,16 +197,33 @@ class Link:
 @asynccontextmanager
 async def bounded(within: float, what: str) -> AsyncIterator[None]:
     """Whatever the driver raises, or an end that does not come, becomes a `BrokerError`."""
+    with cancels_kept():
+        try:
+            async with asyncio.timeout(within):
+                yield
+        except TimeoutError as error:
+            raise BrokerError(f"{what}: no answer within {within:g} s") from error
+        except FAILURES as error:
+            raise BrokerError(f"{what}: {_why(error)}") from error
+        except asyncio.CancelledError as error:
+            raise_if_ours(error)
+            raise BrokerError(f"{what}: the connection was closed") from error
+
+
+@contextmanager
+def cancels_kept() -> Iterator[None]:
+    """A cancel that came while the block ran is raised at its end, whatever the driver made of it.
+
+    The driver waits with `asyncio.wait_for`, which on Python 3.11 loses one that comes in the
+    moment of success, and turns others into errors of its own: who was cancelled would go on.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
     try:
-        async with asyncio.timeout(within):
-            yield
-    except TimeoutError as error:
-        raise BrokerError(f"{what}: no answer within {within:g} s") from error
-    except FAILURES as error:
-        raise BrokerError(f"{what}: {_why(error)}") from error
-    except asyncio.CancelledError as error:
-        raise_if_ours(error)
-        raise BrokerError(f"{what}: the connection was closed") from error
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def raise_if_ours(error: asyncio.CancelledError) -> None:

@@ -9,6 +9,7 @@ from standardwebhooks import Webhook
 
 from common.jobs.callbacks import CallbackState
 from common.reconciler import Reconciler
+from tests.support.batch_desk import BatchDesk
 from tests.support.receiver import CALLBACKS, SECRET, Receiver
 from tests.support.surfaces import Surface, surface
 from tests.support.system import running
@@ -86,10 +87,15 @@ async def test_what_was_given_up_is_listed_and_sent_again(on: Surface, hooks: Re
 
 
 async def test_rows_that_run_again_make_another_message(on: Surface, hooks: Receiver) -> None:
-    batch = await submitted(on, hooks.url, ["broken"])
+    desk = BatchDesk(on)
+    batch = await submitted(on, hooks.url, [{"rows": 1}])
+    await desk.until(batch, created=1)
+    await desk.run(batch, 1, fails=True)
     await hooks.until_came(1)
     await until_callback(on, batch, CallbackState.DELIVERED)
     assert (await on.http.post(f"/v1/batches/{batch}/retry")).status_code == 202
+    await desk.until(batch, failed=0)
+    await desk.run(batch, 1)
     first, second = await hooks.until_came(2)
     assert first.headers["webhook-id"] != second.headers["webhook-id"]
     await until_callback(on, batch, CallbackState.DELIVERED)
