@@ -11,7 +11,7 @@ SCHEDULED = "scheduled"  # held until a time, by that time
 REPLAYED = "replayed"  # dead letters that an operator has replayed, by the time of that
 PRIORITY_STEP = 10_000_000_000_000  # larger than any time in ms: priority first, then age
 
-_HELD_INDEXES = f"{HELD}:"
+HELD_INDEXES = f"{HELD}:"
 
 
 def state_index(state: JobState | str) -> str:
@@ -80,7 +80,7 @@ def held_index(queue: str, window: str, tool: str) -> str:
 
 
 def is_held_index(name: str) -> bool:
-    return name.startswith(_HELD_INDEXES)
+    return name.startswith(HELD_INDEXES)
 
 
 def held_score(priority: int, created_at: int) -> float:

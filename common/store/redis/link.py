@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Any, cast
 
 import structlog
@@ -12,11 +11,11 @@ from redis.exceptions import RedisError
 
 from common.backoff import Backoff
 from common.clock import Clock
-from common.store.redis.wire import Command, Wire, packed
+from common.store.redis.wire import Wire, packed
 
 log = structlog.get_logger(__name__)
 
-CONNECT_WITHIN = 5.0  # seconds, with the first commands
+CONNECT_WITHIN = 5.0  # seconds
 
 
 class Link:
@@ -26,11 +25,10 @@ class Link:
     happened. Who sent it knows whether repeating is safe.
     """
 
-    def __init__(self, url: str, clock: Clock, on_connect: Callable[[], list[Command]]) -> None:
+    def __init__(self, url: str, clock: Clock) -> None:
         # Only the connection's own settings are used of the pool: it parses the URL.
         self._pool: Any = ConnectionPool.from_url(url, socket_timeout=None, retry=None)
         self._clock = clock
-        self._on_connect = on_connect
         self._unsent: list[bytes] = []
         self._unanswered: deque[asyncio.Future[Any]] = deque()
         self._wire: Wire | None = None
@@ -81,13 +79,6 @@ class Link:
     async def _connect(self) -> Connection:
         connection: Any = self._pool.make_connection()  # untyped in redis-py
         await connection.connect()
-        try:
-            for command in self._on_connect():
-                await connection.send_command(*command)
-                await connection.read_response()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
         return cast("Connection", connection)
 
     async def _serve(self, connection: Connection) -> None:

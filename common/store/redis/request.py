@@ -1,4 +1,4 @@
-"""A change or a note as the JSON that the Lua scripts read, and their answers as values."""
+"""A note as the Lua scripts read it, and answers of scripts as values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,48 +8,14 @@ import orjson
 from common.jobs.change import (
     Add,
     AtLeast,
-    BatchRuns,
-    Change,
     Done,
-    Free,
-    Guard,
-    LeaseAlive,
-    LeaseGone,
-    Move,
-    Next,
     Note,
     Now,
-    OneOf,
     Refused,
-    Replays,
-    Room,
-    TimeBefore,
-    TimeReached,
-    Unique,
     Value,
 )
 from common.jobs.head import Head, decode_head
 from common.store.base import Timings
-
-
-def commit_request(job_id: str, change: Change, version: int, commit_id: str) -> bytes:
-    return orjson.dumps(
-        {
-            "id": job_id,
-            "version": version,
-            "commit": commit_id,
-            "name": change.name,
-            "fields": _fields(change.fields),
-            "guards": [_guard(guard) for guard in change.guards],
-            "moves": [_move(move) for move in change.moves],
-            "takes": change.takes,
-            "after": change.due.after,
-            "due_fields": change.due.fields,
-            "wake_owner": change.wake_owner,
-            "counting": change.counting,
-            "returning": change.returning,
-        }
-    )
 
 
 def note_request(job_id: str, note: Note) -> bytes:
@@ -125,36 +91,3 @@ def _value(value: Value) -> tuple[str, str | int]:
             return "max", least
         case _:
             return "=", value
-
-
-def _guard(guard: Guard) -> list[str | float | tuple[str, ...] | None]:
-    kind = type(guard).__name__
-    match guard:
-        case LeaseAlive(lease=name) | LeaseGone(lease=name):
-            return [kind, name]
-        case TimeReached(name=name) | TimeBefore(name=name):
-            return [kind, name]
-        case OneOf(name=name, words=words):
-            return [kind, name, words]
-        case Room(index=name, limit=limit, at_least=least):
-            return [kind, name, limit, least]
-        case Unique(key=name):
-            return [kind, name]
-        case Free(key=name, besides=job):
-            return [kind, name, job]
-        case Replays(letter=letter, by=by):
-            return [kind, letter, by]
-        case BatchRuns(batch=batch):
-            return [kind, batch]
-
-
-def _move(move: Move) -> list[str | float | bool]:
-    match move.score:
-        case None:
-            return [move.index, move.of_head, "out"]
-        case Now(after=after):
-            return [move.index, move.of_head, "now", after]
-        case Next():
-            return [move.index, move.of_head, "next"]
-        case score:
-            return [move.index, move.of_head, "=", score]

@@ -1,6 +1,7 @@
 """The Lua scripts, read from the files beside this one; each begins with the shared prelude.
 
-What is the same in every call stands in the text as the table `C`: it is not sent each time.
+What is the same in every call stands in the text as the table `C`, and each shape of change is a
+script of its own: what a call sends are its values.
 """
 
 from collections.abc import Iterable
@@ -14,24 +15,16 @@ from common.jobs.output import OUTPUT_BYTES, OUTPUT_ENTRIES
 from common.jobs.state import LETTERS, TERMINAL, JobState
 from common.notifier.hints import INLINE_RESULT
 from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
+from common.store.redis.compiled import compiled
+from common.store.redis.shape import Shape
 
 # A full Redis still lets these take memory: what is there must be able to end.
-SETTLING = ("commit", "note", "notes", "due", "put_off", "remove", "leases", "document_remove")
+SETTLING = ("note", "notes", "due", "put_off", "remove", "leases", "document_remove")
+NAMES = (
+    *SETTLING,
+    *("output", "glances", "drop_strays", "catalogue", "sessions", "api_keys", "document_put"),
+)
 FLAGS = "#!lua flags=allow-oom\n"
-# Name: file. A record's creation is a commit that may be refused for want of memory.
-FILES = {"create": "commit"} | {
-    name: name
-    for name in (
-        *SETTLING,
-        "output",
-        "glances",
-        "drop_strays",
-        "catalogue",
-        "sessions",
-        "api_keys",
-        "document_put",
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +33,40 @@ class Script:
     sha: str  # as EVALSHA wants it
 
 
-def load_scripts(timings: Timings) -> dict[str, Script]:
-    folder = files("common.store.redis") / "lua"
-    prelude = _constants(timings) + (folder / "prelude.lua").read_text()
-    scripts = {}
-    for name, file in FILES.items():
-        text = prelude + (folder / f"{file}.lua").read_text()
-        if name in SETTLING:
-            text = FLAGS + text
+class Scripts:
+    """Every script of a store by its name, and one for each shape of change that came by.
+
+    Shapes are made of names that stand in the code, so there are as many as the code can make.
+    """
+
+    def __init__(self, timings: Timings) -> None:
+        self._constants = _constants(timings)
+        self._prelude = _source("prelude")
+        self._commit = _source("commit")
+        self._shapes: dict[Shape, Script] = {}
+        self._named = {
+            name: self._script(_source(name), settles=name in SETTLING) for name in NAMES
+        }
+
+    def __getitem__(self, name: str) -> Script:
+        return self._named[name]
+
+    def committing(self, shape: Shape) -> Script:
+        """The script of one shape of change. A creation may be refused for want of memory."""
+        script = self._shapes.get(shape)
+        if script is None:
+            text = compiled(self._commit, shape)
+            script = self._shapes[shape] = self._script(text, settles=not shape.creates)
+        return script
+
+    def _script(self, text: str, *, settles: bool) -> Script:
+        text = f"{FLAGS if settles else ''}{self._constants}{self._prelude}{text}"
         digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
-        scripts[name] = Script(text=text, sha=digest)
-    return scripts
+        return Script(text=text, sha=digest)
+
+
+def _source(name: str) -> str:
+    return (files("common.store.redis") / "lua" / f"{name}.lua").read_text()
 
 
 def _constants(timings: Timings) -> str:

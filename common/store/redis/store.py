@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
@@ -35,7 +35,6 @@ from common.store.redis.keys import Keys
 from common.store.redis.link import Link
 from common.store.redis.listings import RedisListings
 from common.store.redis.request import (
-    commit_request,
     fields_of,
     note_request,
     notes_request,
@@ -43,8 +42,9 @@ from common.store.redis.request import (
     read_info,
     timings_request,
 )
-from common.store.redis.scripts import load_scripts
+from common.store.redis.scripts import Script, Scripts
 from common.store.redis.sessions import RedisSessions
+from common.store.redis.shape import Shape, Words, shape_of
 from common.store.redis.standing import RedisStandingOrders
 from common.store.redis.wire import Command
 from common.wire import dump_json, load_json
@@ -59,7 +59,8 @@ class RedisStore(RedisListings):
         self._keys = keys
         self._clock = clock
         self._timings = timings
-        self._scripts = load_scripts(timings)
+        self._scripts = Scripts(timings)
+        self._repeated: tuple[Change, Shape, Words] | None = None
         self._timings_json = orjson.dumps(timings_request(timings))
         self.sessions = RedisSessions(self._send, self._run, keys, timings)
         self.api_keys = RedisApiKeys(self._run, keys)
@@ -71,15 +72,18 @@ class RedisStore(RedisListings):
     async def commit(
         self, job_id: str, change: Change, *, version: int, commit_id: str | None = None
     ) -> Done | Refused:
-        request = commit_request(job_id, change, version, commit_id or secrets.token_hex(6))
-        parts = [item for pair in change.parts.items() for item in pair]
-        reply = await self._run(
-            "commit" if version else "create",
+        shape, values = self._taken_apart(change, creates=version == 0)
+        after = change.due.after
+        reply = await self._evaluate(
+            self._scripts.committing(shape),
             self._keys.of_job(job_id),
-            request,
+            job_id,
+            version,
+            commit_id or secrets.token_hex(6),
             self._keys.channels,
-            dump_json(change.facts),
-            *parts,
+            dump_json(change.facts) if change.facts else b"{}",
+            "" if after is None else after,
+            *values,
         )
         return read_answer(reply, change.returning)
 
@@ -213,13 +217,31 @@ class RedisStore(RedisListings):
 
     # --- the way out
 
+    def _taken_apart(self, change: Change, *, creates: bool) -> tuple[Shape, Words]:
+        """A worker's claim is one value for all of its jobs: it is taken apart once."""
+        if self._repeated is not None and self._repeated[0] is change:
+            return self._repeated[1:]
+        shape, words = shape_of(change, creates=creates)
+        if not change.parts:
+            self._repeated = change, shape, words
+        return shape, words
+
     @override
     async def _run(self, script: str, prefix: str, *arguments: Any) -> Any:
-        return await self._send("EVALSHA", self._scripts[script].sha, 1, prefix, *arguments)
+        return await self._evaluate(self._scripts[script], prefix, *arguments)
 
     @override
     async def _send(self, *command: Any) -> Any:
-        """One command, repeated on a new connection until it is answered; all of ours may be."""
+        return await self._ask(command)
+
+    async def _evaluate(self, script: Script, prefix: str, *arguments: Any) -> Any:
+        return await self._ask(("EVALSHA", script.sha, 1, prefix, *arguments), script)
+
+    async def _ask(self, command: Command, script: Script | None = None) -> Any:
+        """One command, repeated on a new connection until it is answered; all of ours may be.
+
+        Redis is told the script when it does not know it: at its first use, and after a restart.
+        """
         reached = False
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
@@ -228,10 +250,12 @@ class RedisStore(RedisListings):
                     try:
                         return await self._link.send(*command)
                     except NoScriptError:
-                        self._link.break_off()
+                        if script is None:
+                            raise
+                        with suppress(RedisConnectionError):
+                            await self._link.send("SCRIPT", "LOAD", script.text)
                     except RedisConnectionError:
-                        pass
-                    await self._link.up()
+                        await self._link.up()
         except TimeoutError:
             self._link.break_off()
             raise StoreUnreachableError(
@@ -246,14 +270,8 @@ async def open_redis_store(
     url: str, namespace: str, clock: Clock, timings: Timings | None = None
 ) -> AsyncIterator[JobStore]:
     """A store that connects, and reconnects, by itself; the context ends with its connection."""
-    timings = timings or Timings()
-    scripts = load_scripts(timings)
-
-    def prepare() -> list[Command]:
-        return [("SCRIPT", "LOAD", script.text) for script in scripts.values()]
-
-    link = Link(url, clock, prepare)
+    link = Link(url, clock)
     async with anyio.create_task_group() as group:
         group.start_soon(link.run)
-        yield RedisStore(link, Keys(namespace), clock, timings)
+        yield RedisStore(link, Keys(namespace), clock, timings or Timings())
         group.cancel_scope.cancel()

@@ -3,10 +3,10 @@
 local R = cjson.decode(ARGV[1])
 local now = now_ms()
 local head = read_head(R.id)
-if not head or number(head, 'format') > C.format then return 0 end
+if not head or number(head.format) > C.format then return 0 end
 if R.claim ~= cjson.null then
   local runs = head.state == 'running' or head.state == 'input_required'
-  if not runs or number(head, 'claims') ~= R.claim then return 0 end
+  if not runs or number(head.claims) ~= R.claim then return 0 end
 end
 local write = {}
 for _, field in ipairs(R.fields) do
@@ -44,7 +44,7 @@ if R.mark ~= '' and redis.call('HGET', out .. ':sums', 'mark') ~= R.mark then
     bytes = 0
   end
   local length = redis.call('LLEN', out)
-  local said = ',' .. whole(now) .. ',' .. whole(number(head, 'tries')) .. ','
+  local said = ',' .. whole(now) .. ',' .. whole(number(head.tries)) .. ','
   for i = 3 + R.hints, said_to do
     last = last + 1
     local row = '[' .. whole(last) .. said .. ARGV[i] .. ']'

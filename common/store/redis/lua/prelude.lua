@@ -1,8 +1,9 @@
 -- What every script shares. KEYS[1] is the shard's prefix; scripts touch keys of its hash tag only.
 local P = KEYS[1]
+local call = redis.call
 
 local function now_ms()
-  local t = redis.call('TIME')
+  local t = call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
@@ -11,38 +12,38 @@ local function whole(n)
 end
 
 local function read_head(id)
-  local flat = redis.call('HGETALL', P .. ':j:' .. id)
+  local flat = call('HGETALL', P .. ':j:' .. id)
   if #flat == 0 then return nil, flat end
   local head = {}
   for i = 1, #flat, 2 do head[flat[i]] = flat[i + 1] end
   return head, flat
 end
 
-local function number(head, name)
-  return tonumber(head[name] or '0') or 0
+local function number(text)
+  return tonumber(text or '0') or 0
 end
 
 -- T: {lease, silence, grace} in ms. A released lease is gone at once; a lapsed one only when no
 -- grace is open. Silence from everybody means that the store was away: whoever notices opens it.
 local function notice_silence(now, T)
-  local newest = redis.call('ZREVRANGE', P .. ':leases', 0, 0, 'WITHSCORES')
+  local newest = call('ZREVRANGE', P .. ':leases', 0, 0, 'WITHSCORES')
   if newest[2] and now - tonumber(newest[2]) > T.silence then
-    redis.call('SET', P .. ':grace', whole(now + T.grace), 'PX', T.grace)
+    call('SET', P .. ':grace', whole(now + T.grace), 'PX', T.grace)
   end
 end
 
 local function lease_alive(lease, now, T)
-  local beat = redis.call('ZSCORE', P .. ':leases', lease)
+  local beat = call('ZSCORE', P .. ':leases', lease)
   return beat and now - tonumber(beat) < T.lease
 end
 
 local function lease_gone(lease, now, T)
   if lease == '' then return false end
-  local beat = redis.call('ZSCORE', P .. ':leases', lease)
+  local beat = call('ZSCORE', P .. ':leases', lease)
   if not beat then return true end
   if now - tonumber(beat) < T.lease then return false end
   notice_silence(now, T)
-  return redis.call('EXISTS', P .. ':grace') == 0
+  return call('EXISTS', P .. ':grace') == 0
 end
 
 local function split(text)
@@ -60,7 +61,7 @@ end
 
 -- The indexes of held jobs are listed in one of their own while they have any.
 local function unlist_held(index)
-  if string.sub(index, 1, 5) == 'held:' and redis.call('EXISTS', P .. ':i:' .. index) == 0 then
-    redis.call('ZREM', P .. ':i:held', index)
+  if string.sub(index, 1, 5) == 'held:' and call('EXISTS', P .. ':i:' .. index) == 0 then
+    call('ZREM', P .. ':i:held', index)
   end
 end

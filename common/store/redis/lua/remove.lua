@@ -1,7 +1,7 @@
 -- Deletes a record and all that belongs to it. ARGV: id, version, then the indexes it stands in.
 local id = ARGV[1]
 local head = read_head(id)
-if not head or number(head, 'version') ~= tonumber(ARGV[2]) then return 0 end
+if not head or number(head.version) ~= tonumber(ARGV[2]) then return 0 end
 local base = P .. ':j:' .. id
 for _, key in ipairs(redis.call('SMEMBERS', base .. ':u')) do
   if redis.call('GET', P .. ':u:' .. key) == id then redis.call('DEL', P .. ':u:' .. key) end
