@@ -43,6 +43,7 @@ CHECK_MS = 15_000
 LAST_REPUBLISH_MS = 600_000
 CALL = "call"
 
+_NOW = Now()
 _DEADLINES = ("queue_deadline", "deadline", "cancel_at", "answer_by")
 
 
@@ -73,7 +74,7 @@ def moves_between(tool: str, before: JobState | None, after: JobState) -> tuple[
         if before is None
         else (Move(state_index(before), None), Move(tool_state_index(tool, before), None))
     )
-    enter = Move(state_index(after), Now()), Move(tool_state_index(tool, after), Now())
+    enter = Move(state_index(after), _NOW), Move(tool_state_index(tool, after), _NOW)
     return (*leave, *enter)
 
 
@@ -87,7 +88,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         "caller": each.caller,
         "window": each.window or each.caller,
         "spec": encode_spec(each.spec),
-        "created_at": Now(),
+        "created_at": _NOW,
         "generation": 1,
         "format": RECORD_FORMAT,
     }
@@ -96,8 +97,8 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
     if each.deadline_ms:
         fields["deadline"] = Now(each.deadline_ms)
     moves = [
-        Move(ALL, Now()),
-        Move(caller_index(each.caller), Now()),
+        Move(ALL, _NOW),
+        Move(caller_index(each.caller), _NOW),
         *join_line(each.queue, each.window or each.caller, each.tool, each.spec.priority, now),
         *moves_between(each.tool, None, JobState.QUEUED),
     ]

@@ -146,7 +146,12 @@ class RabbitBroker:
             await self.declare(queue)
             try:
                 await self._publisher.publish(
-                    exchange, queue, body, message_id=token.job, priority=priority
+                    exchange,
+                    queue,
+                    body,
+                    message_id=token.job,
+                    priority=priority,
+                    in_turn=self._stalled_since is not None,
                 )
             except UnroutableError:
                 await self._renew(queue, renewals)
