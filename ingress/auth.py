@@ -36,6 +36,10 @@ from ingress.errors import (
 OPEN = frozenset({"/livez", "/readyz"})  # for whoever watches over the process
 KEYLESS = frozenset({"/", "/docs", "/openapi.json"})  # a browser sends no key, and nothing is told
 REQUEST_ID = "x-request-id"
+_HEEDED = {
+    name.encode(): name
+    for name in ("host", "origin", "x-api-key", "authorization", "content-length", REQUEST_ID)
+}
 NOBODY = Caller(name="")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
@@ -147,8 +151,9 @@ class Door:
             await self._app(scope, receive, send)
             return
         headers = {
-            name.decode("latin-1"): value.decode("latin-1").strip()
+            _HEEDED[name]: value.decode("latin-1").strip()
             for name, value in scope["headers"]
+            if name in _HEEDED
         }
         request_id = _request_id(headers.get(REQUEST_ID, ""))
         state = scope.setdefault("state", {})

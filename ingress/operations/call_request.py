@@ -56,7 +56,8 @@ class Accepted:
     @classmethod
     def of(cls, job: str, request: CallRequest, tool: CatalogueTool, policy: ToolPolicy) -> Self:
         priority = policy.priority if request.priority is None else request.priority
-        return cls(job=job, tool=tool, policy=policy, priority=priority)
+        held = request.run_at is not None
+        return cls(job=job, tool=tool, policy=policy, priority=priority, held=held)
 
 
 def submission_of(
