@@ -93,7 +93,7 @@ def build_ingress(
     read = Read(runtime)
     jottings = Jottings(runtime)
     wait = Wait(runtime, follower, read)
-    headroom = Headroom(runtime)
+    headroom, fleet = Headroom(runtime), FleetFeed(runtime)
     resolver = Resolver(runtime.settings.callbacks)
     submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom, resolver)
     return Ingress(
@@ -102,7 +102,7 @@ def build_ingress(
         rules=rules,
         feed=feed,
         follower=follower,
-        fleet=FleetFeed(runtime),
+        fleet=fleet,
         submit=submit,
         headroom=headroom,
         jottings=jottings,
@@ -116,7 +116,7 @@ def build_ingress(
         keys=ManageKeys(runtime, ring),
         dead_letters=DeadLetters(runtime, read, submit),
         documents=Documents(runtime, document_news),
-        batches=build_batches(runtime, rules, submit, headroom),
+        batches=build_batches(runtime, rules, submit, headroom, fleet),
         document_news=document_news,
         sender=CallbackSender(runtime, resolver),
         callbacks=Callbacks(runtime, read),

@@ -11,6 +11,8 @@ from common.jobs.indexes import errors_index, rows_index
 from common.jobs.rows import ENDED, OPEN, REFUSED, SHARES, next_error, without_line
 from common.jobs.state import JobState
 from common.runtime import Runtime
+from ingress.operations.explain import Situation, hindrance
+from ingress.operations.fleet import Fleet
 
 LATELY_MS = 10_000
 ERRORS_SHOWN = 20
@@ -52,6 +54,11 @@ class Standing:
         return self.shares[OPEN]
 
     @property
+    def stands_still(self) -> bool:
+        """None of its open rows has ended lately."""
+        return self.head.state is JobState.RUNNING and not self.rate and self.shares[OPEN] > 0
+
+    @property
     def ends_in(self) -> float | None:
         """Seconds."""
         if self.head.state is not JobState.RUNNING or not self.rate:
@@ -72,6 +79,24 @@ async def look(runtime: Runtime, head: Head, plan: Plan, kinds: int = KINDS) -> 
     shares = dict(zip(SHARES, counted, strict=True))
     rate = await _rate(runtime, head, sum(shares[share] for share in ENDED))
     return Standing(head=head, plan=plan, shares=shares, rate=rate, errors=errors)
+
+
+async def newest_row_waits(runtime: Runtime, fleet: Fleet, batch: str) -> str:
+    """Why its newest open row cannot begin: a paused queue, no worker, no backend; empty: it can.
+
+    Raises:
+        StoreUnreachableError.
+    """
+    situation = Situation(
+        now=round(runtime.clock.now() * 1000),
+        fleet=fleet,
+        broker_down_since=runtime.broker.unreachable_since,
+    )
+    for _, row in await runtime.store.places(rows_index(batch, OPEN), limit=1):
+        head = await runtime.store.get(row)
+        if head is not None:
+            return hindrance(head, situation)
+    return ""
 
 
 async def _rate(runtime: Runtime, head: Head, ended: int) -> float:
