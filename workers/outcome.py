@@ -8,11 +8,12 @@ from common.blobs.base import Blob
 from common.errors import NOT_KEPT, TOO_LARGE
 from common.jobs.files import File
 from common.jobs.questions import Round
+from common.values import value_type
 
 Clock = Literal["idle", "run", "deadline"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Answered:
     """The tool gave a result, perhaps one that says `isError`."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
+from common.values import value_type
 from workers.backends.breaker import BreakerState
 from workers.backends.parting import Parting
 
@@ -15,7 +16,7 @@ LOG_LEVEL = "info"  # what backends are asked to send; callers hear what they as
 ReplicaState = Literal["starting", "ready", "backoff", "stopped"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Call:
     """One tool call as it goes to a backend."""
 
@@ -167,7 +168,7 @@ class Connection(Protocol):
     async def cancel_task(self, call: Call) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Verdict:
     """What a call has shown about its replica."""
 

@@ -3,15 +3,16 @@
 A tool's own error is no failure: whoever answers works. Times are of the monotonic clock, seconds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from common.config.model import Breaker
+from common.values import value_type
 
 BreakerState = Literal["closed", "open", "half-open"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Circuit:
     failures: int = 0  # in a row
     open_until: float | None = None  # None: closed; in the past: half-open
