@@ -13,6 +13,7 @@ from common.jobs.state import JobState
 from common.runtime import Runtime
 from ingress.operations.explain import Situation, hindrance
 from ingress.operations.fleet import Fleet
+from ingress.operations.survey import standing_before
 
 LATELY_MS = 10_000
 ERRORS_SHOWN = 20
@@ -112,13 +113,10 @@ async def _rate(runtime: Runtime, head: Head, ended: int) -> float:
 
 async def _since(runtime: Runtime, index: str, at: int) -> int:
     """Entries scored from there on; no more is read than one of them."""
-    first = await runtime.store.places(index, limit=1, since=float(at), newest_first=False)
-    if not first:
-        return 0
-    before, count = await asyncio.gather(
-        runtime.store.rank(index, first[0][1]), runtime.store.count(index)
+    count, before = await asyncio.gather(
+        runtime.store.count(index), standing_before(runtime.store, index, float(at))
     )
-    return count - (before or 0)
+    return 0 if before is None else max(0, count - before)
 
 
 async def _errors(runtime: Runtime, batch: str, most: int) -> Sequence[ErrorCount]:
