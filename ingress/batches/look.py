@@ -20,6 +20,7 @@ ERRORS_SHOWN = 20
 KINDS = 100  # of errors that are looked at, in no order of theirs
 ROWS_NAMED = 5
 OTHERS = "other errors"
+RAN = tuple(share for share in ENDED if share != REFUSED)  # broken rows take no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Standing:
     head: Head
     plan: Plan
     shares: Mapping[str, int]
-    rate: float  # rows ended per second, lately; of an ended batch, over all its time
+    rate: float  # rows that ran, per second lately; of an ended batch, over all its time
     errors: Sequence[ErrorCount] = ()
     hindered: str = ""  # why no row of it can begin now
 
@@ -78,7 +79,7 @@ async def look(runtime: Runtime, head: Head, plan: Plan, kinds: int = KINDS) -> 
         _errors(runtime, head.id, kinds),
     )
     shares = dict(zip(SHARES, counted, strict=True))
-    rate = await _rate(runtime, head, sum(shares[share] for share in ENDED))
+    rate = await _rate(runtime, head, sum(shares[share] for share in RAN))
     return Standing(head=head, plan=plan, shares=shares, rate=rate, errors=errors)
 
 
@@ -100,13 +101,13 @@ async def newest_row_waits(runtime: Runtime, fleet: Fleet, batch: str) -> str:
     return ""
 
 
-async def _rate(runtime: Runtime, head: Head, ended: int) -> float:
+async def _rate(runtime: Runtime, head: Head, ran: int) -> float:
     if head.finished_at:
-        return ended * 1000 / max(1, head.finished_at - head.created_at)
+        return ran * 1000 / max(1, head.finished_at - head.created_at)
     now = round(runtime.clock.now() * 1000)
     span = min(LATELY_MS, max(1_000, now - head.created_at))
     lately = await asyncio.gather(
-        *(_since(runtime, rows_index(head.id, share), now - span) for share in ENDED)
+        *(_since(runtime, rows_index(head.id, share), now - span) for share in RAN)
     )
     return sum(lately) * 1000 / span
 
