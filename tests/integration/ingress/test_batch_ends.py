@@ -7,17 +7,10 @@ import pytest
 from common.jobs.batch import refuse
 from common.jobs.endings import bury
 from common.jobs.ids import row_id
-from tests.support.batch_desk import ERROR, BatchDesk
-from tests.support.surfaces import Surface, surface
+from tests.support.batch_desk import ERROR, ROWS, BatchDesk
+from tests.support.surfaces import surface
 
 pytestmark = pytest.mark.anyio
-
-ROWS = [{"rows": number} for number in range(1, 7)]
-
-
-@pytest.fixture
-def desk(anywhere: Surface) -> BatchDesk:
-    return BatchDesk(anywhere)
 
 
 async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
