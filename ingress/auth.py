@@ -159,7 +159,8 @@ class Door:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         answer = _Answer(send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             if scope["path"] not in OPEN:
                 admitted = self._admission.admit(headers)
                 if scope["path"] in KEYLESS and not _misplaced(admitted):
@@ -177,6 +178,8 @@ class Door:
             await limit.guard(self._app, scope)
             if limit.broken:
                 await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class _Answer:

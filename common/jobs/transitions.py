@@ -7,7 +7,7 @@ Pure functions from what is known to a `Change`. Times are milliseconds. Where a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from common.jobs.change import (
@@ -36,6 +36,7 @@ from common.jobs.indexes import (
 from common.jobs.line import HELD_WITH_IT, LEAVES_LINE, join_line, rejoin_line
 from common.jobs.questions import QUESTIONS
 from common.jobs.state import MOVES, JobState
+from common.values import value_type
 
 LEASE_MS = 10_000
 FIRST_CHECK_MS = 5_000
@@ -51,7 +52,7 @@ class IllegalMoveError(Exception):
     """A transition was asked of a job whose state does not allow it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A call, ready to become a record."""
 

@@ -8,7 +8,6 @@ are checked here are the SDK's own functions.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as types
@@ -31,6 +30,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.catalogue import CatalogueTool
+from common.values import value_type
 from common.wire import dump_json, load_json
 from ingress.mcp.declared import Context
 from ingress.mcp.reply import Reply, Speech
@@ -49,7 +49,7 @@ REMEMBERED = 10_000  # versions of tools; more are looked into anew
 Route = Callable[[Context, CallNext], Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request that is in order."""
 

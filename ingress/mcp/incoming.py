@@ -3,7 +3,7 @@
 import fnmatch
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, get_args
 
 import mcp_types as types
@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from common.config.model import Answering, ClientRule
 from common.jobs.held import RunAt
 from common.jobs.idempotency import KEY_RULE, is_key
+from common.values import value_type
 from ingress.operations.schedule import read_schedule
 
 PRIORITY = "longhaul/priority"
@@ -31,7 +32,7 @@ _OURS = ("longhaul/", "io.modelcontextprotocol/")
 _FOREVER = "forever"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class IncomingCall:
     tool: str
     arguments: Mapping[str, Any] | None

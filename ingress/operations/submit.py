@@ -174,7 +174,7 @@ class Submit:
                 given_out=stored.given_out,
                 new=False,
             ), None
-        metrics.submissions.labels(tool=tool.name).inc()
+        metrics.submissions.labels(tool.name).inc()
         where = {"tool": tool.name, "queue": policy.queue, "priority": accepted.priority}
         log.info("job.submitted", job_id=job, request_id=request.request_id, **where)
         ref = ToolRef(backend=tool.backend, tool=tool.backend_tool, version=tool.version)
