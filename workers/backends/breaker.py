@@ -35,7 +35,7 @@ class Circuit:
 
     def went_well(self, now: float) -> "Circuit":
         """What began before it opened says nothing about how it is now."""
-        return self if self.state(now) == "open" else Circuit()
+        return self if self.state(now) == "open" else CLOSED
 
     def failed(self, now: float, rule: Breaker, why: str) -> "Circuit":
         if self.state(now) == "open":
@@ -48,3 +48,6 @@ class Circuit:
     def gave_up(self) -> "Circuit":
         """The trial was cancelled before it could show anything: another call may be the trial."""
         return replace(self, on_trial=False)
+
+
+CLOSED = Circuit()
