@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.config.model import Settings
 from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
@@ -61,6 +62,12 @@ class Ingress:
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # the process was asked to stop
 
+    def adopt(self, settings: Settings) -> None:
+        """The configuration was read again: from now on this holds, and clients are told."""
+        self.runtime.settings = settings
+        self.rules.adopt(settings)
+        self.feed.ruled_anew()
+
     async def run(self) -> None:
         """Hear of jobs and of the catalogue, and keep the lease, until cancelled."""
         started_at = round(self.runtime.clock.now() * 1000)
@@ -86,7 +93,7 @@ class Ingress:
 def build_ingress(
     runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "", secret_key: str = ""
 ) -> Ingress:
-    feed = CatalogueFeed(runtime)
+    feed = CatalogueFeed(runtime, rules)
     ring = KeyRing(runtime)
     document_news = DocumentNews(runtime.notifier)
     follower = Follower(runtime, lease, feed, ring, document_news)
