@@ -20,6 +20,7 @@ class Answered:
     result: Mapping[str, Any]
     files: tuple[File, ...] = ()  # that it handed over; kept by now
     apart: "Apart | None" = None  # the result is too large for a record, and this its preview
+    raw: bytes | None = None  # the result as JSON, once it was measured
 
     @property
     def tool_error(self) -> bool:

@@ -67,12 +67,8 @@ def decode_token(raw: bytes) -> Token:
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise MalformedTokenError(f"not a token: {error}") from error
-    if [type(part) for part in (token.job, token.format, token.generation, token.version)] != [
-        str,
-        int,
-        int,
-        int,
-    ]:
+    numbers = type(token.format), type(token.generation), type(token.version)
+    if type(token.job) is not str or numbers != (int, int, int):
         raise MalformedTokenError("not a token: a field has the wrong type")
     if token.generation < 1 or token.version < 1:
         # A commit at version 0 makes a record: a claim must never do that.
