@@ -1,9 +1,9 @@
 """Pace: at most so many in any second, the first ones at once. Pure."""
 
-from dataclasses import dataclass
+from common.values import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Pace:
     """`sent` are the times of the newest ones, seconds on one clock."""
 

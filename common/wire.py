@@ -36,14 +36,13 @@ def load_json(raw: bytes) -> Any:
 
 def _has_huge_number(value: Any) -> bool:
     """Looked for in the value: cheaper than in the text, which may be long and say nothing."""
-    rest = [value]
-    while rest:
-        item = rest.pop()
+    found = [value]
+    for item in found:  # which grows by what is in it
         kind = type(item)
         if kind is dict:
-            rest += item.values()
+            found += item.values()
         elif kind is list:
-            rest += item
+            found += item
         elif kind is float and abs(item) >= _EXACT:
             return True
     return False

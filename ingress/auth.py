@@ -36,6 +36,10 @@ from ingress.errors import (
 OPEN = frozenset({"/livez", "/readyz"})  # for whoever watches over the process
 KEYLESS = frozenset({"/", "/docs", "/openapi.json"})  # a browser sends no key, and nothing is told
 REQUEST_ID = "x-request-id"
+_HEEDED = {
+    name.encode(): name
+    for name in ("host", "origin", "x-api-key", "authorization", "content-length", REQUEST_ID)
+}
 NOBODY = Caller(name="")
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
@@ -147,14 +151,16 @@ class Door:
             await self._app(scope, receive, send)
             return
         headers = {
-            name.decode("latin-1"): value.decode("latin-1").strip()
+            _HEEDED[name]: value.decode("latin-1").strip()
             for name, value in scope["headers"]
+            if name in _HEEDED
         }
         request_id = _request_id(headers.get(REQUEST_ID, ""))
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         answer = _Answer(send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             if scope["path"] not in OPEN:
                 admitted = self._admission.admit(headers)
                 if scope["path"] in KEYLESS and not _misplaced(admitted):
@@ -172,6 +178,8 @@ class Door:
             await limit.guard(self._app, scope)
             if limit.broken:
                 await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
 
 class _Answer:

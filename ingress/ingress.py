@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.config.model import Settings
 from common.heartbeat import Heartbeat
 from common.routing.rules import Rules
 from common.runtime import Runtime
@@ -61,6 +62,12 @@ class Ingress:
     secret_key: str = ""  # of all replicas; empty: what this one sealed only it can open
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # the process was asked to stop
 
+    def adopt(self, settings: Settings) -> None:
+        """The configuration was read again: from now on this holds, and clients are told."""
+        self.runtime.settings = settings
+        self.rules.adopt(settings)
+        self.feed.ruled_anew()
+
     async def run(self) -> None:
         """Hear of jobs and of the catalogue, and keep the lease, until cancelled."""
         started_at = round(self.runtime.clock.now() * 1000)
@@ -86,14 +93,14 @@ class Ingress:
 def build_ingress(
     runtime: Runtime, lease: str, rules: Rules, *, local_key: str = "", secret_key: str = ""
 ) -> Ingress:
-    feed = CatalogueFeed(runtime)
+    feed = CatalogueFeed(runtime, rules)
     ring = KeyRing(runtime)
     document_news = DocumentNews(runtime.notifier)
     follower = Follower(runtime, lease, feed, ring, document_news)
     read = Read(runtime)
     jottings = Jottings(runtime)
     wait = Wait(runtime, follower, read)
-    headroom = Headroom(runtime)
+    headroom, fleet = Headroom(runtime), FleetFeed(runtime)
     resolver = Resolver(runtime.settings.callbacks)
     submit = Submit(runtime, lease, feed, rules, follower, jottings, headroom, resolver)
     return Ingress(
@@ -102,7 +109,7 @@ def build_ingress(
         rules=rules,
         feed=feed,
         follower=follower,
-        fleet=FleetFeed(runtime),
+        fleet=fleet,
         submit=submit,
         headroom=headroom,
         jottings=jottings,
@@ -116,7 +123,7 @@ def build_ingress(
         keys=ManageKeys(runtime, ring),
         dead_letters=DeadLetters(runtime, read, submit),
         documents=Documents(runtime, document_news),
-        batches=build_batches(runtime, rules, submit, headroom),
+        batches=build_batches(runtime, rules, submit, headroom, fleet),
         document_news=document_news,
         sender=CallbackSender(runtime, resolver),
         callbacks=Callbacks(runtime, read),

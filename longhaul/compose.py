@@ -126,10 +126,8 @@ async def _heed(
     """Until cancelled. What may change is what everybody asks for from then on."""
     async for settings in reloads:
         configure_logging(settings)
-        ingress.runtime.settings = settings
-        ingress.rules.adopt(settings)
+        ingress.adopt(settings)
         app.admission.adopt(settings.listen)
-        ingress.feed.refresh_soon()  # lists are shaped by the rules
         if shifts is not None:
             shifts.relieve()
 

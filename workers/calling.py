@@ -7,7 +7,6 @@ its own of the call is not called again: the next run follows that task.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -26,6 +25,7 @@ from common.jobs.questions import (
     responses,
 )
 from common.runtime import Runtime
+from common.values import value_type
 from workers import outcome as ended
 from workers.backends.base import (
     LOG_LEVEL,
@@ -51,7 +51,7 @@ FIRST_PAUSE = 0.05  # seconds before a call goes on that asked nobody anything
 LONGEST_PAUSE = 0.25  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Leg:
     """One request: what it brings beside the arguments."""
 

@@ -1,7 +1,6 @@
 """Claims: from a token in hand to the right to run its job now, or to a reason why not."""
 
 import secrets
-from dataclasses import dataclass
 
 import structlog
 
@@ -20,13 +19,14 @@ from common.jobs.token import Token
 from common.jobs.transitions import CALL, claim
 from common.releasing import ReleaseWindow
 from common.runtime import Runtime
+from common.values import value_type
 
 log = structlog.get_logger(__name__)
 
 ROUNDS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Claimed:
     head: Head
     call: StoredCall

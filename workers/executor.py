@@ -95,27 +95,28 @@ class Executor:
             self._runtime.metrics.tokens_dropped.labels(reason="undecodable").inc()
             await delivery.ack()
             return
-        with structlog.contextvars.bound_contextvars(job_id=token.job):
-            if token.format > TOKEN_FORMAT:
-                await self._reactions.put_back(delivery, token, NEWER_FORMAT_DELAY_MS)
-                return
-            # Before a place is asked for: the job has one already.
-            if await self._adopt(delivery, token):
-                return
-            if not await delivery.take_room(LOOK * LOOKS):
-                await self._reactions.turn_away(delivery, token, NO_SLOT)
-                return
-            place = await self._place(token)
-            if self._draining.is_set():
-                if place is not None:
-                    place.release()
-                await self._reactions.leave_to_others(delivery, token)
-                return
-            if place is None:
-                await self._reactions.turn_away(delivery, token, self._why_not(token))
-                return
-            async with place:
-                await self._claim_and_run(delivery, token, place)
+        # For all that is logged from here on: a delivery has a task, and so a context, of its own.
+        structlog.contextvars.bind_contextvars(job_id=token.job)
+        if token.format > TOKEN_FORMAT:
+            await self._reactions.put_back(delivery, token, NEWER_FORMAT_DELAY_MS)
+            return
+        # Before a place is asked for: the job has one already.
+        if await self._adopt(delivery, token):
+            return
+        if not await delivery.take_room(LOOK * LOOKS):
+            await self._reactions.turn_away(delivery, token, NO_SLOT)
+            return
+        place = await self._place(token)
+        if self._draining.is_set():
+            if place is not None:
+                place.release()
+            await self._reactions.leave_to_others(delivery, token)
+            return
+        if place is None:
+            await self._reactions.turn_away(delivery, token, self._why_not(token))
+            return
+        async with place:
+            await self._claim_and_run(delivery, token, place)
 
     async def _adopt(self, delivery: Held, token: Token) -> bool:
         """A job that runs here keeps the newest delivery of its token; the other is released."""

@@ -32,9 +32,12 @@ class Held:
         if self._room is None or self._has_room:
             return True
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            if self._room.locked():
+                async with asyncio.timeout(seconds):
+                    await self._room.acquire()
+            else:  # without a timer: it does not wait
                 await self._room.acquire()
-                self._has_room = True
+            self._has_room = True
         return self._has_room
 
     @property

@@ -59,7 +59,7 @@ async def _keep_answer(
         metrics.results_too_large.labels(tool=head.tool).inc()
         return Refused(too_many_bytes("the tool's result", size, settings.max_result))
     if blobs is None or size <= settings.inline_limit:
-        return replace(answer, result=result, files=files) if files else answer
+        return Answered(result, files, raw=raw)
     digest = partial(asyncio.to_thread, _digest, raw)
     blob = await blobs.put(head.id, in_pieces(raw), digest=digest)
     metrics.blob_bytes.labels(kind="result").inc(size)

@@ -12,14 +12,14 @@ from workers.retrying import RETRIES
 
 def count_start(metrics: Metrics, head: Head) -> None:
     """A claim was won; only the first tells how long the job has waited."""
+    series = metrics.runs_of(head.tool, head.spec.backend)
     if head.claims == 1:
-        waited = (head.started_at - head.came_at) / 1000
-        metrics.wait_seconds.labels(tool=head.tool).observe(waited)
-    metrics.backend_calls.labels(tool=head.tool, backend=head.spec.backend).inc()
+        series.wait_seconds.observe((head.started_at - head.came_at) / 1000)
+    series.calls.inc()
 
 
 def count_end(metrics: Metrics, head: Head, outcome: Outcome, seconds: float) -> None:
-    metrics.run_seconds.labels(tool=head.tool).observe(seconds)
+    metrics.runs_of(head.tool, head.spec.backend).run_seconds.observe(seconds)
     fault = fault_of(outcome)
     if fault is not None:
         metrics.backend_errors.labels(
@@ -31,7 +31,7 @@ def count_settled(
     metrics: Metrics, head: Head, outcome: Outcome, change: Change, *, over: bool
 ) -> None:
     """What followed from a run; `over`: its retry waits longer than it would by itself."""
-    metrics.settled.labels(tool=head.tool, state=change.name).inc()
+    metrics.runs_of(head.tool, head.spec.backend).settled(change.name).inc()
     metrics.count_letter(change.name)
     if change.name in RETRIES:
         backend = head.spec.backend

@@ -8,17 +8,19 @@ from common.blobs.base import Blob
 from common.errors import NOT_KEPT, TOO_LARGE
 from common.jobs.files import File
 from common.jobs.questions import Round
+from common.values import value_type
 
 Clock = Literal["idle", "run", "deadline"]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Answered:
     """The tool gave a result, perhaps one that says `isError`."""
 
     result: Mapping[str, Any]
     files: tuple[File, ...] = ()  # that it handed over; kept by now
     apart: "Apart | None" = None  # the result is too large for a record, and this its preview
+    raw: bytes | None = None  # the result as JSON, once it was measured
 
     @property
     def tool_error(self) -> bool:

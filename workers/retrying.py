@@ -1,7 +1,7 @@
 """Retrying: when a try that failed is followed by another one, and after how long. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from common.errors import TOOL_FAILED
@@ -12,6 +12,7 @@ from common.jobs.head import Head
 from common.jobs.questions import Round
 from common.jobs.state import JobState
 from common.jobs.transitions import hand_back, retry
+from common.values import value_type
 
 HAND_BACK_MS = 1_000  # doubles with each in a row
 LONGEST_HAND_BACK_MS = 60_000
@@ -19,7 +20,7 @@ LONGEST_HINT_MS = 3_600_000  # what a backend may ask for is not without end
 RETRIES = frozenset({"retried", "started_over"})  # changes that are another try
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What chance, the backend and its budget say about the next try."""
 

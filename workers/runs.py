@@ -33,13 +33,12 @@ class Run:
         self.entrusted = bool(self.task)  # so the record says: whoever claims it next follows it
         self.parked = False  # it waits, or waited, for an answer: its delivery was released
         self.news = asyncio.Event()  # its question may have been answered
-        self._order = asyncio.timeout(None)
-        self._idle = asyncio.timeout(None)
-        self._limit = asyncio.timeout(None)
+        self._timer = asyncio.timeout(None)
         self._ends: dict[Clock, float] = {}  # when each clock runs out, on the loop's clock
         self._started = False
         self._paused = False
         self._ordered: Stopped | Drained | Refused | None = None  # to end
+        self._obeys = False  # the order ends it, whatever the clocks say
 
     async def under_clocks(
         self, call: Awaitable[Any], now_ms: int
@@ -50,50 +49,48 @@ class Run:
         """
         limits = _limits(self.head, now_ms)
         try:
-            async with self._order, self._limit, self._idle:
+            async with self._timer:
                 self._started = True
-                self.sign_of_life()
+                began = asyncio.get_running_loop().time()
+                for clock, seconds in limits.items():
+                    self._ends[clock] = began + seconds
                 if self._ordered is not None:
                     self._end()
-                began = asyncio.get_running_loop().time()
-                self._ends = {clock: began + seconds for clock, seconds in limits.items()}
-                self._set_limit()
+                self._set_timer()
                 return await call
         except TimeoutError:
-            if self._order.expired() and self._ordered is not None:
+            if not self._timer.expired():
+                raise
+            if self._obeys and self._ordered is not None:
                 return self._ordered
-            if self._limit.expired() and self._ends:
-                clock = min(self._ends, key=lambda each: self._ends[each])
-                return TimedOut(clock, limits[clock])
-            if self._idle.expired():
-                return TimedOut("idle", self.head.spec.idle_ms / 1000)
-            raise
+            clock = min(self._ends, key=lambda each: self._ends[each])
+            return TimedOut(clock, limits[clock])
         finally:
             self._started = False
 
     def sign_of_life(self) -> None:
-        # A clock that has just run out stays run out, whatever comes before its task notices.
-        quiet = not self._started or self._paused or self._idle.expired()
-        if self.head.spec.idle_ms and not quiet:
+        if self.head.spec.idle_ms and self._ticks and not self._paused:
             now = asyncio.get_running_loop().time()
-            self._idle.reschedule(now + self.head.spec.idle_ms / 1000)
+            self._ends["idle"] = now + self.head.spec.idle_ms / 1000
+            self._set_timer()
 
     @contextmanager
     def pause(self) -> Iterator[None]:
         """While somebody is asked only the deadline goes on: it is not the tool that is slow."""
         began = asyncio.get_running_loop().time()
-        run = self._ends.pop("run", None)
+        run = None
+        if self._ticks:
+            run = self._ends.pop("run", None)
+            self._ends.pop("idle", None)
         self._paused = True
-        if self._started and not self._idle.expired():
-            self._idle.reschedule(None)
-        self._set_limit()
+        self._set_timer()
         try:
             yield
         finally:
             self._paused = False
             if run is not None:
                 self._ends["run"] = run + asyncio.get_running_loop().time() - began
-            self._set_limit()
+            self._set_timer()
             self.sign_of_life()
 
     async def park(self) -> None:
@@ -129,17 +126,25 @@ class Run:
         return True
 
     def _end(self) -> None:
-        if self._started and not self._order.expired():
-            self._order.reschedule(asyncio.get_running_loop().time())
+        if self._ticks:
+            self._obeys = True
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
-    def _set_limit(self) -> None:
-        if self._started and not self._limit.expired():
-            self._limit.reschedule(min(self._ends.values(), default=None))
+    @property
+    def _ticks(self) -> bool:
+        """What has just run out stays run out, whatever comes before its task notices."""
+        return self._started and not self._timer.expired()
+
+    def _set_timer(self) -> None:
+        if self._ticks and not self._obeys:
+            self._timer.reschedule(min(self._ends.values(), default=None))
 
 
 def _limits(head: Head, now_ms: int) -> dict[Clock, float]:
     """Seconds until each clock of a run ends it."""
     limits: dict[Clock, float] = {}
+    if head.spec.idle_ms:
+        limits["idle"] = head.spec.idle_ms / 1000
     if head.spec.run_ms:
         limits["run"] = head.spec.run_ms / 1000
     if head.deadline:

@@ -38,11 +38,11 @@ _FINISHES = (ended.Answered, ended.Refused)  # what the tool itself said
 def decide(outcome: Outcome, head: Head, retention: RetentionMs, terms: Terms) -> Change:
     """The transition that follows from an outcome. Pure."""
     match outcome:
-        case ended.Answered(result=result, files=files, apart=apart, tool_error=failed):
+        case ended.Answered(result=result, files=files, apart=apart, raw=raw, tool_error=failed):
             if failed and head.spec.retry_tool_errors and head.spec.repeatable:
                 return again(head, tool_failure(result), retention, terms)
             blob = "" if apart is None else str(apart.blob)
-            raw = dump_json(result)
+            raw = dump_json(result) if raw is None else raw
             return complete(head, raw, retention, tool_error=failed, blob=blob, files=files)
         case ended.Asked(questions=questions):
             return ask(head, questions, head.spec.answer_ms)

@@ -6,41 +6,42 @@ Redis store mirrors it; the contract suite holds them together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from common.jobs.output import Appended
+from common.values import value_type
 
 # --- guards: all must hold at the moment of the commit, by the store's own clock and data
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class LeaseAlive:
     lease: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class LeaseGone:
     """No beat within a lease, and no grace open; a released lease is gone at once."""
 
     lease: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class TimeReached:
     """The store's time is at or after the head's field (0: holds)."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class TimeBefore:
     """The store's time is before the head's field (0: holds)."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class OneOf:
     """The head's field is one of these words."""
 
@@ -48,7 +49,7 @@ class OneOf:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Room:
     """The index holds fewer than `limit` entries scored at or above `at_least`."""
 
@@ -57,19 +58,19 @@ class Room:
     at_least: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Window(Room):
     """As `Room`, of the release window: where it does not hold the job is held."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Unique:
     """The key is free, or already this job's; it lives as long as the record."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Free:
     """The key is nobody's, this job's, or that of the job `besides`; it is not taken."""
 
@@ -77,7 +78,7 @@ class Free:
     besides: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Replays:
     """The job `letter` is `dead` or `lost` and nobody's replay yet, or already this job's.
 
@@ -89,7 +90,7 @@ class Replays:
     by: str = ""  # who asked for it; for the event
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class BatchRuns:
     """The batch, a record of the same shard, is there and running."""
 
@@ -112,19 +113,19 @@ Guard = (
 # --- field operations
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Add:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Now:
     """The store's time plus `after` milliseconds."""
 
     after: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class AtLeast:
     """The larger of the field and this number."""
 
@@ -136,12 +137,12 @@ Value = str | int | Add | Now | AtLeast
 # --- indexes
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Next:
     """One above the highest score that the index has: a place behind all others."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Move:
     """Put the job into an index with a score, or take it out (`score` None).
 
@@ -154,7 +155,7 @@ class Move:
     of_head: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Due:
     """Where the record stands in the due index: the earliest of these.
 
@@ -166,7 +167,7 @@ class Due:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Change:
     """One transition, ready to be committed."""
 
@@ -186,7 +187,7 @@ class Change:
 # --- notes: what decides nothing and leaves the version alone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Note:
     fields: Mapping[str, Value] = field(default_factory=dict)
     claim: int | None = None  # dropped unless this is the head's claim and it still runs
@@ -207,7 +208,7 @@ WOKEN = frozenset({BATCHES})
 # --- what a commit answers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Done:
     version: int
     now: int  # the store's time
@@ -216,7 +217,7 @@ class Done:
     parts: Mapping[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Refused:
     """Nothing was written. `guard` is `version`, `missing`, `format` (a newer release's record), or
     the name of the guard's class.

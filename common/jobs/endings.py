@@ -4,7 +4,7 @@ Pure functions from what is known to a `Change`, to be committed only at the hea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,13 +18,14 @@ from common.jobs.indexes import ALL, REPLAYED, owner_index
 from common.jobs.line import HELD_WITH_IT, WITH_TOKEN, leave_line
 from common.jobs.state import LETTERS, JobState
 from common.jobs.transitions import LEASE_MS, IllegalMoveError, allow, moves_between, rescue
+from common.values import value_type
 from common.wire import dump_json
 
 RESULT = "result"
 RAW = "raw"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class RetentionMs:
     answered: int
     completed: int

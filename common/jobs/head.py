@@ -4,20 +4,21 @@ Times are milliseconds since the epoch by the store's clock; 0 is "never". A fie
 change is a field of `Head`; what is frozen at submission is in its `Spec`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import field, fields
 from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from common.jobs.state import TERMINAL, JobState
+from common.values import value_type
 from common.wire import dump_json, load_json
 
 RECORD_FORMAT = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What was frozen when the job was accepted."""
 
@@ -47,7 +48,7 @@ class Spec:
     callback: str = ""  # the URL that is told of its end
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Head:
     id: str
     version: int  # grows with every commit
@@ -137,7 +138,7 @@ class Head:
         return self.owner, self.claims
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class StoredCall:
     """What a worker needs to run the tool; stored apart from the head."""
 
@@ -147,22 +148,6 @@ class StoredCall:
     log_level: str | None = None
 
 
-_STRINGS = {"id", "tool", "queue", "caller", "owner", "holder", "reason", "progress"} | {
-    "backend_task",
-    "batch",
-    "cursor",
-    "share",
-    "callback",
-    "callback_error",
-    "window",
-    "replayed_as",
-    "result_blob",
-    "watchers",
-    "commits",
-}
-_FLAGS = {"handed_off", "answered", "collected", "still_running", "tool_error"}
-
-
 def decode_head(encoded: Mapping[str, str | int]) -> Head:
     """Of a format newer than ours, what can be read: such a record is shown and left alone.
 
@@ -170,10 +155,11 @@ def decode_head(encoded: Mapping[str, str | int]) -> Head:
     """
     newer = is_newer(encoded)
     values: dict[str, Any] = dict(_UNREADABLE) if newer else {}
-    for name, value in encoded.items():
-        if name in _DEFAULTS:
+    for name, stored in encoded.items():
+        decode = _DECODERS.get(name)
+        if decode is not None:
             try:
-                values[name] = _decode_field(name, value)
+                values[name] = decode(stored)
             except (ValueError, TypeError):
                 if not newer:
                     raise
@@ -185,14 +171,8 @@ def is_newer(encoded: Mapping[str, str | int]) -> bool:
     return int(encoded.get("format", RECORD_FORMAT)) > RECORD_FORMAT
 
 
-def _decode_field(name: str, value: str | int) -> object:
-    if name in _STRINGS:
-        return str(value)
-    if name in _FLAGS:
-        return int(value) == 1
-    if name == "spec":
-        return _decode_spec(str(value))
-    return JobState(str(value)) if name == "state" else int(value)
+def _decode_flag(stored: str | int) -> bool:
+    return int(stored) == 1
 
 
 def encode_spec(spec: Spec) -> str:
@@ -219,7 +199,14 @@ def decode_call(raw: bytes) -> StoredCall:
 _SPEC = {each.name: each.default for each in fields(Spec)}
 _said_by = attrgetter(*_SPEC)
 _CALL = tuple(each.name for each in fields(StoredCall))
-_DEFAULTS: dict[str, object] = {each.name: each.default for each in fields(Head)}
+_BY_TYPE: Mapping[object, Callable[[Any], object]] = {
+    str: str,
+    int: int,
+    bool: _decode_flag,
+    JobState: JobState,
+    Spec: _decode_spec,
+}
+_DECODERS = {each.name: _BY_TYPE[each.type] for each in fields(Head)}
 # What a record of a newer format is shown as where its own words are not ours: nobody moves it.
 _UNREADABLE: Mapping[str, object] = {
     "state": JobState.HELD,

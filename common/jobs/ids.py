@@ -6,6 +6,9 @@ import secrets
 SHARDS = 1
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 22
+_TIME_SHIFTS = range(40, -1, -5)  # 9 characters of 5 bits
+_CHANCE = 12  # characters
+_CHARACTERS = bytes(ord(_ALPHABET[byte % 32]) for byte in range(256))  # by a random byte
 _ROW = re.compile(rf"[{_ALPHABET}]{{{_LENGTH}}}\.[1-9][0-9]{{0,6}}", re.ASCII)
 
 
@@ -15,13 +18,9 @@ def new_job_id(now_ms: int) -> str:
     Ids sort by the time of their creation; the first character names the shard whose keys hold the
     record.
     """
-    shard = secrets.randbelow(SHARDS)
-    number = (now_ms << 60) | secrets.randbits(60)
-    digits = []
-    for _ in range(_LENGTH - 1):
-        number, digit = divmod(number, 32)
-        digits.append(_ALPHABET[digit])
-    return _ALPHABET[shard] + "".join(reversed(digits))
+    time = "".join([_ALPHABET[now_ms >> shift & 31] for shift in _TIME_SHIFTS])
+    shard, *chance = secrets.token_bytes(1 + _CHANCE)
+    return _ALPHABET[shard % SHARDS] + time + bytes(chance).translate(_CHARACTERS).decode()
 
 
 def shard_of(job_id: str) -> str:

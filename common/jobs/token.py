@@ -1,9 +1,10 @@
 """The token: the broker message that says "this job may run". A wake-up, never the truth."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import orjson
+
+from common.values import value_type
 
 TOKEN_FORMAT = 1
 
@@ -12,7 +13,7 @@ class MalformedTokenError(ValueError):
     """The bytes of a delivery are not a token; they become a dead letter as they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class ToolRef:
     """Which tool a job runs; on a token it serves only the worker's local preconditions."""
 
@@ -21,7 +22,7 @@ class ToolRef:
     version: str  # digest of the tool's definition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Token:
     job: str
     generation: int  # grows each time a job goes back to the queue for a new reason
@@ -66,12 +67,8 @@ def decode_token(raw: bytes) -> Token:
         )
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise MalformedTokenError(f"not a token: {error}") from error
-    if [type(part) for part in (token.job, token.format, token.generation, token.version)] != [
-        str,
-        int,
-        int,
-        int,
-    ]:
+    numbers = type(token.format), type(token.generation), type(token.version)
+    if type(token.job) is not str or numbers != (int, int, int):
         raise MalformedTokenError("not a token: a field has the wrong type")
     if token.generation < 1 or token.version < 1:
         # A commit at version 0 makes a record: a claim must never do that.

@@ -7,7 +7,7 @@ Pure functions from what is known to a `Change`. Times are milliseconds. Where a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from common.jobs.change import (
@@ -36,6 +36,7 @@ from common.jobs.indexes import (
 from common.jobs.line import HELD_WITH_IT, LEAVES_LINE, join_line, rejoin_line
 from common.jobs.questions import QUESTIONS
 from common.jobs.state import MOVES, JobState
+from common.values import value_type
 
 LEASE_MS = 10_000
 FIRST_CHECK_MS = 5_000
@@ -43,6 +44,7 @@ CHECK_MS = 15_000
 LAST_REPUBLISH_MS = 600_000
 CALL = "call"
 
+_NOW = Now()
 _DEADLINES = ("queue_deadline", "deadline", "cancel_at", "answer_by")
 
 
@@ -50,7 +52,7 @@ class IllegalMoveError(Exception):
     """A transition was asked of a job whose state does not allow it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A call, ready to become a record."""
 
@@ -73,7 +75,7 @@ def moves_between(tool: str, before: JobState | None, after: JobState) -> tuple[
         if before is None
         else (Move(state_index(before), None), Move(tool_state_index(tool, before), None))
     )
-    enter = Move(state_index(after), Now()), Move(tool_state_index(tool, after), Now())
+    enter = Move(state_index(after), _NOW), Move(tool_state_index(tool, after), _NOW)
     return (*leave, *enter)
 
 
@@ -87,7 +89,7 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
         "caller": each.caller,
         "window": each.window or each.caller,
         "spec": encode_spec(each.spec),
-        "created_at": Now(),
+        "created_at": _NOW,
         "generation": 1,
         "format": RECORD_FORMAT,
     }
@@ -96,8 +98,8 @@ def submit(submission: Submission, now: int, guards: tuple[Guard, ...] = ()) -> 
     if each.deadline_ms:
         fields["deadline"] = Now(each.deadline_ms)
     moves = [
-        Move(ALL, Now()),
-        Move(caller_index(each.caller), Now()),
+        Move(ALL, _NOW),
+        Move(caller_index(each.caller), _NOW),
         *join_line(each.queue, each.window or each.caller, each.tool, each.spec.priority, now),
         *moves_between(each.tool, None, JobState.QUEUED),
     ]

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from common.values import value_type
+
 NEWS = "news"  # payload: b"catalogue" when the catalogue has changed, or one of these
 KEYS_CHANGED = b"keys"
 DOCUMENTS_CHANGED = b"documents:"  # and the caller whose list has changed; nobody: everyone's
@@ -35,7 +37,7 @@ def worker_channel(lease: str) -> str:
     return f"w:{lease}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Hint:
     channel: str
     payload: bytes

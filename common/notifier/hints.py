@@ -1,14 +1,14 @@
 """What a hint to a watcher of a job says; both stores write it, the ingress reads it."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from common.values import value_type
 from common.wire import dump_json, load_json
 
 INLINE_RESULT = 65_536  # bytes; a larger result is read from the store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class JobHint:
     """A job changed, progressed, or said something.
 

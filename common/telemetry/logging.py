@@ -7,7 +7,7 @@ On a terminal they are for reading, elsewhere JSON. `request_id` and `job_id` ar
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
 import orjson
@@ -32,10 +32,15 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*_shared(), *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=False,
+        logger_factory=_always(structlog.PrintLogger(stream)),
+        cache_logger_on_first_use=False,  # a reload may change the level
     )
     _route_libraries(stream, level, render)
+
+
+def _always(logger: structlog.PrintLogger) -> Callable[..., structlog.PrintLogger]:
+    """For every message, also one below the level, a logger is asked for: one is enough."""
+    return lambda *_: logger
 
 
 def _as_json(settings: Settings, stream: TextIO) -> bool:

@@ -58,6 +58,8 @@ LetterReason = Literal["dead", "lost", "buried"]  # tries used up, outcome unkno
 CallbackEnd = Literal["delivered", "retried", "failed"]  # of one try
 DropReason = Literal["stale", "ended", "expired", "undecodable", "missing", "adopted", "elsewhere"]
 
+_LETTERS = frozenset(get_args(LetterReason))
+
 
 class Metrics:
     """The metrics of one process, on a registry of its own."""
@@ -66,6 +68,7 @@ class Metrics:
         # A second series for each counter, which nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library gives no types
         self.registry = registry or CollectorRegistry()
+        self._runs: dict[tuple[str, str], RunSeries] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._of_the_fleet()
@@ -186,7 +189,7 @@ class Metrics:
         self.dead_letters = self._counter(
             "dead_letters", "Dead letters that came to be; `reason` is a LetterReason.", "reason"
         )
-        for reason in get_args(LetterReason):
+        for reason in _LETTERS:
             self.dead_letters.labels(reason=reason)
         self.tokens_dropped = self._counter(
             "tokens_dropped", "Tokens acked without a run; `reason` is a DropReason.", "reason"
@@ -245,9 +248,16 @@ class Metrics:
             "replica_groups_killed", "Process groups of backends that a dead worker had left."
         )
 
+    def runs_of(self, tool: str, backend: str) -> "RunSeries":
+        """Kept for as long as the library keeps the series themselves: for ever."""
+        series = self._runs.get((tool, backend))
+        if series is None:
+            series = self._runs[tool, backend] = RunSeries(self, tool, backend)
+        return series
+
     def count_letter(self, change: str) -> None:
         """A change of this name was committed; it counts when it made a dead letter."""
-        if change in get_args(LetterReason):
+        if change in _LETTERS:
             self.dead_letters.labels(reason=change).inc()
 
     def describe(self, *, version: str, role: str) -> None:
@@ -269,3 +279,22 @@ class Metrics:
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
     ) -> Histogram:
         return Histogram(f"longhaul_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+class RunSeries:
+    """What every run of one tool counts on: to look a series up takes longer than to count."""
+
+    def __init__(self, metrics: Metrics, tool: str, backend: str) -> None:
+        self.wait_seconds = metrics.wait_seconds.labels(tool=tool)
+        self.run_seconds = metrics.run_seconds.labels(tool=tool)
+        self.calls = metrics.backend_calls.labels(tool=tool, backend=backend)
+        self._metrics = metrics
+        self._tool = tool
+        self._settled: dict[str, Counter] = {}
+
+    def settled(self, state: str) -> Counter:
+        series = self._settled.get(state)
+        if series is None:
+            series = self._metrics.settled.labels(tool=self._tool, state=state)
+            self._settled[state] = series
+        return series

@@ -50,7 +50,7 @@ class Batch(Shape):
     created: int = Field(description="rows that became jobs")
     counts: dict[str, int] = Field(description="rows by how they ended; `waiting` have not")
     in_flight: int = Field(description="rows that are open at once, at most")
-    rate: float = Field(description="rows ended per second lately; once ended, over all its time")
+    rate: float = Field(description="rows that ran, per second lately; at last, over all its time")
     ends_in: float | None = Field(description="seconds, as it goes now")
     errors: list[RowError]
     waiting_because: str | None = Field(description="why no further row of it can begin now")

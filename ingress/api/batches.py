@@ -1,7 +1,6 @@
 """`/v1/batches`: many calls of one tool as one thing, their rows streamed in and out."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,11 +8,8 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
-from common.jobs.indexes import rows_index
-from common.jobs.rows import OPEN
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.batch_shapes import Batch, BatchList, NewRows, Retry, show_batch
-from ingress.api.job_view import situation_of
 from ingress.api.shapes import IdempotencyKey, Priority
 from ingress.batches.accept import NewBatch
 from ingress.batches.door import CSV, essence, from_document, from_objects
@@ -21,7 +17,6 @@ from ingress.batches.results import Wanted
 from ingress.caller import Caller
 from ingress.errors import INVALID_REQUEST, MALFORMED, MEDIA_TYPE, TOO_LARGE, request_id_of, respond
 from ingress.ingress import Ingress
-from ingress.operations.explain import hindrance
 
 JSONL = "application/x-ndjson"
 JSON = "application/json"
@@ -146,20 +141,7 @@ async def list_batches(
 @router.get("/{batch_id}")
 async def get_batch(batch_id: str, ingress: TheIngress, caller: CurrentCaller) -> Batch:
     """How it stands now."""
-    standing = await ingress.batches.look(batch_id, caller)
-    if not standing.hindered and not standing.rate and standing.shares[OPEN]:
-        standing = replace(standing, hindered=await _newest_row_waits(ingress, batch_id))
-    return show_batch(standing)
-
-
-async def _newest_row_waits(ingress: Ingress, batch: str) -> str:
-    """Why, when none of its rows has ended lately: a paused queue, no worker, no backend."""
-    store = ingress.runtime.store
-    for _, row in await store.places(rows_index(batch, OPEN), limit=1):
-        head = await store.get(row)
-        if head is not None:
-            return hindrance(head, await situation_of(ingress, head, {}))
-    return ""
+    return show_batch(await ingress.batches.look(batch_id, caller))
 
 
 @router.get(

@@ -40,12 +40,12 @@ async def list_letters(
     """The newest first; with `group=error` counted by what they died of."""
     if asked.cursor is not None and not is_cursor(asked.cursor):
         return respond(_NO_CURSOR)
-    letters = ingress.dead_letters
+    letters, wanted = ingress.dead_letters, asked.wanted(ingress.runtime.clock.now())
     if asked.group is not None:
-        groups, complete = await letters.groups(caller, asked.wanted())
+        groups, complete = await letters.groups(caller, wanted)
         shown = [_group(each) for each in groups]
         return shapes.DeadLetters(letters=[], groups=shown, complete=complete, cursor=None)
-    found = await letters.list(caller, asked.wanted(), limit=asked.limit, cursor=asked.cursor)
+    found = await letters.list(caller, wanted, limit=asked.limit, cursor=asked.cursor)
     listed = [shapes.DeadLetter(**_letter(head)) for head in found.heads]
     return shapes.DeadLetters(letters=listed, groups=None, complete=True, cursor=found.cursor)
 
@@ -65,7 +65,7 @@ async def replay_letters(
     """Run many again, each as a new job and none twice; `dry_run` says what would happen."""
     letters, cursor = body.ids, None
     if letters is None:
-        wanted = body.wanted()
+        wanted = body.wanted(ingress.runtime.clock.now())
         found = await ingress.dead_letters.list(caller, wanted, limit=MANY, cursor=body.cursor)
         letters, cursor = [head.id for head in found.heads], found.cursor
     came_of = await ingress.dead_letters.replay_many(

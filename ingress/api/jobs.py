@@ -92,7 +92,8 @@ async def list_jobs(
     """The newest first, without results. A page may be short, or empty, and still have a cursor."""
     if asked.cursor is not None and not is_cursor(asked.cursor):
         return respond(MALFORMED.saying("cursor is not one that a page gave out"))
-    page = await ingress.read.list(caller, asked.wanted(), limit=asked.limit, cursor=asked.cursor)
+    wanted = asked.wanted(ingress.runtime.clock.now())
+    page = await ingress.read.list(caller, wanted, limit=asked.limit, cursor=asked.cursor)
     return Jobs(jobs=await show_jobs(ingress, page.heads), cursor=page.cursor)
 
 

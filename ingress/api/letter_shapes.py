@@ -1,16 +1,15 @@
 """The JSON of `/v1/dead-letters`. Fields are added, never renamed."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from common.jobs.state import JobState
+from ingress.api.moments import When, ms_or_none
 from ingress.api.shapes import Checkpoint, JobError, Shape
 from ingress.operations.letters import Kind, Wanted
 
 State = Literal["dead", "lost"]
-When = Annotated[AwareDatetime, Field(description="RFC 3339, with its time zone")]
 KIND = "`dead`: its tries are used up; `lost`: it may have run; `token`: bytes without a job"
 
 
@@ -27,14 +26,15 @@ class Filter(Shape):
         default=False, description="those that were replayed, instead of those that wait"
     )
 
-    def wanted(self) -> Wanted:
+    def wanted(self, now: float) -> Wanted:
+        """`now` in seconds since the epoch."""
         return Wanted(
             state=None if self.state is None else JobState(self.state),
             tool=self.tool,
             caller=self.caller,
             error=self.error,
-            since=_ms(self.since),
-            until=_ms(self.until),
+            since=ms_or_none(self.since, now),
+            until=ms_or_none(self.until, now),
             replayed=self.replayed,
         )
 
@@ -135,7 +135,3 @@ class ReplayedMany(Shape):
     dry_run: bool
     letters: list[Replayed]
     cursor: str | None = Field(description="there may be more: ask again with it")
-
-
-def _ms(when: datetime | None) -> int | None:
-    return None if when is None else round(when.timestamp() * 1000)

@@ -20,11 +20,12 @@ from common.runtime import Runtime
 from ingress.batches.accept import AcceptBatch
 from ingress.batches.again import RunAgain
 from ingress.batches.drive import Driver
-from ingress.batches.look import ERRORS_SHOWN, KINDS, Standing, look
+from ingress.batches.look import ERRORS_SHOWN, KINDS, Standing, look, newest_row_waits
 from ingress.batches.making import MakeRow
 from ingress.batches.results import Wanted, results_of
 from ingress.caller import Caller
 from ingress.operations.cancel import Cancel
+from ingress.operations.fleet import FleetFeed
 from ingress.operations.headroom import Headroom
 from ingress.operations.submit import Submit
 
@@ -40,8 +41,11 @@ class BatchPage:
 class Batches:
     """Each raises: StoreUnreachableError: Nobody knows, or it cannot be done now."""
 
-    def __init__(self, runtime: Runtime, accept: AcceptBatch, driver: Driver) -> None:
+    def __init__(
+        self, runtime: Runtime, fleet: FleetFeed, accept: AcceptBatch, driver: Driver
+    ) -> None:
         self._runtime = runtime
+        self._fleet = fleet
         self.driver = driver
         self.accept = accept
 
@@ -65,6 +69,9 @@ class Batches:
         standing = await self._standing(head)
         if standing is None:
             raise NotFoundError(f"no batch {head.id}")
+        if standing.stands_still and not standing.hindered:
+            why = await newest_row_waits(self._runtime, await self._fleet.now(), head.id)
+            return replace(standing, hindered=why)
         return standing
 
     async def list(self, caller: Caller, *, limit: int, cursor: str | None) -> BatchPage:
@@ -140,7 +147,9 @@ def _may_see(caller: Caller, head: Head) -> bool:
     return caller.operator or head.caller == caller.name
 
 
-def build_batches(runtime: Runtime, rules: Rules, submit: Submit, headroom: Headroom) -> Batches:
+def build_batches(
+    runtime: Runtime, rules: Rules, submit: Submit, headroom: Headroom, fleet: FleetFeed
+) -> Batches:
     make, again = MakeRow(runtime, rules, submit), RunAgain(runtime, submit.window)
     driver = Driver(runtime, make, again, Cancel(runtime))
-    return Batches(runtime, AcceptBatch(runtime, submit, headroom, driver), driver)
+    return Batches(runtime, fleet, AcceptBatch(runtime, submit, headroom, driver), driver)

@@ -11,12 +11,16 @@ from common.jobs.indexes import errors_index, rows_index
 from common.jobs.rows import ENDED, OPEN, REFUSED, SHARES, next_error, without_line
 from common.jobs.state import JobState
 from common.runtime import Runtime
+from ingress.operations.explain import Situation, hindrance
+from ingress.operations.fleet import Fleet
+from ingress.operations.survey import standing_before
 
 LATELY_MS = 10_000
 ERRORS_SHOWN = 20
 KINDS = 100  # of errors that are looked at, in no order of theirs
 ROWS_NAMED = 5
 OTHERS = "other errors"
+RAN = tuple(share for share in ENDED if share != REFUSED)  # broken rows take no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Standing:
     head: Head
     plan: Plan
     shares: Mapping[str, int]
-    rate: float  # rows ended per second, lately; of an ended batch, over all its time
+    rate: float  # rows that ran, per second lately; of an ended batch, over all its time
     errors: Sequence[ErrorCount] = ()
     hindered: str = ""  # why no row of it can begin now
 
@@ -52,6 +56,11 @@ class Standing:
         return self.shares[OPEN]
 
     @property
+    def stands_still(self) -> bool:
+        """None of its open rows has ended lately."""
+        return self.head.state is JobState.RUNNING and not self.rate and self.shares[OPEN] > 0
+
+    @property
     def ends_in(self) -> float | None:
         """Seconds."""
         if self.head.state is not JobState.RUNNING or not self.rate:
@@ -70,30 +79,45 @@ async def look(runtime: Runtime, head: Head, plan: Plan, kinds: int = KINDS) -> 
         _errors(runtime, head.id, kinds),
     )
     shares = dict(zip(SHARES, counted, strict=True))
-    rate = await _rate(runtime, head, sum(shares[share] for share in ENDED))
+    rate = await _rate(runtime, head, sum(shares[share] for share in RAN))
     return Standing(head=head, plan=plan, shares=shares, rate=rate, errors=errors)
 
 
-async def _rate(runtime: Runtime, head: Head, ended: int) -> float:
+async def newest_row_waits(runtime: Runtime, fleet: Fleet, batch: str) -> str:
+    """Why its newest open row cannot begin: a paused queue, no worker, no backend; empty: it can.
+
+    Raises:
+        StoreUnreachableError.
+    """
+    situation = Situation(
+        now=round(runtime.clock.now() * 1000),
+        fleet=fleet,
+        broker_down_since=runtime.broker.unreachable_since,
+    )
+    for _, row in await runtime.store.places(rows_index(batch, OPEN), limit=1):
+        head = await runtime.store.get(row)
+        if head is not None:
+            return hindrance(head, situation)
+    return ""
+
+
+async def _rate(runtime: Runtime, head: Head, ran: int) -> float:
     if head.finished_at:
-        return ended * 1000 / max(1, head.finished_at - head.created_at)
+        return ran * 1000 / max(1, head.finished_at - head.created_at)
     now = round(runtime.clock.now() * 1000)
     span = min(LATELY_MS, max(1_000, now - head.created_at))
     lately = await asyncio.gather(
-        *(_since(runtime, rows_index(head.id, share), now - span) for share in ENDED)
+        *(_since(runtime, rows_index(head.id, share), now - span) for share in RAN)
     )
     return sum(lately) * 1000 / span
 
 
 async def _since(runtime: Runtime, index: str, at: int) -> int:
     """Entries scored from there on; no more is read than one of them."""
-    first = await runtime.store.places(index, limit=1, since=float(at), newest_first=False)
-    if not first:
-        return 0
-    before, count = await asyncio.gather(
-        runtime.store.rank(index, first[0][1]), runtime.store.count(index)
+    count, before = await asyncio.gather(
+        runtime.store.count(index), standing_before(runtime.store, index, float(at))
     )
-    return count - (before or 0)
+    return 0 if before is None else max(0, count - before)
 
 
 async def _errors(runtime: Runtime, batch: str, most: int) -> Sequence[ErrorCount]:

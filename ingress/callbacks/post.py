@@ -7,6 +7,7 @@ headers are read.
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpcore2
@@ -67,7 +68,8 @@ class Post:
         given = [("host", target.authority), ("connection", "close"), *headers.items()]
         async with (
             httpcore2.AsyncConnectionPool(
-                ssl_context=self._tls, network_backend=_Judging(self._resolver, target)
+                ssl_context=self._tls,
+                network_backend=_Judging(self._resolver, target, self._timeout),
             ) as connections,
             connections.stream("POST", url, headers=given, content=body) as answer,
         ):
@@ -79,9 +81,10 @@ class Post:
 class _Judging(httpcore2.AsyncNetworkBackend):
     """Connects to an address that the target may be asked at, whatever its name said before."""
 
-    def __init__(self, resolver: Resolver, target: Target) -> None:
+    def __init__(self, resolver: Resolver, target: Target, timeout: float) -> None:
         self._resolver = resolver
         self._target = target
+        self._timeout = timeout
         self._inner = httpcore2.AnyIOBackend()
 
     @override
@@ -93,13 +96,13 @@ class _Judging(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        failed: httpcore2.ConnectError | None = None
-        for address in (await self._resolver.permitted(self._target))[:ADDRESSES]:
-            try:
-                return await self._inner.connect_tcp(str(address), port)
-            except httpcore2.ConnectError as error:
-                failed = error
-        raise failed or httpcore2.ConnectError(host)
+        *others, last = (await self._resolver.permitted(self._target))[:ADDRESSES]
+        # One that is silent leaves the next ones their share of the time, and the answer its own.
+        share = self._timeout / (len(others) + 2)
+        for address in others:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return await self._inner.connect_tcp(str(address), port, timeout=share)
+        return await self._inner.connect_tcp(str(last), port)
 
 
 def _why(error: httpcore2.ConnectError) -> str:

@@ -13,10 +13,12 @@ TASKS = "io.modelcontextprotocol/tasks"  # the extension of 2026-07-28
 
 Context = ServerRequestContext[Any, Any]
 
+_QUESTIONS = ("elicitation", "sampling", "roots")  # kinds of them
+
 
 def meta_of(ctx: Context) -> Mapping[str, Any]:
     meta = (ctx.params or {}).get("_meta")
-    return meta if isinstance(meta, Mapping) else {}
+    return meta if isinstance(meta, dict) else {}
 
 
 def log_level_of(ctx: Context, exchange: Exchange) -> str | None:
@@ -29,7 +31,7 @@ def log_level_of(ctx: Context, exchange: Exchange) -> str | None:
 def capabilities_of(ctx: Context, exchange: Exchange) -> Mapping[str, Any]:
     if exchange.session is None:
         declared = meta_of(ctx).get(types.CLIENT_CAPABILITIES_META_KEY)
-        return declared if isinstance(declared, Mapping) else {}
+        return declared if isinstance(declared, dict) else {}
     return exchange.session.capabilities
 
 
@@ -38,18 +40,18 @@ def client_name_of(ctx: Context) -> str | None:
     if client is not None:
         return client.client_info.name
     said = meta_of(ctx).get(types.CLIENT_INFO_META_KEY)
-    name = said.get("name") if isinstance(said, Mapping) else None
+    name = said.get("name") if isinstance(said, dict) else None
     return name if isinstance(name, str) else None
 
 
 def declares_tasks(capabilities: Mapping[str, Any]) -> bool:
     extensions = capabilities.get("extensions")
-    return isinstance(extensions, Mapping) and TASKS in extensions
+    return isinstance(extensions, dict) and TASKS in extensions
 
 
 def asks_nothing(capabilities: Mapping[str, Any]) -> bool:
     """Whether no question of a tool can reach this client."""
-    return not any(kind in capabilities for kind in ("elicitation", "sampling", "roots"))
+    return capabilities.keys().isdisjoint(_QUESTIONS)
 
 
 def tasks_missing() -> MCPError:

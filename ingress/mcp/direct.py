@@ -8,7 +8,6 @@ are checked here are the SDK's own functions.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import mcp_types as types
@@ -31,6 +30,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.catalogue import CatalogueTool
+from common.values import value_type
 from common.wire import dump_json, load_json
 from ingress.mcp.declared import Context
 from ingress.mcp.reply import Reply, Speech
@@ -43,13 +43,13 @@ _ROUTING = {
     name.encode(): name
     for name in (MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER)
 }
-_TYPES = ("application/json", "text/event-stream")
+_TYPES = frozenset({"application/json", "text/event-stream"})
 REMEMBERED = 10_000  # versions of tools; more are looked into anew
 
 Route = Callable[[Context, CallNext], Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request that is in order."""
 
@@ -96,11 +96,12 @@ class Direct:
         there = asyncio.timeout(None)
         try:
             async with there:
-                watching = asyncio.create_task(_watch(receive, there))
+                watching = asyncio.create_task(_watch(receive, reply, there))
                 try:
                     await self._answer(asked, scope, reply)
                 finally:
-                    watching.cancel()
+                    if not reply.over:  # else the request ends now, and `receive` tells that
+                        watching.cancel()
         except TimeoutError:
             if not there.expired():
                 raise
@@ -126,7 +127,7 @@ class Direct:
     def _understood(self, came: list[Message], headers: Mapping[str, str]) -> Asked | None:
         if came[-1]["type"] != "http.request":
             return None
-        raw = b"".join(message.get("body", b"") for message in came)
+        raw = b"".join([message.get("body", b"") for message in came])
         try:
             body = load_json(raw)
         except ValueError:
@@ -176,8 +177,8 @@ def _headers(scope: Scope) -> Mapping[str, str] | None:
             accept = value
     if content != b"application/json":
         return None
-    accepted = [each.strip() for each in accept.decode("latin-1").split(",")]
-    return routing if all(kind in accepted for kind in _TYPES) else None
+    accepted = {each.strip() for each in accept.decode("latin-1").split(",")}
+    return routing if accepted >= _TYPES else None
 
 
 async def _read(receive: Receive) -> list[Message]:
@@ -199,10 +200,10 @@ def _again(came: list[Message], receive: Receive) -> Receive:
     return next_message
 
 
-async def _watch(receive: Receive, there: asyncio.Timeout) -> None:
+async def _watch(receive: Receive, reply: Reply, there: asyncio.Timeout) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    if not there.expired():
+    if not reply.over:
         there.reschedule(asyncio.get_running_loop().time())
 
 

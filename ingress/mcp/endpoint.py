@@ -140,9 +140,7 @@ class McpEndpoint:
 
 def _read_headers(scope: Scope) -> dict[bytes, bytes]:
     """The headers that decide here. White space around values, which some parsers leave, goes."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    if any(value != value.strip() for _, value in headers):
-        headers = scope["headers"] = [(name, value.strip()) for name, value in headers]
+    headers = scope["headers"] = [(name, value.strip()) for name, value in scope["headers"]]
     return {name: value for name, value in headers if name in _HEADERS}
 
 

@@ -53,7 +53,7 @@ def is_handshake(header: str | None) -> bool:
 def stamped(result: Mapping[str, Any]) -> dict[str, Any]:
     """A result as 2026-07-28 wants it: its type, and who served it."""
     meta = result.get("_meta")
-    kept = meta if isinstance(meta, Mapping) else {}
+    kept = meta if isinstance(meta, dict) else {}
     return {
         "resultType": "complete",
         **result,

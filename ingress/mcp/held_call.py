@@ -1,7 +1,6 @@
 """A call that is held: until its job has ended, asks its caller something, or patience is over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from common.jobs.questions import Round, backend_key, open_requests, shown_key
 from common.jobs.state import TERMINAL, JobState
 from common.jobs.transitions import LEASE_MS
 from common.notifier.hints import JobHint
+from common.values import value_type
 from common.wire import load_json
 from ingress.ingress import Ingress
 from ingress.mcp.afterwards import Afterwards
@@ -40,7 +40,7 @@ AS_TASK = "its client has it as a task"
 STOPS = TERMINAL | {JobState.INPUT_REQUIRED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One request for the answer of a job."""
 

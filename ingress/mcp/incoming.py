@@ -3,7 +3,7 @@
 import fnmatch
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, get_args
 
 import mcp_types as types
@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from common.config.model import Answering, ClientRule
 from common.jobs.held import RunAt
 from common.jobs.idempotency import KEY_RULE, is_key
+from common.values import value_type
 from ingress.operations.schedule import read_schedule
 
 PRIORITY = "longhaul/priority"
@@ -31,7 +32,7 @@ _OURS = ("longhaul/", "io.modelcontextprotocol/")
 _FOREVER = "forever"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class IncomingCall:
     tool: str
     arguments: Mapping[str, Any] | None
@@ -57,7 +58,7 @@ def read_call(params: Mapping[str, Any], wait_header: str | None, now: float) ->
         MCPError: What the caller said to Longhaul makes no sense (-32602).
     """
     raw = params.get("_meta")
-    meta = raw if isinstance(raw, Mapping) else {}
+    meta = raw if isinstance(raw, dict) else {}
     return IncomingCall(
         tool=params["name"],
         arguments=params.get("arguments"),
@@ -75,7 +76,7 @@ def read_call(params: Mapping[str, Any], wait_header: str | None, now: float) ->
         callback=_callback(meta.get(CALLBACK)),
         affinity=_affinity(meta.get(AFFINITY)),
         run_at=_schedule(meta, now),
-        as_task=isinstance(params.get("task"), Mapping),
+        as_task=isinstance(params.get("task"), dict),
         answers=_answers(params),
         state=_state(params.get("requestState")),
     )
@@ -148,7 +149,7 @@ def _preview(value: object) -> int | None:
 
 def _answers(params: Mapping[str, Any]) -> Mapping[str, Any] | None:
     answers = params.get("inputResponses")
-    if "inputResponses" in params and not isinstance(answers, Mapping):
+    if "inputResponses" in params and not isinstance(answers, dict):
         raise _invalid("inputResponses should be an object")
     return answers
 
@@ -176,7 +177,7 @@ def _key(value: object) -> str:
 def _callback(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, Mapping) and set(value) == {"url"}:
+    if isinstance(value, dict) and set(value) == {"url"}:
         url = value["url"]
         if isinstance(url, str) and url:
             return url

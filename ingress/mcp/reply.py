@@ -36,7 +36,7 @@ class Reply:
         self._loop = asyncio.get_running_loop()
         self._speaking = asyncio.Lock()
         self._streams = False
-        self._over = False
+        self.over = False  # nothing more goes out, but for an answer that is on its way
         self._silence = self._loop.call_later(PING_EVERY, self._ping)
         self._pinging: asyncio.Task[None] | None = None
 
@@ -54,24 +54,24 @@ class Reply:
         await self._end(message, ERROR_CODE_HTTP_STATUS.get(error.code, _OK))
 
     def close(self) -> None:
-        """Nothing more goes out."""
-        self._over = True
+        """Nothing more is said."""
+        self.over = True
         self._silence.cancel()
 
     async def _end(self, message: Mapping[str, Any], status: int) -> None:
-        async with self._speaking:
-            self.close()
-            if self._streams:
+        self.close()
+        if self._streams:
+            async with self._speaking:
                 await self._body(_frame(message), more=False)
-                return
-            raw = dump_json(message)
-            length = (b"content-length", str(len(raw)).encode())
-            await self._start(status, [*_JSON, length])
-            await self._body(raw, more=False)
+            return
+        raw = dump_json(message)
+        length = (b"content-length", str(len(raw)).encode())
+        await self._start(status, [*_JSON, length])
+        await self._body(raw, more=False)
 
     async def _event(self, frame: bytes) -> None:
         async with self._speaking:
-            if self._over:
+            if self.over:
                 return
             self._silence.cancel()
             self._silence = self._loop.call_later(PING_EVERY, self._ping)

@@ -1,7 +1,7 @@
 """A call as a caller made it, over any face, and what becomes of it once it is accepted. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Self
 
 from common.catalogue import CatalogueTool
@@ -12,9 +12,10 @@ from common.jobs.head import Head, Spec, StoredCall
 from common.jobs.held import RunAt
 from common.jobs.transitions import Submission
 from common.routing.rules import ToolPolicy
+from common.values import value_type
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class CallRequest:
     tool: str  # as exposed
     arguments: Mapping[str, Any] | None
@@ -41,7 +42,7 @@ class CallRequest:
         return bool(self.key or self.callback) or self.run_at is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Accepted:
     job: str
     tool: CatalogueTool
@@ -56,7 +57,8 @@ class Accepted:
     @classmethod
     def of(cls, job: str, request: CallRequest, tool: CatalogueTool, policy: ToolPolicy) -> Self:
         priority = policy.priority if request.priority is None else request.priority
-        return cls(job=job, tool=tool, policy=policy, priority=priority)
+        held = request.run_at is not None
+        return cls(job=job, tool=tool, policy=policy, priority=priority, held=held)
 
 
 def submission_of(

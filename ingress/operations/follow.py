@@ -19,7 +19,6 @@ from common.notifier.base import (
     KEYS_CHANGED,
     NEWS,
     Gap,
-    Hint,
     ingress_channel,
 )
 from common.notifier.hints import JobHint, decode_hint
@@ -49,13 +48,19 @@ class Watch:
     async def next(self, patience: float | None) -> JobHint | None:
         """The next hint, the end again and again; None after `patience` seconds, or when woken."""
         if not self._hints and self.end is None:
-            try:
-                async with asyncio.timeout(patience):
-                    await self._waiting.wait()
-            except TimeoutError:
-                return None
+            await self._wait(patience)
         self._waiting.clear()
         return self._hints.popleft() if self._hints else self.end
+
+    async def _wait(self, patience: float | None) -> None:
+        if patience is None:
+            await self._waiting.wait()
+            return
+        alarm = asyncio.get_running_loop().call_later(patience, self.wake)
+        try:
+            await self._waiting.wait()
+        finally:
+            alarm.cancel()
 
     def wake(self) -> None:
         """Whoever waits in `next` looks around now."""
@@ -98,23 +103,22 @@ class Follower:
             channels = [ingress_channel(self._lease), NEWS]
             async with self._runtime.notifier.listen(channels) as hints:
                 async for hint in hints:
-                    match hint:
-                        case Gap():
-                            self._feed.refresh_soon()
-                            self._ring.refresh_soon()
-                            group.create_task(self._read_again())
-                        case Hint(channel=channel, payload=payload) if (
-                            channel == NEWS and payload == KEYS_CHANGED
-                        ):
-                            self._ring.refresh_soon()
-                        case Hint(channel=channel, payload=payload) if (
-                            channel == NEWS and payload.startswith(DOCUMENTS_CHANGED)
-                        ):
-                            self._documents.hear(payload)
-                        case Hint(channel=channel) if channel == NEWS:
-                            self._feed.refresh_soon()
-                        case Hint(payload=payload):
-                            self._tell(decode_hint(payload))
+                    if isinstance(hint, Gap):
+                        self._feed.refresh_soon()
+                        self._ring.refresh_soon()
+                        group.create_task(self._read_again())
+                    elif hint.channel == NEWS:
+                        self._hear_news(hint.payload)
+                    else:
+                        self._tell(decode_hint(hint.payload))
+
+    def _hear_news(self, payload: bytes) -> None:
+        if payload == KEYS_CHANGED:
+            self._ring.refresh_soon()
+        elif payload.startswith(DOCUMENTS_CHANGED):
+            self._documents.hear(payload)
+        else:
+            self._feed.refresh_soon()
 
     def bind(self, watch: Watch, job: str, *, shared: bool = False) -> str:
         """Follow a job, and no other; the watcher name that its record must have."""

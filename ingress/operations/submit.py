@@ -172,15 +172,15 @@ class Submit:
                 job=stored.job,
                 attached=not stored.by_key,
                 given_out=stored.given_out,
-                held=request.run_at is not None,
                 new=False,
             ), None
-        metrics.submissions.labels(tool=tool.name).inc()
+        metrics.submissions.labels(tool.name).inc()
         where = {"tool": tool.name, "queue": policy.queue, "priority": accepted.priority}
         log.info("job.submitted", job_id=job, request_id=request.request_id, **where)
         ref = ToolRef(backend=tool.backend, tool=tool.backend_tool, version=tool.version)
         done, change = stored
-        accepted = replace(accepted, head=done.head, held=request.run_at is not None)
+        if done.head is not None:
+            accepted = replace(accepted, head=done.head)
         if change.fields["state"] is JobState.HELD:
             if not accepted.held:  # room may have come in between
                 window = str(change.fields["window"])

@@ -58,9 +58,7 @@ async def queue_states(runtime: Runtime, queues: Sequence[str]) -> list[QueueSta
 
 async def _waiting(store: JobStore, queue: str, count: int) -> int:
     """Of so many, without those that are scheduled: they stand behind all that waits."""
-    index, behind = queue_index(queue), f"{scheduled_score(0):.0f}:"
-    page = await store.page(index, limit=1, cursor=behind, newest_first=False)
-    before = await store.rank(index, page.heads[0].id) if page.heads else None
+    before = await standing_before(store, queue_index(queue), scheduled_score(0))
     return count if before is None else before
 
 
@@ -93,6 +91,16 @@ async def jobs_by_tool(store: JobStore, tools: Iterable[str]) -> list[tuple[str,
     pairs = [(tool, state) for tool in tools for state in JobState]
     counts = await store.counts([tool_state_index(tool, state) for tool, state in pairs])
     return [(*pair, count) for pair, count in zip(pairs, counts, strict=True)]
+
+
+async def standing_before(store: JobStore, index: str, score: float) -> int | None:
+    """How many stand before the first that is scored so or higher; None when there is none such.
+
+    Raises:
+        StoreUnreachableError.
+    """
+    first = await store.places(index, limit=1, since=score, newest_first=False)
+    return await store.rank(index, first[0][1]) if first else None
 
 
 async def letters_waiting(store: JobStore) -> int:

@@ -7,7 +7,7 @@ import typer
 
 from longhaul.arguments import arguments_of, unnamed
 from longhaul.client import Client
-from longhaul.commands.options import Arguments, AsJson, Pairs, ago
+from longhaul.commands.options import Arguments, AsJson, Pairs, moment
 from longhaul.commands.speaking import connect
 from longhaul.exits import Exit, NotThereError, UsageError
 from longhaul.screen.dead import letter_card, letter_groups, letter_list, replay_counts, replay_list
@@ -32,11 +32,11 @@ ErrorText = Annotated[
 ]
 Since = Annotated[
     str | None,
-    typer.Option(help="Only those that died at most this long ago, as 2h.", show_default=False),
+    typer.Option(help="Only those that died from then on: a time, or as 2h.", show_default=False),
 ]
 Until = Annotated[
     str | None,
-    typer.Option(help="Only those that died at least this long ago.", show_default=False),
+    typer.Option(help="Only those that died before then.", show_default=False),
 ]
 Everything = Annotated[bool, typer.Option("--all", help="All that match; instead of ids.")]
 FromStart = Annotated[
@@ -240,7 +240,7 @@ def _filter(
     until: str | None,
 ) -> Json:
     given = {"state": state, "tool": tool, "caller": caller, "error": error}
-    times = {"since": ago(since, "--since"), "until": ago(until, "--until")}
+    times = {"since": moment(since, "--since"), "until": moment(until, "--until")}
     return {name: value for name, value in (given | times).items() if value is not None}
 
 

@@ -9,7 +9,7 @@ from longhaul.client import Client
 from longhaul.commands.answer import answer
 from longhaul.commands.ending import report_end, report_still_running
 from longhaul.commands.logs import logs
-from longhaul.commands.options import AsJson, JobId, Timeout, ago, seconds
+from longhaul.commands.options import AsJson, JobId, Timeout, moment, seconds
 from longhaul.commands.speaking import connect
 from longhaul.exits import BY_STATE, Exit
 from longhaul.following import Job, StillRunning, follow
@@ -27,11 +27,9 @@ Tool = Annotated[str | None, typer.Option(help="Only jobs of this tool.", show_d
 CallerName = Annotated[str | None, typer.Option(help="Only this caller's.", show_default=False)]
 Since = Annotated[
     str | None,
-    typer.Option(help="Only of at most this long ago, as 2h.", show_default=False),
+    typer.Option(help="Only from then on: a time, or how long ago, as 2h.", show_default=False),
 ]
-Until = Annotated[
-    str | None, typer.Option(help="Only of at least this long ago.", show_default=False)
-]
+Until = Annotated[str | None, typer.Option(help="Only from before then.", show_default=False)]
 ErrorText = Annotated[
     str | None, typer.Option("--error", help="Only with this in their error.", show_default=False)
 ]
@@ -63,7 +61,7 @@ def ls(
 ) -> None:
     """List jobs, the newest first."""
     given = {"state": state, "tool": tool, "caller": caller, "error": error}
-    times = {"since": ago(since, "--since"), "until": ago(until, "--until")}
+    times = {"since": moment(since, "--since"), "until": moment(until, "--until")}
     wanted = {name: value for name, value in (given | times).items() if value is not None}
     with connect() as router:
         found, more = _list(router, wanted, limit)

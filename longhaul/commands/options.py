@@ -1,12 +1,13 @@
 """Options that several commands share."""
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from common.config.duration import parse_duration
+from common.config.moment import ms_of, parse_moment
 from longhaul.exits import UsageError
 from longhaul.screen.words import now
 
@@ -120,7 +121,12 @@ def seconds(text: str | None, option: str = "--timeout") -> float | None:
         raise UsageError(f"{option}: {error}") from error
 
 
-def ago(text: str | None, option: str) -> str | None:
-    """That long before now, as RFC 3339. Raises: UsageError: Not a duration."""
-    span = seconds(text, option)
-    return None if span is None else (now() - timedelta(seconds=span)).isoformat()
+def moment(text: str | None, option: str) -> str | None:
+    """As RFC 3339. Raises: UsageError: Neither a time nor how long ago."""
+    if text is None:
+        return None
+    try:
+        ms = ms_of(parse_moment(text), now().timestamp())
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat()
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{option}: {error}") from error

@@ -129,6 +129,19 @@ class TestWithARouter:
         assert desk.run("jobs", "wait", job).code == 6
         assert desk.run("jobs", "cancel", job, "--json").json["state"] == "cancelled"
 
+    def test_jobs_are_listed_by_a_time_or_by_how_long_ago(self, desk: Desk) -> None:
+        job = desk.run("submit", "b__work", "--json", desk.work()).out.strip()
+        at = desk.run("jobs", "show", job, "--json").json["created_at"]
+
+        def listed(*words: str) -> bool:
+            jobs = desk.run("jobs", "ls", *words, "--json").json["jobs"]
+            return job in [each["id"] for each in jobs]
+
+        assert listed("--since", "1h")
+        assert not listed("--until", "1h")
+        assert listed("--since", at)
+        assert not listed("--until", at)
+
     def test_ctrl_c_cancels_the_call_and_says_so(self, desk: Desk) -> None:
         with desk.start("call", "b__work", "--json", desk.work(gate="never")) as process:
             running = ("jobs", "ls", "--state", "running", "--json")
@@ -205,6 +218,8 @@ class TestWithoutARouter:
             ("call", "b__work", "--json", "{"),
             ("submit", "b__work", "--key", "two words"),
             ("jobs", "ls", "--state", "sleepy"),
+            ("jobs", "ls", "--since", "yesterday"),
+            ("dead", "ls", "--until", "2026-12-31"),
             ("jobs", "wait", "x", "--timeout", "soon"),
         ],
     )

@@ -13,6 +13,7 @@ from tests.support.surfaces import Surface
 from tests.support.waiting import until_answered
 
 ERROR = {"code": -31_002, "message": "the backend went away"}
+ROWS = [{"rows": number} for number in range(1, 7)]
 Json = dict[str, Any]
 
 

@@ -61,7 +61,8 @@ class Router:
         return head
 
     async def until_listed(self, tool: str) -> None:
-        await until(lambda: tool in self.ingress.feed.current.tools)
+        """Longer than a promise may take: a worker has to reach the backend for it."""
+        await until(lambda: tool in self.ingress.feed.current.tools, seconds=20)
 
 
 @asynccontextmanager
@@ -96,8 +97,8 @@ async def router(
         async with _running(worker), _running(ingress), AsyncExitStack() as front:
             await front.enter_async_context(endpoint.run())
             base = await front.enter_async_context(served(app))
-            if slots:
-                await until(lambda: ingress.feed.current.tools)
+            if slots:  # a precondition: nothing promises how soon a worker has read its tools
+                await until(lambda: ingress.feed.current.tools, seconds=20)
             yield Router(
                 url=f"{base}/mcp",
                 runtime=runtime,

@@ -106,7 +106,8 @@ class System:
             yield accepted.job, watch
 
     async def offered(self, tool: str) -> None:
-        await until(lambda: tool in self.ingress.feed.current.tools)
+        """Longer than a promise may take: a backend's process has to start for it."""
+        await until(lambda: tool in self.ingress.feed.current.tools, seconds=20)
 
     async def publish(self, job: str) -> None:
         """The job's token once more."""

@@ -9,7 +9,7 @@ import anyio
 T = TypeVar("T")
 
 
-async def until(fact: Callable[[], T], *, seconds: float = 20.0, every: float = 0.01) -> T:
+async def until(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 0.01) -> T:
     """The first true answer of `fact`; fails when there is none for `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := fact()):
@@ -19,7 +19,7 @@ async def until(fact: Callable[[], T], *, seconds: float = 20.0, every: float = 
 
 
 async def until_answered(
-    ask: Callable[[], Awaitable[T]], *, seconds: float = 20.0, every: float = 0.01
+    ask: Callable[[], Awaitable[T]], *, seconds: float = 10.0, every: float = 0.01
 ) -> T:
     """As `until`, for a fact that has to be asked for."""
     deadline = time.monotonic() + seconds
@@ -29,7 +29,7 @@ async def until_answered(
     return answer
 
 
-def wait_for(fact: Callable[[], T], *, seconds: float = 20.0, every: float = 0.02) -> T:
+def wait_for(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 0.02) -> T:
     """`until` for code that runs outside an event loop."""
     deadline = time.monotonic() + seconds
     while not (answer := fact()):

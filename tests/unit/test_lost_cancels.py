@@ -1,11 +1,17 @@
 """The RabbitMQ driver may lose a cancel; who was cancelled ends all the same."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+import aio_pika
 import pytest
+from aio_pika.abc import AbstractConnection, TimeoutType
+from typing_extensions import override
+from yarl import URL
 
 from common.brokers.base import BrokerError
-from common.brokers.rabbitmq.connection import bounded
+from common.brokers.rabbitmq.connection import Link, bounded
+from common.clock import SystemClock
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +82,41 @@ async def test_after_a_cancel_steps_go_on() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert closed
+
+
+class Unconnected(aio_pika.Connection):
+    """Connects to nothing, after what a test has put in the way."""
+
+    first: Callable[[], Awaitable[None]] | None = None
+    gone = False
+
+    @override
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        if self.first is not None:
+            await self.first()
+
+    @override
+    async def close(self, exc: object = None) -> None:
+        self.gone = True
+
+
+@pytest.mark.parametrize("step", ["connect", "prepare"])
+async def test_a_connection_that_came_up_at_a_cancel_is_closed(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Whoever drops it lets the broker keep it, until both have lost their heartbeats."""
+    begun, made = asyncio.Event(), Unconnected(URL("amqp://127.0.0.1/"))
+    if step == "connect":
+        made.first = lambda: swallowed(begun)
+    monkeypatch.setattr(aio_pika, "Connection", lambda _: made)
+
+    async def prepare(_: AbstractConnection) -> None:
+        await swallowed(begun)
+
+    link = Link("amqp://127.0.0.1/", role="test", clock=SystemClock(), prepare=prepare)
+    task = asyncio.create_task(link.run())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert made.gone

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from mcp_types import INTERNAL_ERROR, PARSE_ERROR
 
@@ -110,13 +109,3 @@ def _too_long() -> ProtocolFailure:
     return ProtocolFailure(
         INTERNAL_ERROR, f"the backend's answer is larger than {jsonrpc.MAX_MESSAGE} bytes"
     )
-
-
-def moved_to(url: str, answer: Answer) -> str | None:
-    """Where to send the same request instead; never to another origin, it carries our headers."""
-    if answer.status not in {307, 308}:
-        return None
-    there = urljoin(url, answer.header("location"))
-    here, target = urlsplit(url), urlsplit(there)
-    same = (here.scheme, here.netloc) == (target.scheme, target.netloc)
-    return there if same and there != url else None

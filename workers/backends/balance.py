@@ -1,13 +1,13 @@
 """Which replica takes the next call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from common.config.model import Balance
+from common.values import value_type
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A healthy replica with room."""
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
+from common.values import value_type
 from workers.backends.breaker import BreakerState
 from workers.backends.parting import Parting
 
@@ -15,7 +16,7 @@ LOG_LEVEL = "info"  # what backends are asked to send; callers hear what they as
 ReplicaState = Literal["starting", "ready", "backoff", "stopped"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Call:
     """One tool call as it goes to a backend."""
 
@@ -27,7 +28,6 @@ class Call:
     input_responses: Mapping[str, Any] | None = None  # answers of a modern question round
     request_state: str | None = None  # returned to the backend byte for byte
     task: str | None = None  # the backend's own task to go on with: the tool is not called again
-    parting: Parting | None = None  # hears whether the tool lets go when the call is cancelled
 
 
 class Listener(Protocol):
@@ -162,12 +162,14 @@ class Connection(Protocol):
     @property
     def ready(self) -> bool: ...
 
-    async def call(self, call: Call, listener: Listener) -> dict[str, Any]: ...
+    async def call(self, call: Call, listener: Listener, parting: Parting) -> dict[str, Any]:
+        """See `Place.call`; `parting` hears whether the tool of a cancelled call lets go."""
+        ...
 
     async def cancel_task(self, call: Call) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Verdict:
     """What a call has shown about its replica."""
 
@@ -216,9 +218,8 @@ class Place:
             InputRequired: it asks before it goes on.
             TaskUnknown: no replica knows the task to go on with.
         """
-        call = replace(call, parting=self._parting)
         try:
-            return await self._connection.call(call, listener)
+            return await self._connection.call(call, listener, self._parting)
         except TaskUnknown as error:
             return await self._elsewhere(call, listener, error)
 
@@ -250,7 +251,7 @@ class Place:
                 raise ConnectionLost("a replica that may know the task is not up") from error
             self._connection = other
             with suppress(TaskUnknown):
-                return await other.call(call, listener)
+                return await other.call(call, listener, self._parting)
         raise error
 
     def release(self) -> None:

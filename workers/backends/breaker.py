@@ -3,15 +3,16 @@
 A tool's own error is no failure: whoever answers works. Times are of the monotonic clock, seconds.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from common.config.model import Breaker
+from common.values import value_type
 
 BreakerState = Literal["closed", "open", "half-open"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_type(frozen=True, slots=True, kw_only=True)
 class Circuit:
     failures: int = 0  # in a row
     open_until: float | None = None  # None: closed; in the past: half-open
@@ -34,7 +35,7 @@ class Circuit:
 
     def went_well(self, now: float) -> "Circuit":
         """What began before it opened says nothing about how it is now."""
-        return self if self.state(now) == "open" else Circuit()
+        return self if self.state(now) == "open" else CLOSED
 
     def failed(self, now: float, rule: Breaker, why: str) -> "Circuit":
         if self.state(now) == "open":
@@ -47,3 +48,6 @@ class Circuit:
     def gave_up(self) -> "Circuit":
         """The trial was cancelled before it could show anything: another call may be the trial."""
         return replace(self, on_trial=False)
+
+
+CLOSED = Circuit()

@@ -132,7 +132,7 @@ def with_tasks(capabilities: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's capabilities, and tasks, whose questions reach it all the same."""
     kept = without_tasks(capabilities)
     extensions = kept.get("extensions")
-    others = extensions if isinstance(extensions, Mapping) else {}
+    others = extensions if isinstance(extensions, dict) else {}
     return {**kept, "extensions": {**others, TASKS_EXTENSION: {}}}
 
 
@@ -140,7 +140,7 @@ def without_tasks(capabilities: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's capabilities without tasks: the job is ours, the backend gives results."""
     kept = {key: value for key, value in capabilities.items() if key != "tasks"}
     extensions = kept.get("extensions")
-    if isinstance(extensions, Mapping) and TASKS_EXTENSION in extensions:
+    if isinstance(extensions, dict) and TASKS_EXTENSION in extensions:
         rest = {key: value for key, value in extensions.items() if key != TASKS_EXTENSION}
         kept["extensions"] = rest
         if not rest:

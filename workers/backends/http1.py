@@ -23,6 +23,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
         self._parser: httptools.HttpResponseParser | None = None
         self._news = asyncio.Event()
         self._chunks: deque[bytes] = deque()
@@ -51,11 +52,7 @@ class HttpConnection(asyncio.Protocol):
         """
         if self._transport is None or self._transport.is_closing():
             return False
-        poll = select.poll()
-        poll.register(
-            cast("socket.socket", self._transport.get_extra_info("socket")), select.POLLIN
-        )
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     def begin(self, request: bytes) -> None:
         """Write a request; from here on it counts as begun."""
@@ -115,7 +112,9 @@ class HttpConnection(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        keep_alive(cast("socket.socket", transport.get_extra_info("socket")))
+        sock = cast("socket.socket", transport.get_extra_info("socket"))
+        self._poll.register(sock, select.POLLIN)
+        keep_alive(sock)
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -1,12 +1,11 @@
 """The link to a replica behind a URL (streamable HTTP, both eras): one POST per request."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp_types import INTERNAL_ERROR
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from workers.backends import jsonrpc
@@ -15,7 +14,6 @@ from workers.backends.answers import (
     Cursor,
     events,
     messages,
-    moved_to,
     only_response,
     refusal,
     whole,
@@ -25,18 +23,17 @@ from workers.backends.base import (
     ConnectionLost,
     Listener,
     NotStarted,
-    ProtocolFailure,
 )
 from workers.backends.exchange import Answer, Exchange
 from workers.backends.link import Hearing
 from workers.backends.parting import Parting
+from workers.backends.redirects import Sending
 from workers.backends.side import Side
 
 SESSION_HEADER = "mcp-session-id"
 ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications and answers
 HEAR_AGAIN_LIMIT = 30.0  # seconds before a session's stream is opened again, at most
 GOODBYE_LIMIT = 2.0  # seconds
-REDIRECTS = 3
 REPLIES = 3  # attempts to answer a question of the backend
 RESUMES = 3  # attempts in a row to go on with a legacy answer whose stream was closed
 
@@ -243,24 +240,16 @@ class HttpLink:
             # What was said meanwhile is gone.
             self._hearing.notified("notifications/tools/list_changed", None, None)
 
-    @asynccontextmanager
-    async def _send(
-        self, method: str, headers: Mapping[str, str], body: bytes
-    ) -> AsyncIterator[Answer]:
-        """One exchange, following redirects that stay at the configured origin."""
+    def _send(self, method: str, headers: Mapping[str, str], body: bytes) -> Sending:
         whole = {**_ACCEPT, **headers}
         if self._session is not None:
             whole[SESSION_HEADER] = self._session
         if self._version is not None:
             whole.setdefault(MCP_PROTOCOL_VERSION_HEADER, self._version)
-        for _ in range(REDIRECTS):
-            async with self._exchange.send(method, self._url, whole, body) as answer:
-                moved = moved_to(self._url, answer)
-                if moved is None:
-                    yield answer
-                    return
-            self._url = moved
-        raise ProtocolFailure(INTERNAL_ERROR, "the backend only redirects")
+        return Sending(self._exchange, method, self._url, whole, body, self._moved)
+
+    def _moved(self, url: str) -> None:
+        self._url = url
 
 
 def _may_stream(answer: Answer) -> bool:

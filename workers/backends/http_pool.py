@@ -18,7 +18,7 @@ from workers.backends.exchange import CONNECT_LIMIT, IDLE_LIMIT
 from workers.backends.http1 import HttpConnection
 
 LINGER = 1.0  # seconds for the rest of an answer whose wanted part has come
-_HEADER_VALUE = re.compile(r"[^\0\r\n]*")
+_LINE_BREAK = re.compile(r"[\0\r\n]")
 
 
 class HttpPool:
@@ -37,7 +37,8 @@ class HttpPool:
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> "Sent":
         """See `Exchange.send`."""
-        return Sent(self, urlsplit(url), self._request(method, urlsplit(url), headers, body))
+        parts = urlsplit(url)
+        return Sent(self, parts, self._request(method, parts, headers, body))
 
     async def aclose(self) -> None:
         if self._sweep is not None:
@@ -112,18 +113,17 @@ class HttpPool:
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes
     ) -> bytes:
         whole = {"host": _authority(url), **self._headers, **headers}
-        if url.username is not None:
+        if "@" in url.netloc:
             whole.setdefault("authorization", _basic(url))
         if self._cookies:
             whole["cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         if method == "POST":
             whole["content-length"] = str(len(body))
-        for value in whole.values():
-            if _HEADER_VALUE.fullmatch(value) is None:
-                raise NotStarted("a configured header has a line break in it")
+        if _LINE_BREAK.search("".join(whole.values())) is not None:
+            raise NotStarted("a configured header has a line break in it")
         target = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-        lines = (f"{name}: {value}\r\n" for name, value in whole.items())
-        return f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body
+        lines = "".join([f"{name}: {value}\r\n" for name, value in whole.items()])
+        return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
 class Sent:

@@ -54,7 +54,7 @@ class Stay:
 
     def _freed(self) -> None:
         self._replica.fitness.free(judged=self._judged)
-        self._pool.changed()
+        self._pool.serve_waiting()
 
 
 class BackendPool:
@@ -187,7 +187,7 @@ class BackendPool:
 
     def changed(self) -> None:
         """Something may go on now, or may no longer."""
-        self._serve_waiting()
+        self.serve_waiting()
         before, self._change = self._change, asyncio.Event()
         before.set()
 
@@ -254,7 +254,8 @@ class BackendPool:
         urls = self._config.transport != "stdio"
         return [each for each in self._replicas if each is not replica and (urls or each.ready)]
 
-    def _serve_waiting(self) -> None:
+    def serve_waiting(self) -> None:
+        """A place may be free: of all that changes, only who waits for one goes on by that."""
         while self._waiting:
             first, key = self._waiting[0]
             if first.done():

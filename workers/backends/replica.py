@@ -30,6 +30,7 @@ from workers.backends.fitness import Fitness
 from workers.backends.handshake import Agreed, agree
 from workers.backends.link import Hearing, Link
 from workers.backends.looks import keep_looking, look
+from workers.backends.parting import Parting
 from workers.backends.session import Session
 from workers.backends.side import Side
 from workers.backends.wear import watch_wear
@@ -116,12 +117,12 @@ class Replica:
             retiring=fitness.retiring,
         )
 
-    async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
+    async def call(self, call: Call, listener: Listener, parting: Parting) -> dict[str, Any]:
         """See `Place.call`."""
         if self._session is None:
             raise NotStarted(f"{self._backend} is not connected")
         started = self._clock.monotonic()
-        result = await self._session.call(call, listener)
+        result = await self._session.call(call, listener, parting)
         self.latency = balance.moved(self.latency, self._clock.monotonic() - started)
         return result
 

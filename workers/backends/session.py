@@ -30,6 +30,7 @@ from workers.backends.envelope import (
 )
 from workers.backends.handshake import Agreed
 from workers.backends.link import Hearing, Link, OnChange
+from workers.backends.parting import Parting
 from workers.backends.served_tasks import ServedTasks, Told
 from workers.backends.tools import sort_tools
 
@@ -60,11 +61,11 @@ class Session:
     def legacy(self) -> bool:
         return self.agreed.era == "legacy"
 
-    async def call(self, call: Call, listener: Listener) -> dict[str, Any]:
+    async def call(self, call: Call, listener: Listener, parting: Parting) -> dict[str, Any]:
         """See `Place.call`."""
         if call.task is None and not self._tasks.wants(call.tool):
             try:
-                return self._ended(await self._called(call, listener))
+                return self._ended(await self._called(call, listener, parting))
             except ProtocolFailure as error:
                 if not self._tasks.demands(call.tool, error):
                     raise
@@ -72,7 +73,7 @@ class Session:
         with self._hearing.lasting(told) as token:
             if call.task is not None:
                 return await self._tasks.follow(call, told)
-            result = await self._called(call, told, token)
+            result = await self._called(call, told, parting, token)
             begun = self._tasks.begun(result)
             if begun is None:
                 return self._ended(result)
@@ -85,7 +86,7 @@ class Session:
         await self._tasks.cancel(call)
 
     async def _called(
-        self, call: Call, listener: Listener, token: int | None = None
+        self, call: Call, listener: Listener, parting: Parting, token: int | None = None
     ) -> dict[str, Any]:
         """With a `token`, the backend may run it as a task; progress then comes with the token."""
         agreed, as_task, headers = self.agreed, token is not None, None
@@ -98,7 +99,7 @@ class Session:
         heard_by = None if as_task and agreed.era == "legacy" else listener
         try:
             return await self._link.request(
-                "tools/call", params, headers=headers, listener=heard_by, parting=call.parting
+                "tools/call", params, headers=headers, listener=heard_by, parting=parting
             )
         except ProtocolFailure as error:
             if call.request_state is not None and error.code == INVALID_PARAMS:

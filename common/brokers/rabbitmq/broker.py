@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Literal
 
 import structlog
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from common.brokers.base import BrokerError, Consumer, Depth, lane_for
 from common.brokers.rabbitmq.connection import Link, bounded, cancels_kept, server_version
@@ -98,11 +98,13 @@ class RabbitBroker:
 
     async def drain(self, limit: int, handle: Callable[[str, bytes], Awaitable[None]]) -> int:
         taken = 0
-        async with bounded(ASK_WITHIN, "open a channel"):
-            connection = await self._publishing.ready()
-            opened = await connection.channel(publisher_confirms=False)
-            channel = await opened.get_underlay_channel()
-        try:
+        async with AsyncExitStack() as after:
+            async with bounded(ASK_WITHIN, "open a channel"):
+                connection = await self._publishing.ready()
+                opened = await connection.channel(publisher_confirms=False)
+                # Here, as the block may still raise. It gives back what `handle` did not keep.
+                after.push_async_callback(_close, opened)
+                channel = await opened.get_underlay_channel()
             for name in (self._names.dead, self._names.unrouted):
                 while taken < limit:
                     async with bounded(ASK_WITHIN, f"read {name}"):
@@ -113,11 +115,6 @@ class RabbitBroker:
                     async with bounded(ASK_WITHIN, f"release a message of {name}"):
                         await channel.basic_ack(message.delivery_tag)
                     taken += 1
-        finally:
-            # Closing gives back what `handle` did not keep.
-            with suppress(BrokerError):
-                async with bounded(ASK_WITHIN, "close a channel"):
-                    await opened.close()
         return taken
 
     @property
@@ -149,7 +146,12 @@ class RabbitBroker:
             await self.declare(queue)
             try:
                 await self._publisher.publish(
-                    exchange, queue, body, message_id=token.job, priority=priority
+                    exchange,
+                    queue,
+                    body,
+                    message_id=token.job,
+                    priority=priority,
+                    in_turn=self._stalled_since is not None,
                 )
             except UnroutableError:
                 await self._renew(queue, renewals)
@@ -186,6 +188,12 @@ class RabbitBroker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("broker.task_failed", task=task.get_name(), exc_info=error)
+
+
+async def _close(channel: AbstractChannel) -> None:
+    with suppress(BrokerError):
+        async with bounded(ASK_WITHIN, "close a channel"):
+            await channel.close()
 
 
 @asynccontextmanager

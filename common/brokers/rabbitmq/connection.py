@@ -90,9 +90,8 @@ class Link:
         try:
             while True:
                 try:
-                    with cancels_kept():
-                        async with asyncio.timeout(CONNECT_WITHIN):
-                            connection = await self._connect()
+                    async with asyncio.timeout(CONNECT_WITHIN):
+                        connection = await self._connect()
                 except FAILURES as error:
                     self._note_down(error)
                 else:
@@ -143,7 +142,8 @@ class Link:
         connection = await connect(self._url)
         try:
             if self._prepare is not None:
-                await self._prepare(connection)
+                with cancels_kept():
+                    await self._prepare(connection)
         except BaseException:
             await _close(connection)
             raise
@@ -264,7 +264,8 @@ async def connect(url: URL) -> AbstractConnection:
     """
     connection = aio_pika.Connection(url)
     try:
-        await connection.connect()
+        with cancels_kept():
+            await connection.connect()
     except BaseException:
         await _close(connection)
         raise

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Self
 
 import structlog
@@ -81,17 +81,23 @@ class RabbitConsumer:
                 connection = await self._link.up()
                 began = self._clock.monotonic()
                 try:
-                    async with bounded(SUBSCRIBE_WITHIN, f"consume {self._queue}"):
-                        session = await self._subscribe(connection)
+                    await self._serve(connection)
                 except BrokerError as error:
                     log.warning("consumer.failed", queue=self._queue, reason=str(error))
                 else:
-                    await self._outlive(session)
                     backoff.lasted(self._clock.monotonic() - began)
                 if not self._stopped:
                     await self._clock.sleep(backoff.next())
         finally:
             self._arrived.put_nowait(None)
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        """One session, to its end. Raises: BrokerError: It did not come about."""
+        async with AsyncExitStack() as after:
+            async with bounded(SUBSCRIBE_WITHIN, f"consume {self._queue}"):
+                session = await self._subscribe(connection)
+                after.push_async_callback(session.close)  # here, as the block may still raise
+            await self._outlive(session)
 
     async def _outlive(self, session: Session) -> None:
         try:
@@ -102,7 +108,6 @@ class RabbitConsumer:
                 log.info("consumer.interrupted", queue=self._queue)
         finally:
             self._session = None
-            await session.close()
 
     async def _subscribe(self, connection: AbstractConnection) -> Session:
         wanted = self._choose(connection)

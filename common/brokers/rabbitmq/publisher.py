@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import cast
 
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import (
@@ -11,7 +12,7 @@ from aio_pika.exceptions import (
     PublishError,
 )
 from aiormq import spec
-from aiormq.abc import AbstractChannel as DriverChannel
+from aiormq.channel import Channel as DriverChannel
 
 from common.brokers.base import BrokerError
 from common.brokers.rabbitmq.connection import FAILURES, Link, raise_if_ours
@@ -33,23 +34,26 @@ class Publisher:
         self._opening = asyncio.Lock()
 
     async def publish(
-        self, exchange: str, key: str, body: bytes, *, message_id: str, priority: int
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        *,
+        message_id: str,
+        priority: int,
+        in_turn: bool = False,
     ) -> None:
         """Return when the broker has confirmed; a lost connection is waited out and it is repeated.
 
         A publish that met a lost connection may have been taken: repeating makes a duplicate token,
-        which is harmless. The caller bounds the time.
+        which is harmless. The caller bounds the time. `in_turn`: it is written when what was there
+        before has gone out, so that nothing piles up before a broker that reads nothing.
 
         Raises:
             UnroutableError: Nothing took it; declare, then publish again.
             BrokerError: Refused, or the broker is down for longer than the link's grace.
         """
-        properties = spec.Basic.Properties(
-            delivery_mode=PERSISTENT,
-            message_id=message_id,
-            priority=priority,
-            timestamp=datetime.fromtimestamp(self._clock.now(), UTC),
-        )
+        properties = self._properties(message_id, priority)
         while True:
             connection = await self._link.ready()
             try:
@@ -60,6 +64,7 @@ class Publisher:
                     routing_key=key,
                     properties=properties,
                     mandatory=True,
+                    wait=in_turn,
                 )
             except PublishError as error:
                 raise UnroutableError(str(error)) from error
@@ -77,6 +82,14 @@ class Publisher:
             else:
                 return
 
+    def _properties(self, message_id: str, priority: int) -> spec.Basic.Properties:
+        return spec.Basic.Properties(
+            delivery_mode=PERSISTENT,
+            message_id=message_id,
+            priority=priority,
+            timestamp=datetime.fromtimestamp(self._clock.now(), UTC),
+        )
+
     async def _open_channel(self, connection: AbstractConnection) -> DriverChannel:
         if channel := self._usable(connection):
             return channel
@@ -84,8 +97,9 @@ class Publisher:
             if channel := self._usable(connection):
                 return channel
             opened = await connection.channel(on_return_raises=True)
-            self._channel, self._opened_on = await opened.get_underlay_channel(), connection
-            return self._channel
+            channel = cast("DriverChannel", await opened.get_underlay_channel())
+            self._channel, self._opened_on = channel, connection
+            return channel
 
     def _usable(self, connection: AbstractConnection) -> DriverChannel | None:
         channel = self._channel

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.batch_desk import BatchDesk
 from tests.support.surfaces import Surface, surface
 from tests.support.system import Place
 
@@ -20,3 +21,8 @@ async def anywhere(place: Place) -> AsyncIterator[Surface]:
     where = place.settings().model_dump(include={"broker_url", "store_url", "namespace"})
     async with surface(place.data, **where) as made:
         yield made
+
+
+@pytest.fixture
+def desk(anywhere: Surface) -> BatchDesk:
+    return BatchDesk(anywhere)

@@ -63,7 +63,9 @@ class CountingStore:
 def another(made: Surface, runtime: Runtime | None = None) -> Batches:
     """One more ingress's, which nobody wakes."""
     ingress = made.ingress
-    return build_batches(runtime or made.runtime, ingress.rules, ingress.submit, ingress.headroom)
+    return build_batches(
+        runtime or made.runtime, ingress.rules, ingress.submit, ingress.headroom, ingress.fleet
+    )
 
 
 async def drive(batches: Batches, batch: str) -> None:

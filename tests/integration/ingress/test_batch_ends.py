@@ -7,17 +7,10 @@ import pytest
 from common.jobs.batch import refuse
 from common.jobs.endings import bury
 from common.jobs.ids import row_id
-from tests.support.batch_desk import ERROR, BatchDesk
-from tests.support.surfaces import Surface, surface
+from tests.support.batch_desk import ERROR, ROWS, BatchDesk
+from tests.support.surfaces import surface
 
 pytestmark = pytest.mark.anyio
-
-ROWS = [{"rows": number} for number in range(1, 7)]
-
-
-@pytest.fixture
-def desk(anywhere: Surface) -> BatchDesk:
-    return BatchDesk(anywhere)
 
 
 async def test_what_failed_runs_again_and_only_that(desk: BatchDesk) -> None:
@@ -45,6 +38,17 @@ async def test_while_nothing_ends_it_says_why_its_rows_do_not_begin(desk: BatchD
     assert waiting["waiting_because"] == "no worker is running"
     await desk.run(batch, 1, 2, 3, 4, 5, 6)
     assert (await desk.until_over(batch))["waiting_because"] is None
+
+
+async def test_its_end_is_estimated_by_what_ran(desk: BatchDesk) -> None:
+    """Broken rows are through at once: by them the others would end at once, too."""
+    batch = (await desk.begin([*["broken"] * 60, *ROWS], in_flight=66))["id"]
+    begun = await desk.until(batch, refused=60, created=6)
+    assert (begun["rate"], begun["ends_in"], begun["counts"]["waiting"]) == (0, None, 6)
+    await desk.run(batch, 61, 62)
+    seen = await desk.until(batch, completed=2)
+    assert 0 < seen["rate"] <= 2
+    assert seen["ends_in"] >= 2
 
 
 async def test_with_nothing_to_run_again_a_batch_stays_as_it_is(desk: BatchDesk) -> None:

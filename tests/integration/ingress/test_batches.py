@@ -10,19 +10,12 @@ import pytest
 
 from common.jobs.transitions import CALL
 from ingress.batches.results import FEW, LITTLE, PAGE, more_or_few
-from tests.support.batch_desk import BatchDesk
+from tests.support.batch_desk import ROWS, BatchDesk
 from tests.support.documents import Shelf, open_shelf
 from tests.support.surfaces import Surface, surface
 from tests.support.system import Place
 
 pytestmark = pytest.mark.anyio
-
-ROWS = [{"rows": number} for number in range(1, 7)]
-
-
-@pytest.fixture
-def desk(anywhere: Surface) -> BatchDesk:
-    return BatchDesk(anywhere)
 
 
 async def test_rows_become_jobs_only_as_others_end(desk: BatchDesk) -> None:

@@ -108,6 +108,7 @@ async def test_letters_are_listed_filtered_and_paged(anywhere: Surface) -> None:
     middle = (await listed(anywhere, error="is full"))[0]["died_at"]
     assert jobs[4] in [each["id"] for each in await listed(anywhere, since=middle)]
     assert jobs[4] not in [each["id"] for each in await listed(anywhere, until=middle)]
+    assert [len(await listed(anywhere, since=ago)) for ago in ("1h", "0s")] == [5, 0]
 
 
 async def test_letters_are_grouped_by_what_they_died_of(anywhere: Surface) -> None:

@@ -19,6 +19,13 @@ pytestmark = pytest.mark.anyio
 FINISHED, WAITING = 1_000, 400
 COMMON_TOOL, COMMON_CALLER = "exporter__export_0", "key-00000000"
 
+AGO: tuple[dict[str, str], ...] = (
+    {"since": "1h"},
+    {"since": "0s"},
+    {"until": "1h"},
+    {"until": "0s", "since": "900000d"},
+)
+
 
 @pytest.fixture
 async def crowded(place: Place) -> AsyncIterator[Surface]:
@@ -123,9 +130,19 @@ async def test_jobs_in_line_say_where_they_stand(crowded: Surface) -> None:
     assert sorted(positions.values(), reverse=True) == [positions[job["id"]] for job in jobs]
 
 
+async def test_a_time_may_be_how_long_ago(anywhere: Surface) -> None:
+    jobs = [(await anywhere.submit())["id"] for _ in range(2)]
+    found = [[each["id"] for each in await listed(anywhere, 500, **query)] for query in AGO]
+    assert [sorted(ids) for ids in found] == [sorted(jobs), [], [], sorted(jobs)]
+
+
 @pytest.mark.parametrize(
     "query",
-    [{"since": "yesterday"}, {"since": "2026-01-01T00:00:00"}, {"error": ""}, {"stat": "x"}],
+    [
+        *({"since": text} for text in ("yesterday", "2026-01-01T00:00:00", "1800000000")),
+        {"error": ""},
+        {"stat": "x"},
+    ],
 )
 async def test_what_is_no_filter_is_refused(anywhere: Surface, query: dict[str, str]) -> None:
     assert (await anywhere.http.get("/v1/jobs", params=query)).status_code == 422

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from ingress.mcp.batch_reports import LONGEST
 from ingress.operations.documents import Said
 from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.receiver import CALLBACKS
-from tests.support.routers import Router, router
+from tests.support.routers import Router, offer, router
 from tests.support.tasks import TaskClient
+from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -137,6 +139,22 @@ async def test_a_batch_that_runs_is_told_and_cancelled(
     assert "had already ended (cancelled)" in texts(again)[0]
     ended = texts(await ann.call("longhaul_wait", {"ids": [batch]}, meta=LONG))[0]
     assert "has ended, cancelled: 3 of 12 rows (3 cancelled)" in ended
+
+
+async def test_why_no_row_of_it_begins_is_told(
+    backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    async with router(tmp_path, backend_url, answering=HASTY, slots=0) as longhaul:
+        await offer(longhaul, COUNT)
+        ann = TaskClient(http, longhaul.url, declared={})
+        batch = facts(await ann.call("longhaul_batch", {"tool": "big", "rows": [{"size": 1}]}))
+
+        async def waits(own: str, **asked: Any) -> bool:
+            said = texts(await ann.call(own, asked))[0]
+            return "No row can begin now: no worker carries queue fixture." in said
+
+        await until_answered(partial(waits, "longhaul_result", id=batch["id"]))
+        assert await waits("longhaul_wait", ids=[batch["id"]], seconds=0.1)
 
 
 async def test_jobs_and_batches_are_waited_for_together(ann: TaskClient) -> None:

@@ -6,9 +6,20 @@ from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
-from tests.support.routers import LegacyClient, Router, modern_call, offer, router, tool
+from common.config.model import ToolRule
+from tests.support.routers import (
+    LegacyClient,
+    Router,
+    last_message,
+    modern_call,
+    offer,
+    router,
+    tool,
+)
 from tests.support.streams import Stream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +78,40 @@ async def test_a_legacy_client_with_an_open_stream(
         longhaul.endpoint.stop()
         with pytest.raises(StopAsyncIteration):
             await stream.next()
+
+
+async def test_other_rules_are_told_when_lists_differ_by_them(
+    longhaul: Router, http: httpx2.AsyncClient
+) -> None:
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    await offer(longhaul, tool("one"))
+    await longhaul.until_listed("one")
+    assert await supports(legacy) == {"one": "optional"}
+    async with http.stream("GET", longhaul.url, headers=legacy.headers) as response:
+        stream = Stream(response)
+        for task, told in [("never", "forbidden"), ("required", "required")]:
+            ruled(longhaul, task=task)
+            assert (await stream.next())["method"] == CHANGED
+            assert await supports(legacy) == {"one": told}
+        with capture_logs() as said:
+            ruled(longhaul, task="required", priority=8)  # nobody sees a difference
+            seen = longhaul.ingress.feed.current
+            await until(lambda: longhaul.ingress.feed.current is not seen)
+        assert not [each for each in said if each["event"] == "catalogue.changed"]
+
+
+def ruled(longhaul: Router, **rule: Any) -> None:
+    settings = longhaul.runtime.settings
+    tools = {"tools": {"*one": ToolRule.model_validate(rule)}}
+    longhaul.ingress.adopt(settings.model_copy(update=tools))
+
+
+async def supports(legacy: LegacyClient) -> dict[str, str]:
+    """By tool, of those that are not our own."""
+    listed = last_message((await legacy.post("tools/list", id=1)).text)["result"]["tools"]
+    shown = {each["name"]: each.get("execution", {}).get("taskSupport", "") for each in listed}
+    return {name: support for name, support in shown.items() if not name.startswith("longhaul_")}
 
 
 async def test_a_legacy_stream_that_opens_while_streams_are_ended(

@@ -1,7 +1,7 @@
 """The release window on the real broker and store, and embedded: at most so many tokens wait."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,10 @@ from common.jobs.change import Done, Move
 from common.jobs.head import Head
 from common.jobs.indexes import held_index, window_index
 from common.jobs.state import JobState
-from common.reconciler import Reconciler
 from common.releasing import LEAST, ReleaseWindow, window_of
 from tests.support.ledger import touch
 from tests.support.logbook import started
-from tests.support.system import DUE_NOW, OpenSystem, System, request, running
+from tests.support.system import DUE_NOW, OpenSystem, System, request
 from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
@@ -35,6 +34,10 @@ async def until_queued(system: System, jobs: list[str]) -> None:
         return await states(system, jobs) == {JobState.QUEUED: len(jobs)}
 
     await until_answered(all_queued)
+
+
+async def cancelled(system: System, job: str) -> None:
+    assert await system.cancel(job)
 
 
 async def abandoned(system: System, job: str) -> None:
@@ -116,8 +119,12 @@ async def test_what_is_held_counts_against_the_limit_of_the_queue(
             await system.submit(log=str(log))
 
 
+@pytest.mark.parametrize("end", [cancelled, abandoned], ids=["by a caller", "by the clock"])
 async def test_the_cancel_of_one_that_waits_lets_another_one_go(
-    system_on: OpenSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    system_on: OpenSystem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[System, str], Awaitable[None]],
 ) -> None:
     monkeypatch.setattr(releasing, "SWEEP", 1_000.0)
     log = tmp_path / "log"
@@ -126,21 +133,7 @@ async def test_the_cancel_of_one_that_waits_lets_another_one_go(
             await system.offered("b__work")
         jobs = [await system.submit(log=str(log)) for _ in range(LEAST + 3)]
         for job in jobs[:LEAST]:
-            assert await system.cancel(job)
-        await until_queued(system, jobs[LEAST:])
-
-
-async def test_so_does_its_end_by_the_clock(
-    system_on: OpenSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(releasing, "SWEEP", 1_000.0)
-    log = tmp_path / "log"
-    async with system_on() as system, running(Reconciler(system.runtime).run()):
-        async with system.worker():
-            await system.offered("b__work")
-        jobs = [await system.submit(log=str(log)) for _ in range(LEAST + 3)]
-        for job in jobs[:LEAST]:
-            await abandoned(system, job)
+            await end(system, job)
         await until_queued(system, jobs[LEAST:])
 
 

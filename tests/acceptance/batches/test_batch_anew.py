@@ -2,35 +2,11 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.support.batch_files import id_of, labelled, rows_of, starts, write
 from tests.support.desk import LONGHAUL, Desk
 from tests.support.waiting import wait_for
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return Desk.gated(tmp_path_factory.mktemp("desk"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def router(desk: Desk) -> Iterator[str]:
-    with desk.router() as address:
-        yield address
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "log"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "results.jsonl"
 
 
 def test_a_new_one_that_never_begins_leaves_the_results_of_the_last(
