@@ -3,8 +3,16 @@
 import random
 
 
+def delay_after(failures: int, *, first: float, limit: float) -> float:
+    """Seconds to wait, after so many failures before this one.
+
+    `first`, doubled by each of them up to `limit`; between half and all of that.
+    """
+    return min(limit, first * 2.0 ** min(failures, 30)) * random.uniform(0.5, 1.0)
+
+
 class Backoff:
-    """Delays in seconds: from `first`, doubling to `limit`, each between half and all of it."""
+    """The delays of one wait after another, which counts its failures itself."""
 
     def __init__(self, *, first: float, limit: float) -> None:
         self._first = first
@@ -12,9 +20,8 @@ class Backoff:
         self.attempts = 0
 
     def next(self) -> float:
-        delay = min(self._limit, self._first * 2.0 ** min(self.attempts, 30))
         self.attempts += 1
-        return delay * random.uniform(0.5, 1.0)
+        return delay_after(self.attempts - 1, first=self._first, limit=self._limit)
 
     def reset(self) -> None:
         self.attempts = 0

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from common.blobs.base import BlobStore
 from common.blobs.open import open_blobs
@@ -38,6 +39,7 @@ class Runtime:
         return retention_ms(self.settings.retention)
 
 
+@lru_cache(maxsize=8)  # asked for at the end of every job; a reload brings other settings
 def retention_ms(retention: Retention) -> RetentionMs:
     return RetentionMs(
         answered=round(retention.answered * 1000),

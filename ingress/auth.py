@@ -159,27 +159,25 @@ class Door:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         answer = _Answer(send, request_id)
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
-        try:
-            if scope["path"] not in OPEN:
-                admitted = self._admission.admit(headers)
-                if scope["path"] in KEYLESS and not _misplaced(admitted):
-                    admitted = NOBODY
-                if isinstance(admitted, Problem):
-                    self._metrics.refuse(reason_of(admitted))
-                    await respond(admitted, request_id)(scope, receive, answer)
-                    return
-                state["caller"] = admitted
-            most = self._streamed.get((scope["method"], scope["path"]), self._max_body)
-            limit = BodyLimit(receive, answer, most)
-            if limit.announced_too_much(headers.get("content-length", "")):
-                await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
+        # In the context of the task that each request has of its own; it ends with that.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        if scope["path"] not in OPEN:
+            admitted = self._admission.admit(headers)
+            if scope["path"] in KEYLESS and not _misplaced(admitted):
+                admitted = NOBODY
+            if isinstance(admitted, Problem):
+                self._metrics.refuse(reason_of(admitted))
+                await respond(admitted, request_id)(scope, receive, answer)
                 return
-            await limit.guard(self._app, scope)
-            if limit.broken:
-                await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
-        finally:
-            structlog.contextvars.reset_contextvars(**bound)
+            state["caller"] = admitted
+        most = self._streamed.get((scope["method"], scope["path"]), self._max_body)
+        limit = BodyLimit(receive, answer, most)
+        if limit.announced_too_much(headers.get("content-length", "")):
+            await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
+            return
+        await limit.guard(self._app, scope)
+        if limit.broken:
+            await respond(TOO_LARGE.saying(limit.words), request_id)(scope, receive, answer)
 
 
 class _Answer:

@@ -46,7 +46,6 @@ class Relay:
         self._checkpoint: bytes | None = None  # the newest that is not known to be stored
         self._message: str | None = None  # the newest that stands in the output
         self._stirred = asyncio.Event()
-        self._pace = Pace(RATE)
         self._sending = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -125,6 +124,7 @@ class Relay:
             self._task = asyncio.create_task(self._pass_on())
 
     async def _pass_on(self) -> None:
+        pace = Pace(RATE)
         while True:
             await self._stirred.wait()
             self._stirred.clear()
@@ -132,8 +132,8 @@ class Relay:
                 if not await self._send():
                     self._stirred.set()  # the output goes with the next note
             now = self._runtime.clock.monotonic()
-            self._pace = self._pace.after(now)
-            await self._runtime.clock.sleep(self._pace.wait(now))
+            pace = pace.after(now)
+            await self._runtime.clock.sleep(pace.wait(now))
 
     async def _send(self) -> bool:
         """One note, if there is anything to say; False: the store is away."""

@@ -7,7 +7,7 @@ change is a field of `Head`; what is frozen at submission is in its `Spec`.
 from collections.abc import Callable, Mapping
 from dataclasses import field, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -16,6 +16,8 @@ from common.values import value_type
 from common.wire import dump_json, load_json
 
 RECORD_FORMAT = 2
+
+_Kind = TypeVar("_Kind", "Spec", "StoredCall")
 
 
 @value_type(frozen=True, slots=True, kw_only=True)
@@ -183,8 +185,7 @@ def encode_spec(spec: Spec) -> str:
 
 
 def _decode_spec(raw: str) -> Spec:
-    """What a newer Longhaul adds is left out: the record's format says whether that matters."""
-    return Spec(**{name: value for name, value in orjson.loads(raw).items() if name in _SPEC})
+    return _made(Spec, orjson.loads(raw))
 
 
 def encode_call(call: StoredCall) -> bytes:
@@ -192,8 +193,16 @@ def encode_call(call: StoredCall) -> bytes:
 
 
 def decode_call(raw: bytes) -> StoredCall:
-    """What a newer Longhaul adds is left out, as in the spec."""
-    return StoredCall(**{name: value for name, value in load_json(raw).items() if name in _CALL})
+    return _made(StoredCall, load_json(raw))
+
+
+def _made(kind: type[_Kind], said: Mapping[str, Any]) -> _Kind:
+    """What a newer Longhaul adds is left out: the record's format says whether that matters."""
+    try:
+        return kind(**said)
+    except TypeError:
+        known = {each.name for each in fields(kind)}
+        return kind(**{name: value for name, value in said.items() if name in known})
 
 
 _SPEC = {each.name: each.default for each in fields(Spec)}

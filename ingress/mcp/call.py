@@ -60,15 +60,17 @@ class Calls:
         everything = (
             call.wants_progress or bool(levels) or not asks_nothing(capabilities_of(ctx, exchange))
         )
-        with self._follower.watch(everything=everything) as watch:
-            try:
-                answer = await self._answer(ctx, exchange, call, levels, watch)
-            except InvalidCallError as error:
-                answer = tool_error(str(error))
-            except LonghaulError as error:
-                refusal = wire_error(error, watch.job)
-                exchange.retry_after = refusal.retry_after
-                raise refusal.raised() from error
+        watch = Watch(everything=everything)
+        try:
+            answer = await self._answer(ctx, exchange, call, levels, watch)
+        except InvalidCallError as error:
+            answer = tool_error(str(error))
+        except LonghaulError as error:
+            refusal = wire_error(error, watch.job)
+            exchange.retry_after = refusal.retry_after
+            raise refusal.raised() from error
+        finally:
+            self._follower.forget(watch)
         return shaped_result(answer, ctx.protocol_version)
 
     async def _answer(

@@ -93,18 +93,17 @@ class Direct:
         self, asked: Asked, scope: Scope, receive: Receive, reply: Reply
     ) -> None:
         """A call whose client goes away is cancelled; what that means the handler knows."""
-        there = asyncio.timeout(None)
+        handler = asyncio.current_task()
+        watching = asyncio.create_task(_watch(receive, reply, handler))
         try:
-            async with there:
-                watching = asyncio.create_task(_watch(receive, reply, there))
-                try:
-                    await self._answer(asked, scope, reply)
-                finally:
-                    if not reply.over:  # else the request ends now, and `receive` tells that
-                        watching.cancel()
-        except TimeoutError:
-            if not there.expired():
+            await self._answer(asked, scope, reply)
+        except asyncio.CancelledError:
+            lost = watching.done() and not watching.cancelled() and watching.result()
+            if handler is None or not lost or handler.uncancel():
                 raise
+        finally:
+            if not reply.over:  # else the request ends now, and `receive` tells that
+                watching.cancel()
 
     async def _answer(self, asked: Asked, scope: Scope, reply: Reply) -> None:
         ctx: Context = ServerRequestContext(
@@ -200,11 +199,11 @@ def _again(came: list[Message], receive: Receive) -> Receive:
     return next_message
 
 
-async def _watch(receive: Receive, reply: Reply, there: asyncio.Timeout) -> None:
+async def _watch(receive: Receive, reply: Reply, handler: asyncio.Task[Any] | None) -> bool:
+    """Whether the client was lost before its answer; its handler is cancelled then."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    if not reply.over:
-        there.reschedule(asyncio.get_running_loop().time())
+    return handler is not None and not reply.over and handler.cancel()
 
 
 async def _not_routed(ctx: Context) -> Any:

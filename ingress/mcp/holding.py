@@ -49,35 +49,20 @@ class Holding:
         if not alone:
             exchange.on_gone = watch.wake
         try:
-            return await self._listen(exchange, watch, voice, until, stops, alone=alone)
+            while True:
+                until = min(until, self._ends_at)
+                if exchange.gone and not alone:
+                    return None
+                if exchange.gone:  # nobody to tell, and no answer to give: the job's end ends this
+                    until, voice = math.inf, None
+                left = until - self._clock.monotonic()
+                if left <= 0 and watch.end is None:
+                    return None
+                patience = min(left, voice.patience()) if voice is not None else left
+                hint = await watch.next(None if patience == math.inf else patience)
+                if hint is not None and hint.kind == "state" and hint.state in stops:
+                    return hint
+                if voice is not None:
+                    await (voice.tick() if hint is None else voice.hear(hint))
         finally:
             self._held.discard(watch)
-
-    async def _listen(
-        self,
-        exchange: Exchange,
-        watch: Watch,
-        voice: Voice | None,
-        until: float,
-        stops: Container[str],
-        *,
-        alone: bool,
-    ) -> JobHint | None:
-        while True:
-            until = min(until, self._ends_at)
-            if exchange.gone and not alone:
-                return None
-            if exchange.gone:  # nobody to tell, and no answer to give: the job's end ends this
-                until, voice = math.inf, None
-            left = until - self._clock.monotonic()
-            if left <= 0 and watch.end is None:
-                return None
-            patience = min(left, voice.patience()) if voice is not None else left
-            hint = await watch.next(None if patience == math.inf else patience)
-            if hint is None:
-                if voice is not None:
-                    await voice.tick()
-            elif hint.kind == "state" and hint.state in stops:
-                return hint
-            elif voice is not None:
-                await voice.hear(hint)

@@ -125,7 +125,7 @@ def preview_for(
     call: IncomingCall, client: str | None, rules: Mapping[str, ClientRule]
 ) -> int | None:
     """Bytes of a large result that this caller takes: by the call, else the client's rule."""
-    if call.preview is not None or client is None:
+    if call.preview is not None or client is None or not rules:
         return call.preview
     said = (rule.preview for name, rule in rules.items() if fnmatch.fnmatchcase(client, name))
     return next((size for size in said if size is not None), None)

@@ -148,9 +148,11 @@ class LonghaulServer(Server[Any]):
         match ctx.method:
             case "tools/call" if params["name"] in OWN_TOOLS:
                 return await self._handlers.own_calls(ctx)
-            case "tools/call":
+            case "tools/call" if exchange_of(ctx).bridge is not None:
                 with self._handlers.bridges.holding(exchange_of(ctx), ctx.request_id):
                     return await self._handlers.calls(ctx)
+            case "tools/call":
+                return await self._handlers.calls(ctx)
             case method if method in RESOURCES:
                 return await self._handlers.resources(ctx)
             case "tools/list":

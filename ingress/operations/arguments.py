@@ -25,11 +25,11 @@ class ArgumentCheck:
     def __call__(self, tool: CatalogueTool, arguments: Mapping[str, Any] | None) -> None:
         """Raises: InvalidCallError: Names path and rule of each problem."""
         validator = self._validator(tool)
-        if validator is None:
+        given = arguments or {}
+        if validator is None or validator.is_valid(given):
             return
-        problems = [_words(e) for e in islice(validator.iter_errors(arguments or {}), SHOWN)]
-        if problems:
-            raise InvalidCallError(f"Invalid arguments for {tool.name}: {'; '.join(problems)}")
+        problems = [_words(e) for e in islice(validator.iter_errors(given), SHOWN)]
+        raise InvalidCallError(f"Invalid arguments for {tool.name}: {'; '.join(problems)}")
 
     def _validator(self, tool: CatalogueTool) -> Any:
         if tool.version not in self._validators:

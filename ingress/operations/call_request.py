@@ -74,13 +74,14 @@ def submission_of(
     With a blob of its arguments they are not with the call.
     """
     policy = accepted.policy
+    spec = _spec_of(request, accepted, arguments_blob)
     return Submission(
         tool=accepted.tool.name,
         queue=policy.queue,
         caller=request.caller,
-        spec=_spec_of(request, accepted, arguments_blob),
+        spec=spec,
         call=_call_of(request, apart=bool(arguments_blob)),
-        queue_ms=_ms(policy.clocks.queue),
+        queue_ms=spec.queue_ms,
         deadline_ms=_ms(policy.clocks.deadline),
         holder=holder,
         watcher=",".join(filter(None, (watcher, _told(request)))),

@@ -6,8 +6,8 @@ can happen to it, and after every gap each followed record is read again, as it 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -48,19 +48,15 @@ class Watch:
     async def next(self, patience: float | None) -> JobHint | None:
         """The next hint, the end again and again; None after `patience` seconds, or when woken."""
         if not self._hints and self.end is None:
-            await self._wait(patience)
+            loop = asyncio.get_running_loop()
+            alarm = None if patience is None else loop.call_later(patience, self.wake)
+            try:
+                await self._waiting.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
         self._waiting.clear()
         return self._hints.popleft() if self._hints else self.end
-
-    async def _wait(self, patience: float | None) -> None:
-        if patience is None:
-            await self._waiting.wait()
-            return
-        alarm = asyncio.get_running_loop().call_later(patience, self.wake)
-        try:
-            await self._waiting.wait()
-        finally:
-            alarm.cancel()
 
     def wake(self) -> None:
         """Whoever waits in `next` looks around now."""
@@ -121,8 +117,8 @@ class Follower:
             self._feed.refresh_soon()
 
     def bind(self, watch: Watch, job: str, *, shared: bool = False) -> str:
-        """Follow a job, and no other; the watcher name that its record must have."""
-        self._forget(watch)
+        """Follow a job, and no other, until `forget`; the watcher that its record must have."""
+        self.forget(watch)
         watch.job, watch.shared = job, shared
         self._watches.setdefault(job, set()).add(watch)
         return self._lease if watch.everything else self._lease + WATCH_END
@@ -136,15 +132,6 @@ class Follower:
         """Its end was heard here already."""
         return any(watch.end is not None for watch in self._watches.get(job, ()))
 
-    @contextmanager
-    def watch(self, *, everything: bool) -> Iterator[Watch]:
-        """A watch that `bind` ties to a job; forgotten when the context ends."""
-        watch = Watch(everything=everything)
-        try:
-            yield watch
-        finally:
-            self._forget(watch)
-
     @asynccontextmanager
     async def follow(self, job: str, *, everything: bool) -> AsyncIterator[Watch]:
         """Follow a job that exists; read its record after entering, hints tell what comes later.
@@ -152,12 +139,16 @@ class Follower:
         Raises:
             StoreUnreachableError: The watcher could not be stored.
         """
-        with self.watch(everything=everything) as watch:
+        watch = Watch(everything=everything)
+        try:
             name = self.bind(watch, job, shared=True)
             await self._runtime.store.note(job, Note(watch=name))
             yield watch
+        finally:
+            self.forget(watch)
 
-    def _forget(self, watch: Watch) -> None:
+    def forget(self, watch: Watch) -> None:
+        """It follows no job any more; who made it says so in the end."""
         watches = self._watches.get(watch.job)
         if watches is None:
             return

@@ -101,9 +101,12 @@ class System:
     ) -> AsyncIterator[tuple[str, Watch]]:
         """A job whose caller is held, hearing everything about it."""
         await self.offered(tool)
-        with self.ingress.follower.watch(everything=True) as watch:
+        watch = Watch(everything=True)
+        try:
             accepted = await self.ingress.submit.hold(request(tool, arguments), watch)
             yield accepted.job, watch
+        finally:
+            self.ingress.follower.forget(watch)
 
     async def offered(self, tool: str) -> None:
         """Longer than a promise may take: a backend's process has to start for it."""

@@ -1,7 +1,6 @@
 """Keep-alive connections to one backend, each looked at before it is used again."""
 
 import asyncio
-import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
@@ -18,18 +17,18 @@ from workers.backends.exchange import CONNECT_LIMIT, IDLE_LIMIT
 from workers.backends.http1 import HttpConnection
 
 LINGER = 1.0  # seconds for the rest of an answer whose wanted part has come
-_LINE_BREAK = re.compile(r"[\0\r\n]")
 
 
 class HttpPool:
     """The `Exchange` over plain HTTP/1.1 connections of our own."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = {
+        always = {
             "user-agent": f"{CLIENT_INFO['name']}/{CLIENT_INFO['version']}",
             "accept-encoding": "identity",
             **{name.lower(): value for name, value in headers.items()},
         }
+        self._lines = {name: _line(name, value) for name, value in always.items()}
         self._cookies: dict[str, str] = {}  # gateways keep a session on its server by them
         self._idle: list[HttpConnection] = []
         self._sweep: asyncio.TimerHandle | None = None
@@ -112,18 +111,21 @@ class HttpPool:
     def _request(
         self, method: str, url: SplitResult, headers: Mapping[str, str], body: bytes
     ) -> bytes:
-        whole = {"host": _authority(url), **self._headers, **headers}
+        lines = {"host": _line("host", _authority(url)), **self._lines}
+        for name, value in headers.items():
+            lines[name] = _line(name, value)
         if "@" in url.netloc:
-            whole.setdefault("authorization", _basic(url))
+            lines.setdefault("authorization", _line("authorization", _basic(url)))
         if self._cookies:
-            whole["cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            pairs = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            lines["cookie"] = _line("cookie", pairs)
         if method == "POST":
-            whole["content-length"] = str(len(body))
-        if _LINE_BREAK.search("".join(whole.values())) is not None:
+            lines["content-length"] = _line("content-length", str(len(body)))
+        head = "".join(lines.values())
+        if not head.count("\r") == head.count("\n") == len(lines) or "\0" in head:
             raise NotStarted("a configured header has a line break in it")
         target = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-        lines = "".join([f"{name}: {value}\r\n" for name, value in whole.items()])
-        return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + body
+        return f"{method} {target} HTTP/1.1\r\n{head}\r\n".encode() + body
 
 
 class Sent:
@@ -192,6 +194,10 @@ async def _connect(url: SplitResult) -> HttpConnection:
 def _tls() -> ssl.SSLContext:
     # Costs 50 ms and more: once per process, never per connection.
     return httpx2.create_ssl_context()
+
+
+def _line(name: str, value: str) -> str:
+    return f"{name}: {value}\r\n"
 
 
 def _authority(url: SplitResult) -> str:

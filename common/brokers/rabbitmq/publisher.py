@@ -57,7 +57,7 @@ class Publisher:
         while True:
             connection = await self._link.ready()
             try:
-                channel = await self._open_channel(connection)
+                channel = self._usable(connection) or await self._open_channel(connection)
                 await channel.basic_publish(
                     body,
                     exchange=exchange,
@@ -91,8 +91,6 @@ class Publisher:
         )
 
     async def _open_channel(self, connection: AbstractConnection) -> DriverChannel:
-        if channel := self._usable(connection):
-            return channel
         async with self._opening:
             if channel := self._usable(connection):
                 return channel

@@ -6,7 +6,6 @@ What a lost session had handed out comes again on the next one, marked `redelive
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
 
 import structlog
 from aio_pika.abc import AbstractChannel
@@ -32,11 +31,11 @@ class Session:
         channel.on_consumer_cancel_callbacks.add(lambda _: self.ended.set())
 
     async def ack(self, delivery_tag: int) -> None:
-        await self._settle(partial(self.channel.basic_ack, delivery_tag, wait=False))
+        await self._settle(self.channel.basic_ack, delivery_tag)
 
     async def give_back(self, delivery_tag: int) -> None:
         # Never `reject`: on a 4.3 quorum queue it counts against the delivery limit.
-        await self._settle(partial(self.channel.basic_nack, delivery_tag, wait=False))
+        await self._settle(self.channel.basic_nack, delivery_tag)
 
     async def close(self) -> None:
         """Give back to the broker what was not acked."""
@@ -50,13 +49,16 @@ class Session:
                     await self._settled.wait()
                 await self._opened.close()
 
-    async def _settle(self, send: Callable[[], Awaitable[None]]) -> None:
+    async def _settle(self, send: Callable[..., Awaitable[None]], delivery_tag: int) -> None:
         if self.ended.is_set():
             return
         self._settling += 1
         try:
-            async with asyncio.timeout(SETTLE_WITHIN):
-                await send()
+            if self.channel.connection.write_queue.full():
+                async with asyncio.timeout(SETTLE_WITHIN):
+                    await send(delivery_tag, wait=False)
+            else:  # without a timer: the driver takes it at once
+                await send(delivery_tag, wait=False)
         except FAILURES as error:
             log.debug("delivery.not_settled", reason=str(error))
         finally:
