@@ -150,16 +150,21 @@ class StoredCall:
     log_level: str | None = None
 
 
-def decode_head(encoded: Mapping[str, str | int]) -> Head:
+Stored = Mapping[str, str | int] | Mapping[bytes, bytes]
+"""The fields of a head as a store has them."""
+
+
+def decode_head(encoded: Stored) -> Head:
     """Of a format newer than ours, what can be read: such a record is shown and left alone.
 
     Every format keeps `id`, `version` and `format` as they are.
     """
     newer = is_newer(encoded)
     values: dict[str, Any] = dict(_UNREADABLE) if newer else {}
-    for name, stored in encoded.items():
-        decode = _DECODERS.get(name)
-        if decode is not None:
+    for key, stored in encoded.items():
+        field_of_head = _FIELDS.get(key)
+        if field_of_head is not None:
+            name, decode = field_of_head
             try:
                 values[name] = decode(stored)
             except (ValueError, TypeError):
@@ -168,13 +173,17 @@ def decode_head(encoded: Mapping[str, str | int]) -> Head:
     return Head(**values)
 
 
-def is_newer(encoded: Mapping[str, str | int]) -> bool:
+def is_newer(encoded: Mapping[Any, str | int | bytes]) -> bool:
     """Whether a newer release wrote it, in a way that this one may not go on with."""
-    return int(encoded.get("format", RECORD_FORMAT)) > RECORD_FORMAT
+    return int(encoded.get("format") or encoded.get(b"format", RECORD_FORMAT)) > RECORD_FORMAT
 
 
-def _decode_flag(stored: str | int) -> bool:
+def _decode_flag(stored: str | int | bytes) -> bool:
     return int(stored) == 1
+
+
+def _decode_state(stored: bytes) -> JobState:
+    return JobState(stored.decode())
 
 
 def encode_spec(spec: Spec) -> str:
@@ -184,7 +193,7 @@ def encode_spec(spec: Spec) -> str:
     return orjson.dumps(told).decode()
 
 
-def _decode_spec(raw: str) -> Spec:
+def _decode_spec(raw: str | bytes) -> Spec:
     return _made(Spec, orjson.loads(raw))
 
 
@@ -208,14 +217,19 @@ def _made(kind: type[_Kind], said: Mapping[str, Any]) -> _Kind:
 _SPEC = {each.name: each.default for each in fields(Spec)}
 _said_by = attrgetter(*_SPEC)
 _CALL = tuple(each.name for each in fields(StoredCall))
-_BY_TYPE: Mapping[object, Callable[[Any], object]] = {
+_Decode = Callable[[Any], object]
+_FROM_TEXT: Mapping[object, _Decode] = {
     str: str,
     int: int,
     bool: _decode_flag,
     JobState: JobState,
     Spec: _decode_spec,
 }
-_DECODERS = {each.name: _BY_TYPE[each.type] for each in fields(Head)}
+_FROM_BYTES = {**_FROM_TEXT, str: bytes.decode, JobState: _decode_state}
+_FIELDS: dict[str | bytes, tuple[str, _Decode]] = {
+    **{each.name: (each.name, _FROM_TEXT[each.type]) for each in fields(Head)},
+    **{each.name.encode(): (each.name, _FROM_BYTES[each.type]) for each in fields(Head)},
+}
 # What a record of a newer format is shown as where its own words are not ours: nobody moves it.
 _UNREADABLE: Mapping[str, object] = {
     "state": JobState.HELD,

@@ -50,13 +50,13 @@ class Router:
         return jobs[0]
 
     async def until_state(self, *states: JobState) -> Head:
-        """The one job, once it is in one of these states."""
+        """The one job, once it is in one of these states; it may wait 5 s for a reconciler's look."""
 
         async def reached() -> Head | None:
             jobs = await self.jobs()
             return jobs[0] if len(jobs) == 1 and jobs[0].state in states else None
 
-        head = await until_answered(reached)
+        head = await until_answered(reached, seconds=20)
         assert head is not None
         return head
 

@@ -16,13 +16,16 @@ from common.store.redis.wire import Wire, packed
 log = structlog.get_logger(__name__)
 
 CONNECT_WITHIN = 5.0  # seconds
+ANSWER_WITHIN = 5.0  # seconds, repetitions included
 
 
 class Link:
     """Sends commands in order and matches replies in order, over a connection that it renews.
 
     What was under way when the connection broke fails with `RedisConnectionError`: it may have
-    happened. Who sent it knows whether repeating is safe.
+    happened. Who sent it knows whether repeating is safe. A connection whose oldest command has
+    waited `ANSWER_WITHIN` is broken off: one timer for all of them, where one for each would cost
+    as much as to send it.
     """
 
     def __init__(self, url: str, clock: Clock) -> None:
@@ -30,7 +33,8 @@ class Link:
         self._pool: Any = ConnectionPool.from_url(url, socket_timeout=None, retry=None)
         self._clock = clock
         self._unsent: list[bytes] = []
-        self._unanswered: deque[asyncio.Future[Any]] = deque()
+        self._unanswered: deque[tuple[asyncio.Future[Any], float]] = deque()  # and its latest time
+        self._alarm: asyncio.TimerHandle | None = None
         self._wire: Wire | None = None
         self._up = asyncio.Event()
         self.down_since: float | None = clock.now()
@@ -49,16 +53,14 @@ class Link:
             loop.call_soon(self._flush)
         self._unsent.append(packed(command))
         future: asyncio.Future[Any] = loop.create_future()
-        self._unanswered.append(future)
+        latest = loop.time() + ANSWER_WITHIN
+        self._unanswered.append((future, latest))
+        if self._alarm is None:
+            self._alarm = loop.call_at(latest, self._look)
         return await future
 
     async def up(self) -> None:
         await self._up.wait()
-
-    def break_off(self) -> None:
-        """Give up on a connection that does not answer; `run` makes a new one."""
-        if self._wire is not None:
-            self._wire.abort()
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
@@ -92,6 +94,9 @@ class Link:
             self._wire = None
             self.down_since = self._clock.now()
             self._up.clear()
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
             self._fail_all(RedisConnectionError("the connection broke"))
             await connection.disconnect(nowait=True)
 
@@ -100,8 +105,18 @@ class Link:
         if self._wire is not None and unsent:
             self._wire.write(b"".join(unsent))
 
+    def _look(self) -> None:
+        """Replies come in order: who waits longest is the first of those that wait."""
+        self._alarm = None
+        if self._unanswered:
+            loop, latest = asyncio.get_running_loop(), self._unanswered[0][1]
+            if latest > loop.time():
+                self._alarm = loop.call_at(latest, self._look)
+            elif self._wire is not None:  # `run` makes a new connection
+                self._wire.abort()
+
     def _answer(self, reply: Any) -> None:
-        future = self._unanswered.popleft()
+        future, _ = self._unanswered.popleft()
         if future.done():  # its sender has given up
             return
         if isinstance(reply, RedisError):
@@ -111,7 +126,7 @@ class Link:
 
     def _fail_all(self, error: RedisConnectionError) -> None:
         self._unsent.clear()
-        for future in self._unanswered:
+        for future, _ in self._unanswered:
             if not future.done():
                 future.set_exception(error)
         self._unanswered.clear()

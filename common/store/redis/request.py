@@ -61,14 +61,17 @@ def read_answer(reply: Sequence[Any], returning: tuple[str, ...]) -> Done | Refu
     )
 
 
-def read_head(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> Head | None:
+def read_head(flat: list[bytes] | dict[bytes, bytes]) -> Head | None:
     """A head from the flat list of a script or the map of HGETALL; None when empty."""
-    return decode_head(fields_of(flat)) if flat else None
+    return decode_head(_pairs(flat)) if flat else None
 
 
-def fields_of(flat: Sequence[bytes] | Mapping[bytes, bytes]) -> dict[str, str | int]:
-    pairs = flat if isinstance(flat, Mapping) else dict(zip(flat[::2], flat[1::2], strict=True))
-    return {key.decode(): value.decode() for key, value in pairs.items()}
+def fields_of(flat: list[bytes] | dict[bytes, bytes]) -> dict[str, str | int]:
+    return {key.decode(): value.decode() for key, value in _pairs(flat).items()}
+
+
+def _pairs(flat: list[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes]:
+    return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def read_info(text: bytes) -> dict[str, str]:

@@ -32,7 +32,7 @@ from common.store.reading import read_taken
 from common.store.redis.api_keys import RedisApiKeys
 from common.store.redis.documents import RedisDocuments
 from common.store.redis.keys import Keys
-from common.store.redis.link import Link
+from common.store.redis.link import ANSWER_WITHIN, Link
 from common.store.redis.listings import RedisListings
 from common.store.redis.request import (
     fields_of,
@@ -49,7 +49,6 @@ from common.store.redis.standing import RedisStandingOrders
 from common.store.redis.wire import Command
 from common.wire import dump_json, load_json
 
-ANSWER_WITHIN = 5.0  # seconds, repetitions included
 AT_ONCE = 500  # records that one command writes: it holds up everybody else
 
 
@@ -238,26 +237,30 @@ class RedisStore(RedisListings):
         return await self._ask(("EVALSHA", script.sha, 1, prefix, *arguments), script)
 
     async def _ask(self, command: Command, script: Script | None = None) -> Any:
-        """One command, repeated on a new connection until it is answered; all of ours may be.
-
-        Redis is told the script when it does not know it: at its first use, and after a restart.
-        """
-        reached = False
+        """One command, repeated on a new connection until it is answered; all of ours may be."""
+        latest = asyncio.get_running_loop().time() + ANSWER_WITHIN
+        reached = self._link.down_since is None
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            return await self._link.send(*command)
+        except (NoScriptError, RedisConnectionError):
+            return await self._ask_again(command, script, latest, reached=reached)
+        except RedisError as error:
+            raise StoreUnreachableError(f"the store refused: {error}") from error
+
+    async def _ask_again(
+        self, command: Command, script: Script | None, latest: float, *, reached: bool
+    ) -> Any:
+        """Redis is told the script: it has not heard of it yet, or has forgotten it."""
+        try:
+            async with asyncio.timeout_at(latest):
                 while True:
-                    reached = reached or self._link.down_since is None
-                    try:
-                        return await self._link.send(*command)
-                    except NoScriptError:
-                        if script is None:
-                            raise
-                        with suppress(RedisConnectionError):
+                    await self._link.up()
+                    reached = True
+                    with suppress(RedisConnectionError):
+                        if script is not None:
                             await self._link.send("SCRIPT", "LOAD", script.text)
-                    except RedisConnectionError:
-                        await self._link.up()
+                        return await self._link.send(*command)
         except TimeoutError:
-            self._link.break_off()
             raise StoreUnreachableError(
                 "the store does not answer", nothing_written=not reached
             ) from None

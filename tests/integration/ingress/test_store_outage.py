@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from common.store.redis.store import ANSWER_WITHIN
+from common.store.redis.link import ANSWER_WITHIN
 from tests.support.private import PrivateServer
 from tests.support.surfaces import Surface, surface
 from tests.support.waiting import until_answered
