@@ -50,7 +50,7 @@ class Router:
         return jobs[0]
 
     async def until_state(self, *states: JobState) -> Head:
-        """The one job, once it is in one of these states; it may wait 5 s for a reconciler's look."""
+        """The one job, once it is in one of these states: a reconciler's look may take 5 s."""
 
         async def reached() -> Head | None:
             jobs = await self.jobs()
