@@ -14,7 +14,7 @@ from common.jobs.change import Add, Change, Free, LeaseGone, Now, Value
 from common.jobs.endings import RetentionMs
 from common.jobs.head import Head
 from common.jobs.state import JobState
-from common.jobs.transitions import IllegalMoveError, due_of
+from common.jobs.transitions import IllegalMoveError, next_look
 from common.wire import canonical_json
 
 _LENGTH = 32  # of the digest, in hexadecimal digits
@@ -43,7 +43,7 @@ def attach(head: Head) -> Change:
         name="attached",
         fields={"cancel_at": 0, "let_go_at": Now()},
         guards=(Free(head.spec.attach),),
-        due=due_of(head),
+        due=next_look(head),
     )
 
 
@@ -74,7 +74,7 @@ def hand_off(
         fields=fields,
         guards=(LeaseGone(head.holder),) if seen_gone else (),
         takes=(key,) if key else (),
-        due=due_of(head),
+        due=next_look(head),
         facts={"reason": reason},
     )
 
@@ -89,13 +89,13 @@ def send_back(head: Head, cancel_after_ms: int | None) -> Change:
     fields: dict[str, Value] = {"handed_off": 1, "holder": "", "leg": Add(1)}
     if cancel_after_ms is not None:
         fields["cancel_at"] = Now(cancel_after_ms)
-    return Change(name="sent_back", fields=fields, due=due_of(head))
+    return Change(name="sent_back", fields=fields, due=next_look(head))
 
 
 def come_back(head: Head, retention: RetentionMs) -> Change:
     """Its caller came again, as it was told to: the next time it needs to be told anew."""
     fields: dict[str, Value] = {}
-    due = due_of(head)
+    due = next_look(head)
     if head.terminal:
         fields, due = rest(head, retention.of(head.state, answered=False))
     return Change(

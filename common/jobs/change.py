@@ -160,11 +160,13 @@ class Due:
     """Where the record stands in the due index: the earliest of these.
 
     `after` is milliseconds from the store's now; `fields` are times in the head after the change
-    (0 counts as never).
+    (0 counts as never). `no_later`: than it stands already, for a change that is not about what the
+    next look is for; else whoever makes such changes often enough would keep it off for ever.
     """
 
     after: int | None = None
     fields: tuple[str, ...] = ()
+    no_later: bool = False
 
 
 @value_type(frozen=True, slots=True, kw_only=True)

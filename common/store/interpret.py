@@ -54,6 +54,10 @@ class Known(Protocol):
         """The highest score; 0 of an empty index."""
         ...
 
+    def due(self, job_id: str) -> float | None:
+        """Where the record stands in the due index; None: it is new."""
+        ...
+
     def holder(self, key: str) -> str | None:
         """The job that has the unique key."""
         ...
@@ -142,7 +146,7 @@ def _plan(
         moves={
             (index := _named(move, shown)): _score(move, index, now, known) for move in change.moves
         },
-        due=_due(change.due, after, now),
+        due=_due(change.due, after, now, known.due(job_id) if change.due.no_later else None),
         event=Event(number=version + 1, at=now, name=change.name, facts=change.facts),
         keys=(
             *change.takes,
@@ -255,11 +259,12 @@ def _holder(guard: Guard, known: Known) -> str:
             return ""
 
 
-def _due(due: Due, head: Fields, now: int) -> float:
-    times = [at for name in due.fields if (at := number(head, name)) > 0]
+def _due(due: Due, head: Fields, now: int, stands: float | None) -> float:
+    times: list[float] = [at for name in due.fields if (at := number(head, name)) > 0]
     if due.after is not None:
         times.append(now + due.after)
-    return min(times, default=now)  # every record stands in the due index, come what may
+    soonest = min(times, default=now)  # every record stands in the due index, come what may
+    return soonest if stands is None else min(soonest, stands)
 
 
 def _score(move: Move, index: str, now: int, known: Known) -> float | None:

@@ -124,6 +124,8 @@ def test_one_that_still_starts_hears_it_too(desk: Desk) -> None:
         wait_for(lambda: "no backends are configured" in log.read_text())
         write(wait_for(lambda: opened(file), seconds=STARTED_WITHIN), {"drain": 2})
         wait_for(lambda: '"changed":["drain"]' in log.read_text())
+        # While it still starts, a request to end ends it without ceremony.
+        wait_for(lambda: "ingress.serving" in log.read_text(), seconds=STARTED_WITHIN)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     finally:

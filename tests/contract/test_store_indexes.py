@@ -243,3 +243,17 @@ async def test_the_due_index_is_an_index_like_any_other(ledger: Ledger) -> None:
 
 async def placed(ledger: Ledger, score: float) -> Head:
     return await ledger.done(await ledger.submitted(), touch(moves=(Move("x", score),)))
+
+
+async def test_a_change_that_is_about_something_else_puts_no_look_off(ledger: Ledger) -> None:
+    """Found by a client that came again five times a second for a job whose worker had died."""
+    head = await due_since(ledger, 5_000)
+    stands = await ledger.due_at(head)
+    await ledger.done(head, touch(due=Due(after=60_000, no_later=True)))
+    assert await ledger.due_at(head) == stands
+    head = await ledger.head(head.id)
+    answer = await ledger.store.commit(
+        head.id, touch(due=Due(after=1_000, no_later=True)), version=head.version
+    )
+    assert isinstance(answer, Done)
+    assert await ledger.due_at(head) == answer.now + 1_000

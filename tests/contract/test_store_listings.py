@@ -59,7 +59,7 @@ async def test_a_place_survives_as_a_cursor() -> None:
 
 async def test_many_scores_and_ranks_at_once(ledger: Ledger) -> None:
     first, second, third, high = [
-        await ledger.submitted(prioritised(priority)) for priority in (4, 4, 4, 9)
+        await ledger.submitted(prioritised(priority)) for priority in (6, 5, 4, 9)
     ]
     index, nobody = queue_index("exporter"), a_job_id()
     asked = [third.id, nobody, high.id, first.id, second.id]

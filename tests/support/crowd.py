@@ -158,6 +158,9 @@ class _Everything:
     def highest(self, index: str) -> float:
         return float(not index)
 
+    def due(self, job_id: str) -> float | None:
+        return None if job_id else 0.0
+
     def holder(self, key: str) -> str | None:
         return key and None
 

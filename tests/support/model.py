@@ -95,6 +95,9 @@ class Model:
     def highest(self, index: str) -> float:
         return max(self.indexes.get(index, {}).values(), default=0.0)
 
+    def due(self, job_id: str) -> float | None:
+        return self.indexes.get(DUE, {}).get(job_id)
+
     def holder(self, key: str) -> str | None:
         return self.keys.get(key)
 

@@ -98,6 +98,10 @@ class _Sections:
     def clocks(self) -> Iterator[str]:
         return (f"by({self._is(field)})" for field in self._shape.clocks)
 
+    def due(self) -> Iterator[str]:
+        no_later = "'LT', " if self._shape.no_later else ""
+        yield f"call('ZADD', P .. ':i:due', {no_later}due, id)"
+
     def end(self) -> Iterator[str]:
         yield f"append_event(id, version, '{self._shape.name}', facts)"
         bodies = dict(zip(self._shape.parts, _values(self._shape.places.parts), strict=False))

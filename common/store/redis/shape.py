@@ -54,6 +54,7 @@ class Shape(NamedTuple):
     changed: tuple[tuple[str, str], ...]  # field, how
     plain: tuple[str, ...]
     clocks: tuple[str, ...]
+    no_later: bool
     parts: tuple[str, ...]
     returning: tuple[str, ...]
     counting: str
@@ -88,6 +89,7 @@ def shape_of(change: Change, *, creates: bool) -> tuple[Shape, Words]:
         changed,
         tuple(plain),
         change.due.fields,
+        change.due.no_later,
         tuple(change.parts),
         change.returning,
         change.counting,

@@ -54,6 +54,12 @@ class Facts:
         ).fetchone()
         return float(score or 0)
 
+    def due(self, job_id: str) -> float | None:
+        row = self._database.execute(
+            "SELECT score FROM entries WHERE name = ? AND job = ?", (DUE, job_id)
+        ).fetchone()
+        return None if row is None else float(row[0])
+
     def holder(self, key: str) -> str | None:
         row = self._database.execute("SELECT job FROM unique_keys WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])

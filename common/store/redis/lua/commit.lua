@@ -92,7 +92,8 @@ local function by(clock)
 end
 --@ clocks
 -- Every record stands in the due index, come what may.
-call('ZADD', P .. ':i:due', due and whole(due) or now_text, id)
+due = due and whole(due) or now_text
+--@ due
 
 local function tell(name, state, watchers, owner, result)
   watchers = split(watchers)
