@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from common.backoff import delay_after
+from common.backoff import Backoff
 from common.errors import StoreUnreachableError
 from common.jobs.answers import answer_foregone
 from common.jobs.checkpoint import resuming
@@ -76,7 +76,7 @@ class Calling:
         Raises:
             BackendError: As `Place.call`.
         """
-        legs = 0  # that asked nobody anything
+        backoff = Backoff(first=FIRST_PAUSE, limit=LONGEST_PAUSE)
         leg = _resumed(self._asked)
         while True:
             self._run.sign_of_life()
@@ -98,9 +98,7 @@ class Calling:
                 asked = self._hear(said)
                 if not asked.complete:
                     return Asked(asked)
-                pause = delay_after(legs, first=FIRST_PAUSE, limit=LONGEST_PAUSE)
-                await self._runtime.clock.sleep(pause)
-                legs += 1
+                await self._runtime.clock.sleep(backoff.next())
                 leg = _resumed(asked)
 
     async def cancel_task(self) -> None:

@@ -4,7 +4,7 @@ import secrets
 
 import structlog
 
-from common.backoff import delay_after
+from common.backoff import Backoff
 from common.brokers.base import Delivery
 from common.errors import StoreUnreachableError
 from common.heartbeat import Heartbeat
@@ -87,10 +87,9 @@ class Claims:
     def _note_passing(self, delivery: Delivery, now: int) -> None:
         by_priority = self._passings.setdefault(delivery.queue, {})
         published_at = round(delivery.published_at * 1000)
-        priority = delivery.priority
-        before = by_priority.get(priority)
+        before = by_priority.get(delivery.priority)
         if before is None or published_at >= before[0]:
-            by_priority[priority] = published_at, now
+            by_priority[delivery.priority] = published_at, now
 
     def passings(self, queue: str) -> list[tuple[int, int, int]]:
         """For whoever wonders whether a token was lost; see `common.jobs.decisions.Passing`."""
@@ -117,7 +116,7 @@ class Claims:
 
     async def _commit(self, job: str, version: int) -> Done | Refused:
         """One claim; a lost reply is repeated with the same commit id and answers the same."""
-        failures = 0
+        backoff = Backoff(first=0.2, limit=5.0)
         commit_id = secrets.token_hex(6)
         while True:
             try:
@@ -126,8 +125,7 @@ class Claims:
                 )
             except StoreUnreachableError as error:
                 log.warning("job.unclaimed", job_id=job, error=str(error))
-                await self._runtime.clock.sleep(delay_after(failures, first=0.2, limit=5.0))
-                failures += 1
+                await self._runtime.clock.sleep(backoff.next())
 
 
 def _claimed(answer: Done) -> Claimed:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from common.backoff import delay_after
+from common.backoff import Backoff
 from common.blobs.calls import whole_call
 from common.brokers.base import BrokerError
 from common.errors import (
@@ -73,14 +73,13 @@ class Executor:
 
         While the store or the broker is away it begins again: until the claim nothing has happened.
         """
-        failures = 0
+        backoff = Backoff(first=0.2, limit=5.0)
         while True:
             try:
                 await self._run(delivery)
             except (StoreUnreachableError, ContendedError, BrokerError) as error:
                 log.warning("delivery.waits", queue=delivery.queue, error=str(error))
-                await self._runtime.clock.sleep(delay_after(failures, first=0.2, limit=5.0))
-                failures += 1
+                await self._runtime.clock.sleep(backoff.next())
             except Exception:  # the one boundary of a delivery; the due entry looks after the job
                 log.exception("delivery.failed", queue=delivery.queue)
                 await delivery.ack()

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from common.backoff import delay_after
+from common.backoff import Backoff
 from common.errors import BACKEND_GONE, OVERLOADED, TIMED_OUT, StoreUnreachableError
 from common.jobs.asking import ask
 from common.jobs.change import Change, Done, Now, Refused
@@ -154,19 +154,18 @@ class Settlement:
         await self._publish_again(*chosen, answer)
 
     async def _kept(self, head: Head, outcome: Outcome) -> Outcome:
-        failures = 0
+        backoff = Backoff(first=0.2, limit=5.0)
         while True:
             try:
                 return await keep(self._runtime, head, outcome, self._outboxes.of(head))
             except StoreUnreachableError as error:
                 log.warning("result.not_kept", job_id=head.id, error=str(error))
-                await self._runtime.clock.sleep(delay_after(failures, first=0.2, limit=5.0))
-                failures += 1
+                await self._runtime.clock.sleep(backoff.next())
 
     async def _commit(
         self, head: Head, choose: Callable[[Head], Change | None]
     ) -> Done | Refused | None:
-        failures = 0
+        backoff = Backoff(first=0.2, limit=5.0)
         commit_id = f"{head.claims}:{self._lease[-6:]}"
         while True:
             try:
@@ -175,8 +174,7 @@ class Settlement:
                 )
             except (StoreUnreachableError, ContendedError) as error:
                 log.warning("job.unsettled", job_id=head.id, error=str(error))
-                await self._runtime.clock.sleep(delay_after(failures, first=0.2, limit=5.0))
-                failures += 1
+                await self._runtime.clock.sleep(backoff.next())
 
     async def _publish_again(self, head: Head, change: Change, done: Done) -> None:
         if change.name not in {"retried", "handed_back", "started_over"}:
