@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import aio_pika
 import pytest
-from aio_pika.abc import AbstractConnection, TimeoutType
+from aio_pika.abc import TimeoutType
 from typing_extensions import override
 from yarl import URL
 
 from common.brokers.base import BrokerError
-from common.brokers.rabbitmq.connection import Link, bounded
+from common.brokers.rabbitmq import connection
+from common.brokers.rabbitmq.connection import Connection, bounded
+from common.brokers.rabbitmq.link import Link
 from common.clock import SystemClock
 
 pytestmark = pytest.mark.anyio
@@ -84,7 +85,7 @@ async def test_after_a_cancel_steps_go_on() -> None:
     assert closed
 
 
-class Unconnected(aio_pika.Connection):
+class Unconnected(Connection):
     """Connects to nothing, after what a test has put in the way."""
 
     first: Callable[[], Awaitable[None]] | None = None
@@ -108,9 +109,9 @@ async def test_a_connection_that_came_up_at_a_cancel_is_closed(
     begun, made = asyncio.Event(), Unconnected(URL("amqp://127.0.0.1/"))
     if step == "connect":
         made.first = lambda: swallowed(begun)
-    monkeypatch.setattr(aio_pika, "Connection", lambda _: made)
+    monkeypatch.setattr(connection, "Connection", lambda _: made)
 
-    async def prepare(_: AbstractConnection) -> None:
+    async def prepare(_: Connection) -> None:
         await swallowed(begun)
 
     link = Link("amqp://127.0.0.1/", role="test", clock=SystemClock(), prepare=prepare)

@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Literal
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel
 
 from common.brokers.base import BrokerError, Consumer, Depth, lane_for
-from common.brokers.rabbitmq.connection import Link, bounded, cancels_kept, server_version
+from common.brokers.rabbitmq.connection import Connection, bounded, server_version
 from common.brokers.rabbitmq.consumer import RabbitConsumer
 from common.brokers.rabbitmq.declare import DeclareChannel, declare_standing, declare_work_queue
+from common.brokers.rabbitmq.link import Link
 from common.brokers.rabbitmq.publisher import Publisher, UnroutableError
 from common.brokers.rabbitmq.topology import Names, QueueKind, choose_kind
 from common.clock import Clock
@@ -131,9 +132,8 @@ class RabbitBroker:
     async def _send(self, exchange: str, queue: str, token: Token, priority: int) -> None:
         within = PUBLISH_WITHIN if self._stalled_since is None else PUBLISH_WITHIN_STALLED
         try:
-            with cancels_kept():
-                async with asyncio.timeout(within):
-                    await self._send_declared(exchange, queue, token, priority)
+            async with asyncio.timeout(within):
+                await self._send_declared(exchange, queue, token, priority)
         except TimeoutError as error:
             self._stalled_since = self._stalled_since or self._clock.now()
             raise BrokerError(f"publish to {queue}: not confirmed within {within:g} s") from error
@@ -146,12 +146,7 @@ class RabbitBroker:
             await self.declare(queue)
             try:
                 await self._publisher.publish(
-                    exchange,
-                    queue,
-                    body,
-                    message_id=token.job,
-                    priority=priority,
-                    in_turn=self._stalled_since is not None,
+                    exchange, queue, body, message_id=token.job, priority=priority
                 )
             except UnroutableError:
                 await self._renew(queue, renewals)
@@ -169,13 +164,13 @@ class RabbitBroker:
                     await declare_standing(connection, self._names, self._kind(connection))
                     self._renewals += 1
 
-    async def _prepare(self, connection: AbstractConnection) -> None:
+    async def _prepare(self, connection: Connection) -> None:
         # The broker may have come back without its data, or as another version.
         self._declared.clear()
         await declare_standing(connection, self._names, self._kind(connection))
         self._stalled_since = None  # what confirmed nothing was the connection that is gone
 
-    def _kind(self, connection: AbstractConnection) -> QueueKind:
+    def _kind(self, connection: Connection) -> QueueKind:
         return choose_kind(self._queue_type, server_version(connection))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

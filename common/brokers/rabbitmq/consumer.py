@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, suppress
 from typing import Self
 
 import structlog
-from aio_pika.abc import AbstractConnection
 from aiormq.abc import DeliveredMessage
 
 from common.brokers.base import BrokerError, Delivery
-from common.brokers.rabbitmq.connection import Backoff, Link, bounded, server_version
+from common.brokers.rabbitmq.connection import Connection, bounded, server_version
 from common.brokers.rabbitmq.declare import declare_work_queue
+from common.brokers.rabbitmq.link import Backoff, Link
 from common.brokers.rabbitmq.session import RabbitDelivery, Session
 from common.brokers.rabbitmq.topology import Names, QueueKind, consume_arguments
 from common.clock import Clock
@@ -31,7 +31,7 @@ class RabbitConsumer:
         names: Names,
         queue: str,
         slots: int,
-        choose: Callable[[AbstractConnection], QueueKind],
+        choose: Callable[[Connection], QueueKind],
         clock: Clock,
     ) -> None:
         self._link = link
@@ -70,7 +70,7 @@ class RabbitConsumer:
         while not self._arrived.empty():
             delivery = self._arrived.get_nowait()
             if delivery is not None:
-                await delivery.session.give_back(delivery.tag)
+                delivery.session.give_back(delivery.tag)
         self._arrived.put_nowait(None)
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class RabbitConsumer:
         finally:
             self._arrived.put_nowait(None)
 
-    async def _serve(self, connection: AbstractConnection) -> None:
+    async def _serve(self, connection: Connection) -> None:
         """One session, to its end. Raises: BrokerError: It did not come about."""
         async with AsyncExitStack() as after:
             async with bounded(SUBSCRIBE_WITHIN, f"consume {self._queue}"):
@@ -109,24 +109,26 @@ class RabbitConsumer:
         finally:
             self._session = None
 
-    async def _subscribe(self, connection: AbstractConnection) -> Session:
+    async def _subscribe(self, connection: Connection) -> Session:
         wanted = self._choose(connection)
         kind = await declare_work_queue(connection, self._names, self._queue, wanted)
         opened = await connection.channel(publisher_confirms=False)
         channel = await opened.get_underlay_channel()
-        session = Session(opened, channel)
+        session = Session(
+            connection.wire,
+            opened,
+            channel,
+            queue=self._queue,
+            arrived=self._arrived.put_nowait,
+            now=self._clock.now,
+        )
         name = self._names.queue(self._queue)
-
-        async def arrived(message: DeliveredMessage) -> None:
-            self._arrived.put_nowait(
-                RabbitDelivery(self._queue, message, session, self._clock.now())
-            )
-
         try:
             await channel.basic_qos(prefetch_count=self._slots)
+            session.listen()
             await channel.basic_consume(
                 name,
-                arrived,
+                _never_told,
                 consumer_tag=name,
                 arguments=dict(consume_arguments(kind, server_version(connection))),
             )
@@ -134,3 +136,7 @@ class RabbitConsumer:
             await session.close()
             raise
         return session
+
+
+async def _never_told(_: DeliveredMessage) -> None:
+    raise AssertionError("deliveries go past the driver")

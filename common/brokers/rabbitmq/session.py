@@ -4,104 +4,143 @@ What a lost session had handed out comes again on the next one, marked `redelive
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
-import structlog
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as DriverChannel
-from aiormq.abc import DeliveredMessage
 
+from common.brokers.rabbitmq import frames
 from common.brokers.rabbitmq.connection import CLOSE_WITHIN, FAILURES
-
-log = structlog.get_logger(__name__)
-
-SETTLE_WITHIN = 5.0  # seconds; an ack is only written: longer means that the connection is stuck
+from common.brokers.rabbitmq.wire import Wire
 
 
 class Session:
-    def __init__(self, opened: AbstractChannel, channel: DriverChannel) -> None:
+    """A `Receiver`: deliveries come in as they are read, and are settled straight on the wire."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        opened: AbstractChannel,
+        channel: DriverChannel,
+        *,
+        queue: str,
+        arrived: Callable[["RabbitDelivery"], None],
+        now: Callable[[], float],
+    ) -> None:
         self.ended = asyncio.Event()
         self.channel = channel
+        self._wire = wire
         self._opened = opened
-        self._settling = 0
-        self._settled = asyncio.Event()
+        self._queue = queue
+        self._arrived = arrived
+        self._now = now
+        self._delivered = (0, False)  # tag and redelivered, of the message whose content comes
+        self._content = frames.Content(0, None, None, None)
+        self._body = b""
         opened.close_callbacks.add(lambda *_: self.ended.set())
         # The broker cancels a consumer when its queue was deleted or has moved.
         channel.on_consumer_cancel_callbacks.add(lambda _: self.ended.set())
 
-    async def ack(self, delivery_tag: int) -> None:
-        await self._settle(self.channel.basic_ack, delivery_tag)
+    def listen(self) -> None:
+        """Take the deliveries of the channel; before it consumes, or the driver has the first."""
+        self._wire.attach(self.channel.number, self)
 
-    async def give_back(self, delivery_tag: int) -> None:
+    def take(self, kind: int, data: bytes, at: int) -> bool:
+        if kind == frames.METHOD:
+            return self._take_method(data, at)
+        if kind == frames.HEADER:
+            self._content, self._body = frames.read_content(data, at), b""
+        else:
+            self._body += frames.payload(data, at)
+        if len(self._body) == self._content.size:
+            self._deliver()
+        return True
+
+    def lost(self) -> None:
+        self.ended.set()
+
+    def ack(self, tag: int) -> None:
+        if not self.ended.is_set():
+            self._wire.write(frames.ack(self.channel.number, tag))
+
+    def give_back(self, tag: int) -> None:
         # Never `reject`: on a 4.3 quorum queue it counts against the delivery limit.
-        await self._settle(self.channel.basic_nack, delivery_tag)
+        if not self.ended.is_set():
+            self._wire.write(frames.requeue(self.channel.number, tag))
 
     async def close(self) -> None:
         """Give back to the broker what was not acked."""
+        # From here on nothing is written: a frame behind the channel's close makes the broker close
+        # the whole connection, and with it the channels of all other queues.
         self.ended.set()
         with suppress(*FAILURES):
             async with asyncio.timeout(CLOSE_WITHIN):
-                # A frame behind the channel's close makes the broker close the whole connection,
-                # and with it the channels of all other queues.
-                while self._settling:
-                    self._settled.clear()
-                    await self._settled.wait()
                 await self._opened.close()
 
-    async def _settle(self, send: Callable[..., Awaitable[None]], delivery_tag: int) -> None:
+    def _take_method(self, data: bytes, at: int) -> bool:
+        method = frames.method_of(data, at)
+        if method == frames.DELIVER:
+            self._delivered = frames.read_delivery(data, at)
+            return True
+        if method in (frames.CHANNEL_CLOSE, frames.CHANNEL_CLOSE_OK):
+            self.ended.set()
+            self._wire.detach(self.channel.number)
+        return False
+
+    def _deliver(self) -> None:
         if self.ended.is_set():
             return
-        self._settling += 1
-        try:
-            if self.channel.connection.write_queue.full():
-                async with asyncio.timeout(SETTLE_WITHIN):
-                    await send(delivery_tag, wait=False)
-            else:  # without a timer: the driver takes it at once
-                await send(delivery_tag, wait=False)
-        except FAILURES as error:
-            log.debug("delivery.not_settled", reason=str(error))
-        finally:
-            self._settling -= 1
-            self._settled.set()
+        tag, redelivered = self._delivered
+        content = self._content
+        self._arrived(
+            RabbitDelivery(
+                self,
+                queue=self._queue,
+                tag=tag,
+                raw=self._body,
+                # A foreign message without a timestamp counts as new: none is dropped for its age.
+                published_at=self._now() if content.timestamp is None else content.timestamp,
+                priority=content.priority or 0,
+                redelivered=redelivered,
+            )
+        )
 
 
 class RabbitDelivery:
-    __slots__ = ("_acked", "_message", "_received_at", "queue", "session")
+    __slots__ = (
+        "_acked",
+        "priority",
+        "published_at",
+        "queue",
+        "raw",
+        "redelivered",
+        "session",
+        "tag",
+    )
 
     def __init__(
-        self, queue: str, message: DeliveredMessage, session: Session, received_at: float
+        self,
+        session: Session,
+        *,
+        queue: str,
+        tag: int,
+        raw: bytes,
+        published_at: float,
+        priority: int,
+        redelivered: bool,
     ) -> None:
-        self.queue = queue
         self.session = session
-        self._message = message
-        self._received_at = received_at
+        self.queue = queue
+        self.tag = tag
+        self.raw = raw
+        self.published_at = published_at
+        self.priority = priority
+        self.redelivered = redelivered
         self._acked = False
-
-    @property
-    def tag(self) -> int:
-        return self._message.delivery_tag or 0
-
-    @property
-    def raw(self) -> bytes:
-        return self._message.body
-
-    @property
-    def published_at(self) -> float:
-        # A foreign message without a timestamp counts as new: nothing is dropped for its age.
-        stamp = self._message.header.properties.timestamp
-        return stamp.timestamp() if stamp is not None else self._received_at
-
-    @property
-    def priority(self) -> int:
-        return self._message.header.properties.priority or 0
-
-    @property
-    def redelivered(self) -> bool:
-        return bool(self._message.redelivered)
 
     async def ack(self) -> None:
         # A second ack of the same tag would make the broker close the channel.
         if not self._acked:
             self._acked = True
-            await self.session.ack(self.tag)
+            self.session.ack(self.tag)
