@@ -116,7 +116,8 @@ class Latencies:
         return cls(p50=at(0.50), p95=at(0.95), p99=at(0.99))
 
 
-async def sequential(url: str, tool: str, calls: int) -> Latencies:
+async def sequential(url: str, tool: str, calls: int) -> list[float]:
+    """How long each took, in seconds, one after the other."""
     connection = await Connection.to(url)
     bytes_ = request(url, tool, {"text": "ping"})
     times = []
@@ -125,7 +126,7 @@ async def sequential(url: str, tool: str, calls: int) -> Latencies:
         await connection.call(bytes_, b"ping")
         times.append(time.perf_counter() - started)
     connection.close()
-    return Latencies.of(times)
+    return times
 
 
 async def in_flight(url: str, tool: str, *, at_once: int, calls: int) -> float:

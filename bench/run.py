@@ -26,12 +26,11 @@ from bench.tasks import IN_FLIGHT, OFTEN, Pace, polled, pushed, submit_latency
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 BATCH = 3000  # rows
+SLICES, WARM = 10, 10  # of the sequential calls of a round; calls before each that do not count
 BEGIN, END = "<!-- made by make bench -->", "<!-- end -->"
 
 
-async def measure(place: Place, calls: int) -> Round:
-    await sequential(place.url, place.tool, max(20, calls // 10))  # warm
-    latencies = await sequential(place.url, place.tool, calls)
+async def measure(place: Place, seconds: list[float], calls: int) -> Round:
     rates: dict[int, float] = {}
     cpu: dict[str, float] = {}
     for at_once in AT_ONCE:
@@ -40,7 +39,17 @@ async def measure(place: Place, calls: int) -> Round:
         rates[at_once] = await in_flight(place.url, place.tool, at_once=at_once, calls=many)
         if at_once == 64:
             cpu = spent.ms_per(many)
-    return Round(latencies=latencies, rates=rates, cpu=cpu)
+    return Round(latencies=Latencies.of(seconds), rates=rates, cpu=cpu)
+
+
+async def measure_sequential(places: list[Place], calls: int) -> dict[Route, list[float]]:
+    """In slices: a machine that others share changes its pace within seconds."""
+    seconds: dict[Route, list[float]] = {place.route: [] for place in places}
+    for _ in range(SLICES):
+        for place in places:
+            await sequential(place.url, place.tool, WARM)
+            seconds[place.route] += await sequential(place.url, place.tool, calls // SLICES)
+    return seconds
 
 
 async def measure_tasks(place: TaskPlace, tasks: int) -> TaskRound:
@@ -77,8 +86,9 @@ async def measure_all(places: list[Place], rounds: int, calls: int) -> dict[Rout
     """Interleaved, so that a slow minute of the machine meets all of them."""
     results: dict[Route, list[Round]] = {place.route: [] for place in places}
     for _ in range(rounds):
+        seconds = await measure_sequential(places, calls)
         for place in places:
-            results[place.route].append(await measure(place, calls))
+            results[place.route].append(await measure(place, seconds[place.route], calls))
     return results
 
 
