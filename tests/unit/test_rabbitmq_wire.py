@@ -104,6 +104,14 @@ async def test_the_answer_to_a_wrong_version_goes_to_the_driver_whole() -> None:
     assert await line.driver_read() == b"AMQP\0\0\x09\1!"
 
 
+async def test_frames_that_do_not_end_as_frames_are_the_drivers_to_refuse() -> None:
+    line, receiver = Line(), Taking()
+    line.wire.attach(OURS, receiver)
+    broken = delivery(1)[:-1] + b"x" + delivery(2)
+    line.wire.data_received(broken)
+    assert (receiver.tags, await line.driver_read()) == ([], broken)
+
+
 async def test_a_driver_that_is_sent_nothing_hears_that_the_broker_lives() -> None:
     """A broker that sends messages sends no heartbeats; without them the driver gives it up."""
     line = Line()

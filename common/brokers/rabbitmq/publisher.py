@@ -94,11 +94,15 @@ class ConfirmChannel:
         tags = list(takewhile(lambda each: each <= tag, self._unconfirmed)) if multiple else (tag,)
         for each in tags:
             message_id, confirmed = self._unconfirmed.pop(each)
-            if self._returned and self._returned[message_id]:
-                self._returned -= Counter((message_id,))
-                _end(confirmed, UnroutableError("no queue takes it"))
-            else:
-                _end(confirmed, error)
+            came_back = self._returned and self._forget_return(message_id)
+            _end(confirmed, UnroutableError("no queue takes it") if came_back else error)
+
+    def _forget_return(self, message_id: str) -> bool:
+        """Whether there was one. The same token may be out twice, and come back twice."""
+        count = self._returned.pop(message_id, 0)
+        if count > 1:
+            self._returned[message_id] = count - 1
+        return count > 0
 
     def _close(self, error: Exception) -> None:
         self.closed = True
@@ -167,7 +171,7 @@ def _why_closed(code: int, text: str) -> Exception:
 
 
 def _end(confirmed: asyncio.Future[None], error: Exception | None) -> None:
-    if confirmed.done():  # returned before, or nobody waits any more
+    if confirmed.done():  # nobody waits any more
         return
     if error is None:
         confirmed.set_result(None)

@@ -13,7 +13,7 @@ from aiormq.exceptions import AMQPConnectionError
 from typing_extensions import override
 from yarl import URL
 
-from common.brokers.rabbitmq.frames import EMPTY_HEARTBEAT, FRAME, HEARTBEAT, OVERHEAD
+from common.brokers.rabbitmq.frames import EMPTY_HEARTBEAT, FRAME, FRAME_END, HEARTBEAT, OVERHEAD
 
 # Nothing else of the driver's may have come for long; it takes a silent broker for a lost one.
 SIGN_OF_LIFE_EVERY = 3.0  # seconds
@@ -35,10 +35,10 @@ class Wire(asyncio.StreamReaderProtocol):
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
         self._clock = asyncio.get_running_loop().time
-        self._transport_out: asyncio.Transport | None = None
+        self._out: asyncio.Transport | None = None
         self._receivers: dict[int, Receiver] = {}
         self._rest = b""  # of a frame that has not come whole
-        self._foreign = False  # no frames: an answer to a version that the broker has not
+        self._foreign = False  # no frames, as the answer to a wrong version: the driver says so
         self._driver_heard_at = 0.0
         self._writable = asyncio.Event()
         self._writable.set()
@@ -49,7 +49,7 @@ class Wire(asyncio.StreamReaderProtocol):
         Raises:
             ConnectionResetError: It is lost already.
         """
-        if self._transport_out is None:
+        if self._out is None:
             raise ConnectionResetError("the connection to RabbitMQ was lost")
         self._receivers[channel] = receiver
 
@@ -58,9 +58,9 @@ class Wire(asyncio.StreamReaderProtocol):
         self._receivers.pop(channel, None)
 
     def write(self, data: bytes) -> None:
-        """Whole frames; those of one message in one piece."""
-        if self._transport_out is not None:
-            self._transport_out.write(data)
+        """Whole frames; those of one message in one piece. After a lost connection: nothing."""
+        if self._out is not None:
+            self._out.write(data)
 
     @property
     def full(self) -> bool:
@@ -73,7 +73,7 @@ class Wire(asyncio.StreamReaderProtocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._transport_out = cast("asyncio.Transport", transport)
+        self._out = cast("asyncio.Transport", transport)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -83,8 +83,10 @@ class Wire(asyncio.StreamReaderProtocol):
         drivers: list[bytes] = []
         while whole - at >= OVERHEAD and not self._foreign:
             kind, channel, length = FRAME.unpack_from(data, at)
-            self._foreign = kind > HEARTBEAT
             end = at + length + OVERHEAD
+            if kind > HEARTBEAT or (end <= whole and data[end - 1] != FRAME_END):
+                self._foreign = True
+                break
             if end > whole:
                 break
             receiver = self._receivers.get(channel)
@@ -127,7 +129,7 @@ class Wire(asyncio.StreamReaderProtocol):
         super().connection_lost(exc)
 
     def _lose(self) -> None:
-        self._transport_out = None
+        self._out = None
         self._writable.set()
         receivers, self._receivers = self._receivers, {}
         for receiver in receivers.values():
