@@ -48,7 +48,8 @@ async def measure_sequential(places: list[Place], calls: int) -> dict[Route, lis
     for _ in range(SLICES):
         for place in places:
             await sequential(place.url, place.tool, WARM)
-            seconds[place.route] += await sequential(place.url, place.tool, calls // SLICES)
+            some = max(1, calls // SLICES)
+            seconds[place.route] += await sequential(place.url, place.tool, some)
     return seconds
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,6 +15,7 @@ from common.brokers.open import open_broker
 from common.brokers.rabbitmq import broker as rabbit
 from common.clock import SystemClock
 from common.jobs.token import Token, ToolRef, decode_token
+from tests.support.links import linked
 from tests.support.private import PrivateServer
 from tests.support.waiting import until
 
@@ -152,3 +154,45 @@ async def test_a_broker_that_confirms_nothing_is_reported_until_it_does(
     monkeypatch.undo()
     await broker.publish("blocked", token("j2"), 4)
     assert broker.unreachable_since is None
+
+
+async def test_a_broker_whose_answers_come_in_small_pieces(private_rabbit: PrivateServer) -> None:
+    """The handshake, too."""
+    async with linked(private_rabbit.url) as link:
+        link.slow_down(0.002, piece=50)
+        async with (
+            open_broker(
+                link.url, namespace="lht", queue_type="auto", clock=SystemClock()
+            ) as broker,
+            broker.consume("pieces", 1) as consumer,
+        ):
+            with anyio.fail_after(30):
+                await broker.publish("pieces", token("j1"), 4)
+                delivery = await anext(aiter(consumer))
+            assert decode_token(delivery.raw).job == "j1"
+            await delivery.ack()
+
+
+async def test_a_broker_that_reads_nothing_is_left_all_the_same(
+    private_rabbit: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the socket did not take would otherwise be waited for, for as long as that lasts."""
+    monkeypatch.setattr(rabbit, "PUBLISH_WITHIN", 2.0)
+    long_named = ToolRef(backend="exporter", tool="t" * 60_000, version="1")
+    large = Token(job="j", generation=1, version=1, tool=long_named)
+    async with linked(private_rabbit.url) as link, AsyncExitStack() as leaving:
+        broker = await leaving.enter_async_context(
+            open_broker(link.url, namespace="lht", queue_type="auto", clock=SystemClock())
+        )
+        await broker.publish("blocked", large, 4)
+        link.hold()
+        async with anyio.create_task_group() as group:
+            for _ in range(500):  # 30 MB: more than the sockets on the way take
+                group.start_soon(refused, broker, large)
+        with anyio.fail_after(6):
+            await leaving.aclose()
+
+
+async def refused(broker: Broker, refused: Token) -> None:
+    with pytest.raises(BrokerError):
+        await broker.publish("blocked", refused, 4)

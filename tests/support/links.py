@@ -19,6 +19,7 @@ class Link:
         self.let_flow()
         self._open = True
         self._delay = 0.0
+        self._piece = CHUNK
         self._ends: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -56,9 +57,10 @@ class Link:
         self._flows.set()
         self._answers.set()
 
-    def slow_down(self, seconds: float) -> None:
-        """Each piece arrives so much later."""
+    def slow_down(self, seconds: float, *, piece: int = CHUNK) -> None:
+        """Each piece arrives so much later, and has at most so many bytes."""
         self._delay = seconds
+        self._piece = piece
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
@@ -83,7 +85,7 @@ class Link:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event
     ) -> None:
         with suppress(OSError):
-            while piece := await reader.read(CHUNK):
+            while piece := await reader.read(self._piece):
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 await flows.wait()

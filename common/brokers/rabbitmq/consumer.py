@@ -66,7 +66,7 @@ class RabbitConsumer:
         if session is not None:
             with suppress(BrokerError):
                 async with bounded(SUBSCRIBE_WITHIN, f"stop consuming {self._queue}"):
-                    await session.channel.basic_cancel(self._names.queue(self._queue))
+                    await session.cancel(self._names.queue(self._queue))
         while not self._arrived.empty():
             delivery = self._arrived.get_nowait()
             if delivery is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from copy import copy
 from itertools import takewhile
 
 from common.brokers.base import BrokerError
@@ -176,4 +177,4 @@ def _end(confirmed: asyncio.Future[None], error: Exception | None) -> None:
     if error is None:
         confirmed.set_result(None)
     else:
-        confirmed.set_exception(error)
+        confirmed.set_exception(copy(error))  # each its own: it gets a traceback where it is raised

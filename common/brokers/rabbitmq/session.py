@@ -69,6 +69,14 @@ class Session:
         if not self.ended.is_set():
             self._wire.write(frames.requeue(self.channel.number, tag))
 
+    async def cancel(self, consumer_tag: str) -> None:
+        """Ask for no more. When the broker does not answer, the driver closes the channel."""
+        try:
+            await self.channel.basic_cancel(consumer_tag)
+        except BaseException:
+            self.ended.set()
+            raise
+
     async def close(self) -> None:
         """Give back to the broker what was not acked."""
         # From here on nothing is written: a frame behind the channel's close makes the broker close

@@ -6,6 +6,7 @@ through its queues and tasks each costs a call several times as much as the rest
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from aiormq.connection import DEFAULT_PORTS, SSLContextProvider, TransportFactory
@@ -15,7 +16,7 @@ from yarl import URL
 
 from common.brokers.rabbitmq.frames import EMPTY_HEARTBEAT, FRAME, FRAME_END, HEARTBEAT, OVERHEAD
 
-# Nothing else of the driver's may have come for long; it takes a silent broker for a lost one.
+# A broker that sends messages sends no heartbeats, and the driver would take it for a lost one.
 SIGN_OF_LIFE_EVERY = 3.0  # seconds
 
 
@@ -32,14 +33,14 @@ class Receiver(Protocol):
 
 
 class Wire(asyncio.StreamReaderProtocol):
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    def __init__(self, reader: asyncio.StreamReader, now: Callable[[], float]) -> None:
         super().__init__(reader)
-        self._clock = asyncio.get_running_loop().time
+        self._now = now
         self._out: asyncio.Transport | None = None
         self._receivers: dict[int, Receiver] = {}
         self._rest = b""  # of a frame that has not come whole
         self._foreign = False  # no frames, as the answer to a wrong version: the driver says so
-        self._driver_heard_at = 0.0
+        self._driver_heard_at = now()
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -58,9 +59,14 @@ class Wire(asyncio.StreamReaderProtocol):
         self._receivers.pop(channel, None)
 
     def write(self, data: bytes) -> None:
-        """Whole frames; those of one message in one piece. After a lost connection: nothing."""
-        if self._out is not None:
+        """Whole frames; those of one message in one piece. At the end of a connection: nothing."""
+        if self._out is not None and not self._out.is_closing():
             self._out.write(data)
+
+    def abort(self) -> None:
+        """End the connection now; what was not sent is lost."""
+        if self._out is not None:
+            self._out.abort()
 
     @property
     def full(self) -> bool:
@@ -98,11 +104,11 @@ class Wire(asyncio.StreamReaderProtocol):
             at = whole
         drivers.append(data[driver_from:at])
         self._rest = data[at:]
-        self._pass_on(b"".join(drivers))
+        self._pass_on(b"".join(drivers), others_got_some=len(drivers) > 1)
 
-    def _pass_on(self, data: bytes) -> None:
-        now = self._clock()
-        if not data and now > self._driver_heard_at + SIGN_OF_LIFE_EVERY:
+    def _pass_on(self, data: bytes, *, others_got_some: bool) -> None:
+        now = self._now()
+        if not data and others_got_some and now > self._driver_heard_at + SIGN_OF_LIFE_EVERY:
             data = EMPTY_HEARTBEAT
         if data:
             self._driver_heard_at = now
@@ -126,6 +132,9 @@ class Wire(asyncio.StreamReaderProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
+        if exc is not None and not isinstance(exc, OSError):
+            # Of a receiver. The driver gives it to whoever waits for anything on this connection.
+            exc = ConnectionResetError(f"ended by a frame that nobody expected: {exc!r}")
         super().connection_lost(exc)
 
     def _lose(self) -> None:
@@ -151,7 +160,7 @@ class WireFactory(TransportFactory):
         reader = asyncio.StreamReader()
         try:
             transport, self.wire = await loop.create_connection(
-                lambda: Wire(reader),
+                lambda: Wire(reader, loop.time),
                 url.host or "localhost",
                 url.port or DEFAULT_PORTS[url.scheme],
                 ssl=await tls.get_context() if url.scheme == "amqps" else None,
