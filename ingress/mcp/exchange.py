@@ -6,15 +6,13 @@ and `send` are wrapped, so that the handler can know how: DESIGN 9 makes a diffe
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcp.server.context import ServerRequestContext
 from starlette.types import Message, Receive, Scope, Send
 
 from ingress.caller import Caller
-
-if TYPE_CHECKING:
-    from ingress.mcp.sessions import LegacySession
+from ingress.mcp.legacy_session import LegacySession
 
 KEY = "longhaul.exchange"  # in the ASGI scope
 

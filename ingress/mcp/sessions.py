@@ -40,6 +40,7 @@ from ingress.mcp.legacy_http import (
     read_message,
     refusal,
 )
+from ingress.mcp.legacy_session import LegacySession
 from ingress.mcp.switchboard import Switchboard, Waiting
 
 SESSIONS = 20_000  # of all clients, on all replicas
@@ -53,20 +54,6 @@ PLAIN = frozenset(
 )
 TOOLS_CHANGED: Message = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
 RESOURCES_CHANGED: Message = {"jsonrpc": "2.0", "method": "notifications/resources/list_changed"}
-
-
-class LegacySession:
-    """A client's session, as one of its requests finds it."""
-
-    def __init__(self, stored: Session, store: SessionStore) -> None:
-        self.id = stored.id
-        self.capabilities = stored.capabilities
-        self.log_level = stored.log_level  # None: it asked for no log lines
-        self._store = store
-
-    async def set_level(self, level: str) -> None:
-        """For its next requests, wherever they go."""
-        await self._store.set_level(self.id, level)
 
 
 class LegacySessions:
