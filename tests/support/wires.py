@@ -19,10 +19,15 @@ class Out(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closing = False
+        self.aborted = False
 
     @override
     def write(self, data: Any) -> None:
         self.written += data
+
+    @override
+    def abort(self) -> None:
+        self.aborted = True
 
     @override
     def is_closing(self) -> bool:

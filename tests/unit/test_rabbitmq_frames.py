@@ -1,6 +1,7 @@
 """Frames of tokens, written and read without the driver: byte for byte as its codec has them."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiormq import spec
@@ -142,14 +143,14 @@ OPTIONAL = st.none() | st.text(min_size=1, max_size=20)
     app_id=OPTIONAL,
 )
 def test_a_header_with_any_properties(
-    size: int, priority: int | None, message_id: str | None, timestamp: int | None, **others: object
+    size: int, priority: int | None, message_id: str | None, timestamp: int | None, **others: Any
 ) -> None:
     """A token that was parked comes with headers of the broker, one of others with anything."""
     properties = spec.Basic.Properties(
         priority=priority,
         message_id=message_id,
         timestamp=None if timestamp is None else datetime.fromtimestamp(timestamp, UTC),
-        **others,  # type: ignore[arg-type]
+        **others,
     )
     header = written(ContentHeader(properties=properties, body_size=size))
     assert frames.read_content(header, 7) == frames.Content(size, priority, message_id, timestamp)

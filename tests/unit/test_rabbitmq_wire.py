@@ -116,5 +116,7 @@ async def test_receivers_hear_that_the_connection_is_gone(end: str) -> None:
     assert receiver.is_lost
     line.wire.write(b"late")
     assert line.out.written == b""
+    line.wire.abort()  # what was written before may still be waited for
+    assert line.out.aborted
     with pytest.raises(ConnectionResetError):
         line.wire.attach(OURS, receiver)

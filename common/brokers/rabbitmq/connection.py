@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ConnectionClosed
+from aiormq.abc import ExceptionType
+from typing_extensions import override
 from yarl import URL
 
 from common.brokers.base import BrokerError
@@ -28,12 +30,23 @@ class Connection(aio_pika.Connection):
 
     @property
     def wire(self) -> Wire:
-        """Raises: ConnectionResetError: There is none any more."""
+        """Raises: ConnectionResetError: There is none yet."""
         if self._wires.wire is None:
             raise ConnectionResetError("not connected")
         return self._wires.wire
 
-    def abort(self) -> None:
+    @override
+    async def close(self, exc: ExceptionType | None = ConnectionClosed) -> None:
+        """In order, or abruptly when that takes long: a broker that reads nothing takes no goodbye,
+        and the driver cannot be told to stop waiting for it.
+        """
+        giving_up = self.loop.call_later(CLOSE_WITHIN, self._abort)
+        try:
+            await super().close(exc)
+        finally:
+            giving_up.cancel()
+
+    def _abort(self) -> None:
         if self._wires.wire is not None:
             self._wires.wire.abort()
 
@@ -60,15 +73,9 @@ async def connect(url: URL) -> Connection:
 
 
 async def close(connection: Connection) -> None:
-    """In order, or abruptly when that takes long: a broker that reads nothing takes no goodbye, and
-    the driver cannot be told to stop waiting for it.
-    """
-    giving_up = asyncio.get_running_loop().call_later(CLOSE_WITHIN, connection.abort)
-    try:
-        with suppress(*FAILURES), driving():
-            await connection.close()
-    finally:
-        giving_up.cancel()
+    """Whatever comes of it."""
+    with suppress(*FAILURES), driving():
+        await connection.close()
 
 
 @asynccontextmanager
@@ -88,36 +95,26 @@ async def bounded(within: float, what: str) -> AsyncIterator[None]:
 def driving() -> Iterator[None]:
     """Around what the driver waits for: our cancels stay cancels, its own become errors.
 
-    It cancels whoever waits on a connection that ends, or raises a bare `Exception` there.
+    It cancels whoever waits on a connection that ends, or raises a bare `Exception` there. And it
+    waits with `asyncio.wait_for`, which on Python 3.11 loses a cancel that comes in the moment of
+    success, and turns others into errors of its own: who was cancelled would go on. So one that
+    came meanwhile is raised at the end, whatever the driver made of it.
 
     Raises:
         ConnectionResetError: The connection ended in the meantime.
-    """
-    with cancels_kept():
-        try:
-            yield
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise ConnectionResetError("the connection was closed") from error
-        except Exception as error:
-            if type(error) is Exception:
-                raise ConnectionResetError("the connection was closed") from error
-            raise
-
-
-@contextmanager
-def cancels_kept() -> Iterator[None]:
-    """A cancel that came while the block ran is raised at its end, whatever the driver made of it.
-
-    The driver waits with `asyncio.wait_for`, which on Python 3.11 loses one that comes in the
-    moment of success, and turns others into errors of its own: who was cancelled would go on.
     """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()
     try:
         yield
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError("the connection was closed") from error
+    except Exception as error:
+        if type(error) is Exception:
+            raise ConnectionResetError("the connection was closed") from error
+        raise
     finally:
         if task is not None and task.cancelling() > before:
             raise asyncio.CancelledError

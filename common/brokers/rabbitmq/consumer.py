@@ -8,10 +8,11 @@ from typing import Self
 import structlog
 from aiormq.abc import DeliveredMessage
 
+from common.backoff import Backoff
 from common.brokers.base import BrokerError, Delivery
 from common.brokers.rabbitmq.connection import Connection, bounded, server_version
 from common.brokers.rabbitmq.declare import declare_work_queue
-from common.brokers.rabbitmq.link import Backoff, Link
+from common.brokers.rabbitmq.link import BACKOFF_FIRST, BACKOFF_MAX, Link
 from common.brokers.rabbitmq.session import RabbitDelivery, Session
 from common.brokers.rabbitmq.topology import Names, QueueKind, consume_arguments
 from common.clock import Clock
@@ -75,7 +76,7 @@ class RabbitConsumer:
 
     async def run(self) -> None:
         """Keep a session open until stopped or cancelled."""
-        backoff = Backoff()
+        backoff = Backoff(first=BACKOFF_FIRST, limit=BACKOFF_MAX)
         try:
             while not self._stopped:
                 connection = await self._link.up()
@@ -85,7 +86,8 @@ class RabbitConsumer:
                 except BrokerError as error:
                     log.warning("consumer.failed", queue=self._queue, reason=str(error))
                 else:
-                    backoff.lasted(self._clock.monotonic() - began)
+                    if self._clock.monotonic() - began > BACKOFF_MAX:
+                        backoff.reset()
                 if not self._stopped:
                     await self._clock.sleep(backoff.next())
         finally:

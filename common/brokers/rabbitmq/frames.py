@@ -5,8 +5,9 @@ connection is the driver's (`wire`).
 """
 
 import sys
-from dataclasses import dataclass
 from struct import Struct
+
+from common.values import value_type
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8  # kinds of frames
 FRAME = Struct(">BHI")  # kind, channel, length of the payload
@@ -34,7 +35,7 @@ _CONTENT = Struct(">HHQHBB")
 _MULTIPLE, _REQUEUE = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
+@value_type(frozen=True, slots=True)
 class Content:
     """What is read of a message's header."""
 
@@ -84,7 +85,8 @@ def requeue(channel: int, tag: int) -> bytes:
 
 def method_of(data: bytes, at: int) -> int:
     """Which method a payload is; its arguments begin four bytes on."""
-    return _LONG.unpack_from(data, at)[0]  # type: ignore[no-any-return]
+    method: int = _LONG.unpack_from(data, at)[0]
+    return method
 
 
 def payload(data: bytes, at: int) -> bytes:

@@ -8,13 +8,13 @@ about what they restored.
 import asyncio
 import logging
 import math
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
 from yarl import URL
 
+from common.backoff import Backoff
 from common.brokers.base import BrokerError
 from common.brokers.rabbitmq.connection import (
     FAILURES,
@@ -34,21 +34,6 @@ CONNECT_WITHIN = 10.0
 BACKOFF_FIRST, BACKOFF_MAX = 0.2, 5.0
 # A lost connection is often back within a second; known to be down for longer, nobody waits for it.
 GRACE = 1.0
-
-
-class Backoff:
-    """Growing waits with jitter; begins again after a connection that lasted."""
-
-    def __init__(self) -> None:
-        self._wait = BACKOFF_FIRST
-
-    def next(self) -> float:
-        wait, self._wait = self._wait, min(self._wait * 2, BACKOFF_MAX)
-        return wait * random.uniform(0.5, 1.0)
-
-    def lasted(self, seconds: float) -> None:
-        if seconds > BACKOFF_MAX:
-            self._wait = BACKOFF_FIRST
 
 
 class Link:
@@ -87,7 +72,7 @@ class Link:
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
-        backoff = Backoff()
+        backoff = Backoff(first=BACKOFF_FIRST, limit=BACKOFF_MAX)
         try:
             while True:
                 try:
@@ -98,7 +83,8 @@ class Link:
                 else:
                     began = self._clock.monotonic()
                     await self._hold(connection)
-                    backoff.lasted(self._clock.monotonic() - began)
+                    if self._clock.monotonic() - began > BACKOFF_MAX:
+                        backoff.reset()
                 await self._clock.sleep(backoff.next())
         finally:
             self._reason, self._down_from = "closed", -math.inf

@@ -6,12 +6,13 @@ What a lost session had handed out comes again on the next one, marked `redelive
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as DriverChannel
 
 from common.brokers.rabbitmq import frames
-from common.brokers.rabbitmq.connection import CLOSE_WITHIN, FAILURES
+from common.brokers.rabbitmq.connection import CLOSE_WITHIN, FAILURES, driving
 from common.brokers.rabbitmq.wire import Wire
 
 
@@ -82,7 +83,7 @@ class Session:
         # From here on nothing is written: a frame behind the channel's close makes the broker close
         # the whole connection, and with it the channels of all other queues.
         self.ended.set()
-        with suppress(*FAILURES):
+        with suppress(*FAILURES), driving():
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self._opened.close()
 
@@ -103,7 +104,7 @@ class Session:
         content = self._content
         self._arrived(
             RabbitDelivery(
-                self,
+                session=self,
                 queue=self._queue,
                 tag=tag,
                 raw=self._body,
@@ -115,37 +116,16 @@ class Session:
         )
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class RabbitDelivery:
-    __slots__ = (
-        "_acked",
-        "priority",
-        "published_at",
-        "queue",
-        "raw",
-        "redelivered",
-        "session",
-        "tag",
-    )
-
-    def __init__(
-        self,
-        session: Session,
-        *,
-        queue: str,
-        tag: int,
-        raw: bytes,
-        published_at: float,
-        priority: int,
-        redelivered: bool,
-    ) -> None:
-        self.session = session
-        self.queue = queue
-        self.tag = tag
-        self.raw = raw
-        self.published_at = published_at
-        self.priority = priority
-        self.redelivered = redelivered
-        self._acked = False
+    session: Session
+    queue: str
+    tag: int
+    raw: bytes
+    published_at: float
+    priority: int
+    redelivered: bool
+    _acked: bool = field(default=False, init=False)
 
     async def ack(self) -> None:
         # A second ack of the same tag would make the broker close the channel.

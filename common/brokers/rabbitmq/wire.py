@@ -37,6 +37,7 @@ class Wire(asyncio.StreamReaderProtocol):
         super().__init__(reader)
         self._now = now
         self._out: asyncio.Transport | None = None
+        self._lost = False
         self._receivers: dict[int, Receiver] = {}
         self._rest = b""  # of a frame that has not come whole
         self._foreign = False  # no frames, as the answer to a wrong version: the driver says so
@@ -50,7 +51,7 @@ class Wire(asyncio.StreamReaderProtocol):
         Raises:
             ConnectionResetError: It is lost already.
         """
-        if self._out is None:
+        if self._lost:
             raise ConnectionResetError("the connection to RabbitMQ was lost")
         self._receivers[channel] = receiver
 
@@ -60,7 +61,7 @@ class Wire(asyncio.StreamReaderProtocol):
 
     def write(self, data: bytes) -> None:
         """Whole frames; those of one message in one piece. At the end of a connection: nothing."""
-        if self._out is not None and not self._out.is_closing():
+        if self._out is not None and not (self._lost or self._out.is_closing()):
             self._out.write(data)
 
     def abort(self) -> None:
@@ -138,7 +139,7 @@ class Wire(asyncio.StreamReaderProtocol):
         super().connection_lost(exc)
 
     def _lose(self) -> None:
-        self._out = None
+        self._lost = True
         self._writable.set()
         receivers, self._receivers = self._receivers, {}
         for receiver in receivers.values():
