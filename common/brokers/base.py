@@ -61,7 +61,9 @@ class Delivery(Protocol):
     async def ack(self) -> None:
         """Release the token; a stale delivery (its connection is gone) is released already.
 
-        Never raises: an ack that is lost means a redelivery, and the record decides.
+        Never raises: an ack that is lost means a redelivery, and the record decides. No broker
+        confirms an ack, and a quorum queue forgets those behind the 32 it is about to apply when
+        the consumer ends right after them.
         """
         ...
 

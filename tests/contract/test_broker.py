@@ -222,7 +222,9 @@ async def test_a_thousand_concurrent_publishes_all_arrive(case: Case) -> None:
             group.start_soon(case.publish, job)
     async with case.broker.consume(case.queue, 64) as consumer:
         assert set(await jobs_acked(consumer, 1000)) == jobs
-    assert (await case.depth()).ready == 0
+        # Before the consumer ends: with its channel a quorum queue forgets the acks that it has
+        # not applied, when there are more than 32, and has those tokens again.
+        assert (await case.depth()).ready == 0
 
 
 async def test_a_token_arrives_as_it_was_sent(case: Case) -> None:
