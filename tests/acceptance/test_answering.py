@@ -87,7 +87,7 @@ def test_a_question_in_mid_call_is_answered(desk: Desk, words: tuple[str, ...], 
 
 def test_several_questions_have_keys(desk: Desk, router: str) -> None:
     body = {"tool": "new__survey", "arguments": {}, "capabilities": ALL}
-    job = httpx2.post(f"{router}/v1/jobs", json=body).json()["id"]
+    job = httpx2.post(f"{router}/v1/jobs", json=body, timeout=60).json()["id"]
     shown = ("jobs", "show", job, "--json")
     wait_for(lambda: desk.run(*shown).json["state"] == "input_required")
     unclear = desk.run("jobs", "answer", job, "--decline")

@@ -77,7 +77,7 @@ class TestWithARouter:
             wait_for(said.read_text, seconds=20)
             message = json.loads(said.read_text())
             assert (message["type"], message["data"]["id"]) == ("job.completed", job)
-            wait_for(lambda: "delivered" in desk.run("jobs", "show", job).out, seconds=10)
+            wait_for(lambda: "delivered" in desk.run("jobs", "show", job).out)
             card = desk.run("jobs", "show", job).out
             assert "hidden" not in card
             again = desk.run("callbacks", "replay", job)
@@ -99,7 +99,7 @@ class TestWithARouter:
             message = json.loads(said.read_text())
             assert (message["type"], message["data"]["id"]) == ("batch.completed", batch)
             assert message["data"]["counts"]["completed"] == 1
-            wait_for(lambda: "delivered" in desk.run("batches", "show", batch).out, seconds=10)
+            wait_for(lambda: "delivered" in desk.run("batches", "show", batch).out)
             again = desk.run(*words, "--callback", url)
             assert "continuing after 2 results" in again.err
         assert len(said.read_text().splitlines()) == 1
@@ -120,7 +120,7 @@ class TestWithARouter:
         with example(desk, port, SECRET) as said:
             assert desk.run("callbacks", "replay", "--all").code == 0
             wait_for(lambda: job in said.read_text(), seconds=20)
-        wait_for(lambda: not failed(), seconds=10)
+        wait_for(lambda: not failed())
         assert "No callback has failed." in desk.run("callbacks", "ls").err
 
     def test_a_forbidden_address_is_refused_with_the_submission(self, desk: Desk) -> None:
@@ -138,6 +138,7 @@ class TestWithARouter:
 
 def test_the_example_believes_nobody_else(desk: Desk) -> None:
     port = free_port()
+    url = f"http://127.0.0.1:{port}/"
     with example(desk, port, SECRET) as said:
         now = int(SystemClock().now())
         for secret, at, status in (
@@ -154,5 +155,5 @@ def test_the_example_believes_nobody_else(desk: Desk) -> None:
                     "msg_1", datetime.fromtimestamp(at, UTC), "{}"
                 ),
             }
-            answer = httpx2.post(f"http://127.0.0.1:{port}/", content="{}", headers=headers)
+            answer = httpx2.post(url, content="{}", headers=headers, timeout=60)
             assert answer.status_code == status

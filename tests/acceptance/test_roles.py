@@ -79,9 +79,9 @@ def test_a_queue_nobody_configured_is_refused(desk: Desk, servers: Mapping[str, 
 
 def check_watching(address: str, metric: str) -> None:
     for path in ("/livez", "/readyz"):
-        assert httpx2.get(f"{address}{path}").status_code == 200
-    assert httpx2.get(f"{address}/metrics").status_code == 401
-    assert metric in httpx2.get(f"{address}/metrics", headers=KEY).text
+        assert httpx2.get(f"{address}{path}", timeout=60).status_code == 200
+    assert httpx2.get(f"{address}/metrics", timeout=60).status_code == 401
+    assert metric in httpx2.get(f"{address}/metrics", headers=KEY, timeout=60).text
 
 
 def test_keys_are_made_seen_and_revoked(desk: Desk, servers: Mapping[str, str]) -> None:
@@ -96,7 +96,7 @@ def test_keys_are_made_seen_and_revoked(desk: Desk, servers: Mapping[str, str]) 
         theirs = mine | {"LONGHAUL_API_KEY": key}
         ran = desk.run("call", "b__work", "--json", desk.work(), "--json", **theirs)
         assert (ran.code, ran.json["caller"]) == (0, "ci")
-        watched = httpx2.get(f"{hands['address']}/metrics", headers={"x-api-key": key})
+        watched = httpx2.get(f"{hands['address']}/metrics", headers={"x-api-key": key}, timeout=60)
         assert watched.status_code == 200
 
         listed = desk.run("keys", "ls", **mine)
@@ -110,7 +110,7 @@ def test_keys_are_made_seen_and_revoked(desk: Desk, servers: Mapping[str, str]) 
         assert desk.run("keys", "revoke", "ci", **mine).code == 0
         gone = desk.run("tools", **theirs)
         assert (gone.code, "revoked" in gone.err) == (2, True)
-        watched = httpx2.get(f"{hands['address']}/metrics", headers={"x-api-key": key})
+        watched = httpx2.get(f"{hands['address']}/metrics", headers={"x-api-key": key}, timeout=60)
         assert watched.status_code == 401
         assert desk.run("keys", "revoke", "ci", **mine).code == 4
         for log in ("ingress.log", "worker.log"):

@@ -17,7 +17,7 @@ from common.brokers.rabbitmq.remove import remove_namespace
 from common.brokers.rabbitmq.survey import survey
 from common.clock import SystemClock
 from common.jobs.token import Token, ToolRef, decode_token, encode_token
-from tests.support.waiting import until_answered
+from tests.support.waiting import PATIENCE, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ class Case:
 
 
 async def take(consumer: Consumer, count: int) -> list[Delivery]:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         return [await anext(aiter(consumer)) for _ in range(count)]
 
 
@@ -172,7 +172,7 @@ async def test_a_stopped_consumer_may_still_ack_what_it_holds(case: Case) -> Non
         [held] = await take(consumer, 1)
         await case.ready_becomes(0 if case.prefetches else 1)
         await consumer.stop()
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             assert [job_of(delivery) async for delivery in consumer] == []
         await case.ready_becomes(1)
         await case.publish("later")

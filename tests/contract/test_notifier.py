@@ -10,6 +10,7 @@ from common.notifier.base import Gap, Hint, Notifier
 from common.notifier.open import open_notifier
 from tests.support.hearing import listening
 from tests.support.namespaces import Namespace
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def notifier(store_url: str, namespace: Namespace) -> AsyncIterator[Notifi
 
 async def test_listening_begins_with_a_gap(notifier: Notifier) -> None:
     async with notifier.listen(["a"]) as hints:
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             assert await anext(hints) == Gap()
 
 
@@ -39,7 +40,7 @@ async def test_every_channel_stands_once_the_listener_is_entered(notifier: Notif
     async with notifier.listen(channels) as hints:
         for channel in reversed(channels):
             await notifier.publish(channel, b"now")
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             heard: set[str] = set()
             while len(heard) < len(channels):
                 hint = await anext(hints)
@@ -51,7 +52,7 @@ async def test_every_listener_of_a_channel_hears_it(notifier: Notifier) -> None:
     async with notifier.listen(["a"]) as one, notifier.listen(["a", "b"]) as other:
         await notifier.publish("a", b"1")
         for hints in (one, other):
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 while await anext(hints) != Hint("a", b"1"):
                     pass
 

@@ -127,7 +127,7 @@ def has(accepted: Accepted, number: int) -> bool:
 
 async def submitting(address: str, log: Path, accepted: Accepted, chance: random.Random) -> None:
     """One caller, until nobody answers."""
-    async with httpx2.AsyncClient(base_url=address) as http:
+    async with httpx2.AsyncClient(base_url=address, timeout=60) as http:
         while True:
             accepted.begun += 1
             tool = chance.choice(("work", "safe"))
@@ -145,7 +145,7 @@ async def submitting(address: str, log: Path, accepted: Accepted, chance: random
 async def all_ended(address: str, jobs: list[str]) -> dict[str, str]:
     """The state of each job, once all have ended."""
     states: dict[str, str] = {}
-    async with httpx2.AsyncClient(base_url=address) as http:
+    async with httpx2.AsyncClient(base_url=address, timeout=60) as http:
 
         async def look() -> bool:
             for job in jobs:
@@ -183,7 +183,7 @@ async def test_a_job_that_kills_the_one_process_becomes_a_dead_letter(tmp_path: 
     log, gate = desk.folder / "log", desk.folder / "gate"
     with router(desk) as process:
         address = await serving(desk)
-        async with httpx2.AsyncClient(base_url=address) as http:
+        async with httpx2.AsyncClient(base_url=address, timeout=60) as http:
             poison = {"log": str(log), "gate": str(gate), "then": "kill the worker"}
             answer = await http.post("/v1/jobs", json={"tool": "b__safe", "arguments": poison})
             job = answer.json()["id"]

@@ -40,6 +40,6 @@ async def test_the_store_is_away_for_twice_a_lease(deployment: Deployment, tmp_p
     states = await ended(told.jobs, deployment.addresses, 60)
     assert set(states.values()) == {"completed"}
     assert sorted(map(int, load.starts.read_text().split())) == list(range(load.calls))
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         page = await http.get(f"{deployment.addresses[0]}/v1/jobs?limit=500")
     assert {job["tries"] for job in page.json()["jobs"]} == {1}

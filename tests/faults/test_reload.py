@@ -16,7 +16,7 @@ from longhaul.succession import Succession
 from tests.support.logbook import lines
 from tests.support.processes import children_of
 from tests.support.system import Place, System, gated, open_system
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.worker_process import worker_process
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("said")]
@@ -92,7 +92,7 @@ class Workers:
 
     async def says(self, process: asyncio.subprocess.Process) -> str:
         assert process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return (await process.stdout.readline()).decode().strip()
 
     async def relieve(self) -> None:
@@ -113,7 +113,7 @@ async def test_only_a_second_signal_is_for_those_that_were_relieved(tmp_path: Pa
     ended = [each.returncode for each in workers.started]
     assert ended == [None, None]
     workers.parent.stop(signal.SIGTERM)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await run == 128 + signal.SIGTERM
     ended = [each.returncode for each in workers.started]
     assert ended == [-signal.SIGTERM] * 2, "and no reload after the end was asked for"
@@ -129,6 +129,6 @@ async def test_the_parent_stays_for_those_that_were_relieved(tmp_path: Path) -> 
     (tmp_path / "gate1").touch()
     assert await newest.wait() == 0
     (tmp_path / "gate0").touch()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         assert await run == 0
     assert relieved.returncode == 0

@@ -137,7 +137,7 @@ async def older_ingress(
     )
     words = ("ingress", "--port", str(port))
     with role(*words, folder=folder, env=env | {"PYTHONPATH": str(source)}):
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
 
             async def ready() -> bool:
                 try:

@@ -223,7 +223,7 @@ async def test_a_signal_that_its_starter_ignores_is_ignored(
 def metrics(told: str) -> dict[str, float]:
     """Those without labels, of the worker that runs now: what it said last is its address."""
     address = re.findall(r"metrics at (http://\S+)", told)[-1]
-    lines = httpx2.get(f"{address}/metrics").text.splitlines()
+    lines = httpx2.get(f"{address}/metrics", timeout=60).text.splitlines()
     plain = [line.split() for line in lines if re.match(r"\w+ [0-9.e+]+$", line)]
     return {name: float(value) for name, value in plain}
 

@@ -13,7 +13,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -145,7 +145,7 @@ async def test_cancellation_stops_the_export_and_leaves_nothing(
 
     async with anyio.create_task_group() as group:
         group.start_soon(export)
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await heard.wait()
         assert len(list(output.iterdir())) == 1  # the part file
         group.cancel_scope.cancel()

@@ -17,7 +17,7 @@ from common.clock import SystemClock
 from common.jobs.token import Token, ToolRef, decode_token
 from tests.support.links import linked
 from tests.support.private import PrivateServer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ async def test_what_was_confirmed_arrives_though_the_broker_is_killed(
 
 
 async def what_was_held_comes_again(broker: Broker, holder: Consumer, before: Delivery) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         after = await anext(aiter(holder))
         assert decode_token(after.raw).job == "held"
         assert after.redelivered

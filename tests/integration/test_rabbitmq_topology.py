@@ -21,7 +21,7 @@ from common.clock import SystemClock
 from common.jobs.token import MalformedTokenError, Token, ToolRef, decode_token
 from tests.support.rabbitmq import put_raw
 from tests.support.servers import Shared
-from tests.support.waiting import until_answered
+from tests.support.waiting import PATIENCE, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def test_a_vanished_lane_is_made_again(place: Place) -> None:
     await place.delete_queue(place.names.lane(1000))
     await place.broker.park("work", token("j1"), 4, 1.0)
     async with place.broker.consume("work", 1) as consumer:
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             assert decode_token((await anext(aiter(consumer))).raw).job == "j1"
 
 
@@ -105,7 +105,7 @@ async def test_an_existing_queue_of_the_other_kind_is_adopted(place: Place) -> N
     with capture_logs() as lines:
         await place.broker.publish("work", token("j1"), 4)
         async with place.broker.consume("work", 1) as consumer:
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 await (await anext(aiter(consumer))).ack()
     assert "queue.adopted" in [line["event"] for line in lines]
 
@@ -119,7 +119,7 @@ async def test_a_queue_that_is_not_as_we_would_make_it_is_used_as_it_is(place: P
     with capture_logs() as lines:
         await place.broker.publish("work", token("j1"), 4)
         async with place.broker.consume("work", 1) as consumer:
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE):
                 await (await anext(aiter(consumer))).ack()
     found = [line["found"] for line in lines if line["event"] == "queue.adopted"]
     assert "other arguments" in found
@@ -150,7 +150,7 @@ async def test_a_strangers_message_comes_through_as_it_is(place: Place) -> None:
     await place.broker.declare("work")
     await put_raw(place.url, place.names.jobs, "work", b"\xff\x00 no token")
     async with place.broker.consume("work", 1) as consumer:
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             delivery = await anext(aiter(consumer))
         assert delivery.raw == b"\xff\x00 no token"
         assert delivery.priority == 0
@@ -194,7 +194,7 @@ async def test_acks_while_a_consumer_is_left_do_not_end_the_connection(place: Pl
                 anyio.create_task_group() as group,
                 place.broker.consume("work", 40) as consumer,
             ):
-                with anyio.fail_after(5):
+                with anyio.fail_after(PATIENCE):
                     held = [await anext(aiter(consumer)) for _ in range(40)]
                 for turns, delivery in enumerate(held):
                     group.start_soon(ack_after, delivery, turns)

@@ -68,7 +68,7 @@ def test_what_it_cancels_is_cancelled(client: Driven, world: World) -> None:
 async def test_results_arrive_as_the_server_made_them(
     client: Driven, world: World, tool: str, arguments: dict[str, Any]
 ) -> None:
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=60) as http:
         direct = LegacyClient(http, world.direct)
         await direct.initialize()
         answer = await direct.post("tools/call", {"name": tool, "arguments": arguments}, id=1)

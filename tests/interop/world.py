@@ -59,7 +59,9 @@ class World:
 
     def rest(self, path: str) -> Any:
         headers = {"X-API-Key": self.key(OPERATOR)}
-        return httpx2.get(f"{self.base}{path}", headers=headers).raise_for_status().json()
+        return (
+            httpx2.get(f"{self.base}{path}", headers=headers, timeout=60).raise_for_status().json()
+        )
 
     def jobs_of(self, caller: str, **wanted: str) -> list[dict[str, Any]]:
         """The newest first."""

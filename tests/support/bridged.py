@@ -17,7 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from longhaul.bridge.starting import LOG
 from longhaul.datafolder import running_router
 from tests.support.desk import GATED, LONGHAUL, Desk
-from tests.support.waiting import until, wait_for
+from tests.support.waiting import PATIENCE, until, wait_for
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
@@ -164,7 +164,7 @@ class RawBridge:
         """Its standard input ends; the exit code."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await self.process.wait()
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from common.notifier.base import Gap, Hint, Notifier
+from tests.support.waiting import PATIENCE
 
 BEGIN = b"this is the beginning"
 LAST = b"that was all"
@@ -21,7 +22,7 @@ class Heard:
         """Every hint until now: what was published earlier comes before a mark published now."""
         await self._notifier.publish(self._channel, LAST)
         hints = []
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             async for hint in self._hints:
                 if hint == Hint(self._channel, LAST):
                     break
@@ -36,7 +37,7 @@ async def listening(notifier: Notifier, *channels: str) -> AsyncIterator[Heard]:
     async with notifier.listen(channels) as hints:
         assert await anext(hints) == Gap()
         await notifier.publish(channels[0], BEGIN)
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             while await anext(hints) != Hint(channels[0], BEGIN):
                 pass
         yield Heard(hints, notifier, channels[0])

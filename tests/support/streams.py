@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 
 from tests.support.routers import messages
+from tests.support.waiting import PATIENCE
 
 
 class Stream:
@@ -13,7 +14,7 @@ class Stream:
         self._lines = response.aiter_lines()
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if found := messages(await anext(self._lines)):
                     return found[0]

@@ -98,7 +98,7 @@ async def surface(
         await stack.enter_async_context(app.running())
         url = await stack.enter_async_context(served(app))
         http = await stack.enter_async_context(
-            httpx2.AsyncClient(base_url=url, headers=headers, timeout=10)
+            httpx2.AsyncClient(base_url=url, headers=headers, timeout=60)
         )
         await until(lambda: "b__export" in ingress.feed.current.tools and ingress.ring.loaded)
         yield Surface(http=http, runtime=runtime, ingress=ingress)

@@ -8,8 +8,12 @@ import anyio
 
 T = TypeVar("T")
 
+# Seconds. Where no promise is measured: a machine whose disk stands still for ten of them fails no
+# test for it.
+PATIENCE = 30.0
 
-async def until(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 0.01) -> T:
+
+async def until(fact: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.01) -> T:
     """The first true answer of `fact`; fails when there is none for `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := fact()):
@@ -19,7 +23,7 @@ async def until(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 
 
 
 async def until_answered(
-    ask: Callable[[], Awaitable[T]], *, seconds: float = 10.0, every: float = 0.01
+    ask: Callable[[], Awaitable[T]], *, seconds: float = PATIENCE, every: float = 0.01
 ) -> T:
     """As `until`, for a fact that has to be asked for."""
     deadline = time.monotonic() + seconds
@@ -29,7 +33,7 @@ async def until_answered(
     return answer
 
 
-def wait_for(fact: Callable[[], T], *, seconds: float = 10.0, every: float = 0.02) -> T:
+def wait_for(fact: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.02) -> T:
     """`until` for code that runs outside an event loop."""
     deadline = time.monotonic() + seconds
     while not (answer := fact()):

@@ -57,7 +57,9 @@ async def test_another_caller_sees_no_callbacks(tmp_path: Path, hooks: Receiver)
         await until_so(on, job, state="failed")
         made = await on.http.post("/v1/keys", json={"name": "guest", "role": "user"})
         headers = {"x-api-key": made.json()["key"]}
-        async with httpx2.AsyncClient(base_url=on.http.base_url, headers=headers) as guest:
+        async with httpx2.AsyncClient(
+            base_url=on.http.base_url, headers=headers, timeout=60
+        ) as guest:
             assert (await guest.get("/v1/callbacks")).json()["jobs"] == []
             again = await guest.post(f"/v1/jobs/{job}/callback/replay")
             assert again.status_code == 404

@@ -23,7 +23,7 @@ from tests.support.event_streams import Told, listening, until_told, whole
 from tests.support.ledger import touch
 from tests.support.surfaces import WORKER, Surface, surface
 from tests.support.system import Place
-from tests.support.waiting import until_answered
+from tests.support.waiting import PATIENCE, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -292,5 +292,5 @@ async def test_a_stopping_router_ends_the_stream_for_another_to_go_on(rest: Surf
 
     await until_answered(followed)
     rest.ingress.wait.stop()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         assert [event.name for event in await stream] == ["change", "job"]

@@ -12,7 +12,7 @@ from common.jobs.change import WATCH_END, Note
 from common.jobs.endings import complete, fail, let_go
 from ingress.caller import Caller
 from tests.support.surfaces import WORKER, Surface, surface
-from tests.support.waiting import until, until_answered
+from tests.support.waiting import PATIENCE, until, until_answered
 
 pytestmark = pytest.mark.anyio
 
@@ -83,11 +83,11 @@ async def test_a_failed_job_has_an_error_and_no_result(rest: Surface) -> None:
 
 async def test_a_waiting_request_is_answered_at_the_end_of_the_job(rest: Surface) -> None:
     job = (await rest.submit())["id"]
-    waiting = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}", params={"wait": 9}))
+    waiting = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}", params={"wait": 55}))
     await until_answered(lambda: followed(rest, job))
     head = await rest.start(job)
     await rest.commit(job, complete(head, RESULT, rest.retention, tool_error=False))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         assert (await waiting).json()["state"] == "completed"
 
 
@@ -100,34 +100,34 @@ async def test_a_waiting_request_is_answered_when_its_time_is_over(rest: Surface
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_leaves_is_waited_for_no_longer(rest: Surface, *, stream: bool) -> None:
     job = (await rest.submit())["id"]
-    path, headers = f"/v1/jobs/{job}?wait=9", {}
+    path, headers = f"/v1/jobs/{job}?wait=55", {}
     if stream:
         path, headers = f"/v1/jobs/{job}/events", {"accept": "text/event-stream"}
     waiting = asyncio.create_task(rest.http.get(path, headers=headers))
     await until(lambda: rest.ingress.follower.following == 1)
     waiting.cancel()
-    await until(lambda: rest.ingress.follower.following == 0, seconds=3)
+    await until(lambda: rest.ingress.follower.following == 0)
     assert (await rest.head(job)).state == "queued"
 
 
 async def test_who_submits_and_leaves_is_waited_for_no_longer(rest: Surface) -> None:
-    body = {"tool": "b__export", "arguments": {"rows": 1}, "wait": 9}
+    body = {"tool": "b__export", "arguments": {"rows": 1}, "wait": 55}
     waiting = asyncio.create_task(rest.http.post("/v1/jobs", json=body))
     await until(lambda: rest.ingress.follower.following == 1)
     waiting.cancel()
-    await until(lambda: rest.ingress.follower.following == 0, seconds=3)
+    await until(lambda: rest.ingress.follower.following == 0)
     assert len((await rest.http.get("/v1/jobs")).json()["jobs"]) == 1
 
 
 async def test_who_waits_is_answered_when_the_router_stops(rest: Surface) -> None:
     job = (await rest.submit())["id"]
     headers = {"accept": "text/event-stream"}
-    waiting = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}", params={"wait": 9}))
+    waiting = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}", params={"wait": 55}))
     await until_answered(lambda: followed(rest, job))
     stream = asyncio.create_task(rest.http.get(f"/v1/jobs/{job}/events", headers=headers))
     await until_answered(lambda: followed(rest, job, closely=True))
     rest.ingress.wait.stop()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         assert (await waiting).json()["state"] == "queued"
         assert (await stream).text.count("event: job") == 1
 
@@ -143,7 +143,7 @@ async def test_a_job_of_somebody_else_does_not_exist(rest: Surface) -> None:
 
 async def test_a_submission_may_wait_for_the_end(rest: Surface) -> None:
     asked = asyncio.create_task(
-        rest.http.post("/v1/jobs", json={"tool": "b__export", "arguments": {"rows": 1}, "wait": 9})
+        rest.http.post("/v1/jobs", json={"tool": "b__export", "arguments": {"rows": 1}, "wait": 55})
     )
 
     async def submitted() -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from common.jobs.head import Head, Spec, StoredCall
 from common.jobs.state import JobState
 from tests.support.deliveries import a_delivery
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from workers.holding import Held
 from workers.outcome import Stopped, TimedOut
 from workers.runs import Run
@@ -126,7 +126,7 @@ async def test_an_order_stops_the_call_however_often_it_comes(orders: int) -> No
 async def test_an_order_before_the_start_is_not_forgotten() -> None:
     run, tool = await run_of(), Tool()
     run.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await run.under_clocks(tool(), 0) == Stopped()
 
 
@@ -200,7 +200,7 @@ async def test_what_was_left_of_a_clock_runs_on_after_the_answer(clocks: dict[st
     await tool.began.wait()
     with run.pause():
         await asyncio.wait([call], timeout=0.1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await call == TimedOut("run" if "run_ms" in clocks else "idle", 0.05)
 
 
@@ -209,7 +209,7 @@ async def test_the_deadline_ends_a_call_that_waits_for_an_answer() -> None:
     call = asyncio.create_task(run.under_clocks(tool(), 1_000))
     await tool.began.wait()
     with run.pause():
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await call == TimedOut("deadline", 0.05)
 
 
