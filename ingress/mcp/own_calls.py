@@ -85,7 +85,7 @@ class OwnCalls:
                     exchange, arguments["id"], int(arguments.get("cursor", 0))
                 )
             case tool if tool == CANCEL:
-                head = await self._read.head(arguments["id"], caller)
+                head = await self._read.job_or_batch(arguments["id"], caller)
                 if head.is_batch:
                     return await self._batches.cancel(head, caller)
                 done = await self._cancel.cancel(head.id, "cancelled by its caller")
@@ -97,9 +97,11 @@ class OwnCalls:
 
     async def _result(self, exchange: Exchange, job: str, cursor: int) -> Mapping[str, Any]:
         """The result; before the end, what its tool said after the cursor."""
-        said = await self._output.after(job, exchange.caller.over_mcp, cursor, OUTPUT_PAGE)
-        if said.head.is_batch:
-            return await self._batches.results(said.head, exchange.caller.over_mcp, cursor)
+        caller = exchange.caller.over_mcp
+        head = await self._read.job_or_batch(job, caller)
+        if head.is_batch:
+            return await self._batches.results(head, caller, cursor)
+        said = await self._output.after(job, caller, cursor, OUTPUT_PAGE)
         if ended(status_of(said.head, self._standing.now())):
             return await self._report(exchange, [said.head])
         return output_so_far(await self._standing.task(said.head), said)
@@ -109,7 +111,7 @@ class OwnCalls:
     ) -> Mapping[str, Any]:
         caller = exchange.caller.over_mcp
         jobs = list(dict.fromkeys(arguments["ids"]))
-        heads = [await self._read.head(job, caller) for job in jobs]
+        heads = [await self._read.job_or_batch(job, caller) for job in jobs]
         settings = self._runtime.settings
         most = wait_for(call, client_name_of(ctx), settings.answering, settings.clients)
         began = self._runtime.clock.monotonic()
@@ -129,7 +131,9 @@ class OwnCalls:
                 task.result()
         finally:
             await cancel_and_join(*waits)
-        return await self._report(exchange, [await self._read.head(job, caller) for job in jobs])
+        return await self._report(
+            exchange, [await self._read.job_or_batch(job, caller) for job in jobs]
+        )
 
     async def _until_end(
         self, ctx: Context, exchange: Exchange, job: str, voice: Voice | None, until: float
@@ -141,7 +145,7 @@ class OwnCalls:
         clock = self._runtime.clock
         async with self._follower.follow(job, everything=True) as watch:
             while True:
-                head = await self._read.head(job, exchange.caller.over_mcp)
+                head = await self._read.job_or_batch(job, exchange.caller.over_mcp)
                 if head.terminal:
                     break
                 asked = await self._respond.open_round(head)

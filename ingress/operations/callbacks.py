@@ -45,7 +45,7 @@ class Callbacks:
             NotFoundError: Unknown, or somebody else's job.
             NoCallbackError: It names no URL, or has not ended.
         """
-        head = await self._read.head(job, caller)
+        head = await self._read.job_or_batch(job, caller)
 
         def again(current: Head) -> Change | None:
             if not current.callback:
@@ -55,4 +55,4 @@ class Callbacks:
 
         await transact(self._store, job, again, head=head)
         log.info("callback.replayed", job_id=job, by=caller.name)
-        return await self._read.head(job, caller)
+        return await self._read.job_or_batch(job, caller)

@@ -29,6 +29,13 @@ class Read:
         self._runtime = runtime
 
     async def head(self, job: str, caller: Caller) -> Head:
+        """Raises: NotFoundError: A batch; unknown, expired, somebody else's: the same for all."""
+        head = await self.job_or_batch(job, caller)
+        if head.is_batch:  # what ends a job would leave its rows behind
+            raise NotFoundError(f"no job {job}: it is a batch, at /v1/batches/{job}")
+        return head
+
+    async def job_or_batch(self, job: str, caller: Caller) -> Head:
         """Raises: NotFoundError: Unknown, expired, or somebody else's: the same for all."""
         head = await self._runtime.store.get(job) if is_job_id(job) else None
         if head is None or not (caller.operator or head.caller == caller.name):

@@ -196,6 +196,24 @@ async def test_rows_as_json_and_pages_of_batches(desk: BatchDesk) -> None:
     assert found == ids[::-1]
 
 
+async def test_a_batch_is_no_job(desk: BatchDesk) -> None:
+    """To end it as one would leave its rows behind, and count it among them."""
+    batch = (await desk.begin(ROWS, in_flight=2))["id"]
+    await desk.until(batch, created=2)
+    for method, path in [
+        ("GET", ""),
+        ("GET", "/result"),
+        ("GET", "/events"),
+        ("GET", "/output"),
+        ("DELETE", ""),
+    ]:
+        response = await desk.http.request(method, f"/v1/jobs/{batch}{path}")
+        assert response.status_code == 404, path
+        assert response.json()["detail"] == f"no job {batch}: it is a batch, at /v1/batches/{batch}"
+    seen = await desk.look(batch)
+    assert (seen["state"], seen["created"], seen["counts"]["cancelled"]) == ("running", 2, 0)
+
+
 @pytest.mark.parametrize(
     ("query", "raw", "kind", "status", "name"),
     [

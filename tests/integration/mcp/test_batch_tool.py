@@ -141,6 +141,17 @@ async def test_a_batch_that_runs_is_told_and_cancelled(
     assert "has ended, cancelled: 3 of 12 rows (3 cancelled)" in ended
 
 
+async def test_a_batch_is_no_task(ann: TaskClient, longhaul: Router, backend: LegacyHttp) -> None:
+    batch = facts(await ann.call("longhaul_batch", {"tool": "wait", "rows": [{"n": 1}]}))["id"]
+    await backend.waiting.wait()
+    tasks = TaskClient(ann.http, longhaul.url, ann.headers)
+    for method in ("tasks/get", "tasks/cancel"):
+        answer = await tasks.request(method, taskId=batch)
+        assert answer["error"]["message"] == "Task not found"
+    assert facts(await ann.call("longhaul_result", {"id": batch}))["state"] == "running"
+    await ann.call("longhaul_cancel", {"id": batch})
+
+
 async def test_why_no_row_of_it_begins_is_told(
     backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
