@@ -2,7 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -13,7 +18,7 @@ from common.config.model import Backend
 from workers.backends.answers import refusal
 from workers.backends.duplex import DuplexLink
 from workers.backends.events_wire import EventsWire
-from workers.backends.exchange import Exchange
+from workers.backends.exchange import CONNECT_LIMIT, Exchange
 from workers.backends.groups import records_folder
 from workers.backends.http_link import HttpLink
 from workers.backends.http_pool import HttpPool
@@ -51,6 +56,7 @@ class Door(Protocol):
 
         Raises:
             OSError: No process could be started.
+            BackendError, TimeoutError: The server refuses, or does not answer.
         """
         ...
 
@@ -144,9 +150,13 @@ class EventsDoor(HttpDoor):
     async def open(self, hearing: Hearing) -> AsyncIterator[Link]:
         link = DuplexLink(self._name, hearing)
         wire = EventsWire(self._url, self._exchange, self._side, link)
-        async with self._exchange.send("GET", self._url, EVENT_STREAM, b"") as answer:
-            if answer.status != 200:
-                raise await refusal(answer, had_session=False)
+        async with AsyncExitStack() as stack:
+            # Its head comes at once, or the server hangs; what follows takes as long as it likes.
+            async with asyncio.timeout(CONNECT_LIMIT):
+                asking = self._exchange.send("GET", self._url, EVENT_STREAM, b"")
+                answer = await stack.enter_async_context(asking)
+                if answer.status != 200:
+                    raise await refusal(answer, had_session=False)
             listening = self._side.start(wire.listen(answer))
             try:
                 await wire.ready()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from starlette.routing import Route
 from common.config.model import Backend
 from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.backends.pools import Pooled, http, pooled, stdio
-from tests.support.backends.serving import served
+from tests.support.backends.serving import RawServer, raw_server, served
 from tests.support.waiting import until
-from workers.backends import handshake, jsonrpc, replica, session, sse
+from workers.backends import doors, handshake, jsonrpc, replica, session, sse
 from workers.backends.base import ConnectionLost, ProtocolFailure
 from workers.backends.stderr import FILE_SIZE, Stderr, StderrFile, log_file
 
@@ -38,6 +39,26 @@ async def test_a_process_that_says_nothing_is_given_up(
     config = Backend(name="it", command=sys.executable, args=("-c", "input(); input(); input()"))
     async with pooled(config, tmp_path) as backend:
         assert "did not answer in time" in await down(backend)
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 503 Busy\r\ncontent-length: 9\r\n\r\n"])
+async def test_an_event_stream_that_does_not_begin_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    """As one asked of a server that hangs: it would be waited for long after that is well again."""
+    monkeypatch.setattr(doors, "CONNECT_LIMIT", 0.3)
+
+    def hangs(server: RawServer, connection: socket.socket) -> None:
+        del server
+        connection.recv(65_536)
+        connection.sendall(head)
+        connection.recv(65_536)
+
+    with raw_server(hangs) as server:
+        config = Backend(name="it", transport="sse", urls=(server.url,))
+        async with pooled(config, tmp_path) as backend:
+            assert "did not answer in time" in await down(backend)
+            await until(lambda: server.connections > 1)
 
 
 async def test_a_message_over_the_limit_ends_a_process(
