@@ -18,11 +18,12 @@ from common.store.base import COMMITS_KEPT, EVENTS_KEPT, Timings
 from common.store.redis.compiled import compiled
 from common.store.redis.shape import Shape
 
-# A full Redis still lets these take memory: what is there must be able to end.
-SETTLING = ("note", "notes", "due", "put_off", "remove", "leases", "document_remove")
+# A full Redis still lets these take memory: what is there must be able to end, and who waits for
+# that to ask. A limit of their own keeps sessions few.
+SETTLING = ("note", "notes", "due", "put_off", "remove", "leases", "sessions", "document_remove")
 NAMES = (
     *SETTLING,
-    *("output", "glances", "drop_strays", "catalogue", "sessions", "api_keys", "document_put"),
+    *("output", "glances", "drop_strays", "catalogue", "api_keys", "document_put"),
 )
 FLAGS = "#!lua flags=allow-oom\n"
 

@@ -48,8 +48,8 @@ class RedisSessions:
         return bool(await self._session("delete", session_id))
 
     async def leave(self, session_id: str, name: str, body: bytes) -> None:
-        key = self._keys.session_note(session_id, name)
-        await self._send("SET", key, body, "PX", self._timings.session_note_ms)
+        life = self._timings.session_note_ms
+        await self._run("sessions", self._keys.home, "leave", session_id, life, name, body)
 
     async def notes(self, session_id: str, names: Sequence[str]) -> Mapping[str, bytes]:
         if not names:

@@ -1,5 +1,5 @@
 -- Handshake-era sessions. ARGV: verb, id, the time a session lives after
--- a sign of life (ms), then the verb's own.
+-- a sign of life (ms; for `leave` the time of a note), then the verb's own.
 local verb, id, life = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local key, all = P .. ':s:' .. id, P .. ':sessions'
 local now = now_ms()
@@ -24,6 +24,9 @@ elseif verb == 'get' then
 elseif verb == 'level' then
   if redis.call('EXISTS', key) == 0 then return 0 end
   redis.call('HSET', key, 'level', ARGV[4])
+  return 1
+elseif verb == 'leave' then
+  redis.call('SET', key .. ':n:' .. ARGV[4], ARGV[5], 'PX', life)
   return 1
 end
 redis.call('ZREM', all, id)
