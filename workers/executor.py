@@ -34,7 +34,7 @@ from workers.claims import Claimed, Claims
 from workers.holding import Held
 from workers.interview import Interview
 from workers.outbox import Outboxes
-from workers.outcome import NotReached, Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
+from workers.outcome import NotReady, Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run
@@ -190,7 +190,7 @@ class Executor:
             if isinstance(ended, Stopped | TimedOut | Refused):
                 await calling.cancel_task()
         except BlobsUnreachableError as error:
-            return NotReached(f"its arguments cannot be read: {error}")
+            return NotReady(f"its arguments cannot be read: {error}")
         except NotFoundError:
             return Refused({"code": NOT_KEPT, "message": "its arguments are gone"})
         except ConnectionLost as error:

@@ -56,7 +56,7 @@ def fault_of(outcome: Outcome) -> CallFault | None:
             return CallFault.TIMED_OUT
         case ended.Stopped():
             return CallFault.CANCELLED
-        case ended.Asked() | ended.Drained():
+        case ended.NotReady() | ended.Asked() | ended.Drained():
             return None
 
 
@@ -71,7 +71,7 @@ def verdict_of(outcome: Outcome) -> Verdict | None:
             return Verdict(why)
         case ended.TimedOut(clock="idle" | "run" as clock):
             return Verdict(f"a call ran out of its {clock} time")
-        case ended.TimedOut() | ended.Stopped() | ended.Drained():
+        case ended.NotReady() | ended.TimedOut() | ended.Stopped() | ended.Drained():
             return None
 
 

@@ -57,6 +57,13 @@ class NotReached:
 
 
 @dataclass(frozen=True, slots=True)
+class NotReady:
+    """What it takes could not be read here: not a try, and no fault of its backend."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overloaded:
     """Never ran either: the backend has too much to do. A try, or it would go on for ever."""
 
@@ -109,6 +116,7 @@ Outcome = (
     | Refused
     | Asked
     | NotReached
+    | NotReady
     | Overloaded
     | CutOff
     | Vanished

@@ -48,6 +48,8 @@ def decide(outcome: Outcome, head: Head, retention: RetentionMs, terms: Terms) -
             return ask(head, questions, head.spec.answer_ms)
         case ended.NotReached(why=why, reached=reached) | ended.Drained(why=why, reached=reached):
             return back(head, why, terms, reached)
+        case ended.NotReady(why=why):
+            return back(head, why, terms)
         case ended.CutOff() | ended.Overloaded() if head.backend_task:
             # The tool was started, and goes on: only following it has to begin again.
             hint = replace(terms, retry_after=outcome.retry_after)

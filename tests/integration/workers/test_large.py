@@ -12,7 +12,7 @@ import redis
 
 from common.api_keys import Role
 from common.blobs.base import blob_name, in_pieces
-from common.config.model import Retention
+from common.config.model import Breaker, Retention
 from common.config.urls import sqlite_path
 from common.errors import TOO_LARGE
 from common.forgetting import DAY, delete_strays
@@ -22,7 +22,7 @@ from common.jobs.state import JobState
 from ingress.caller import Caller
 from ingress.operations.results import body_of
 from tests.support.journal import Journal
-from tests.support.system import CALLER, OpenSystem, Place, System, open_system
+from tests.support.system import CALLER, OpenSystem, Place, System, gated, open_system
 from tests.support.waiting import until, until_answered
 
 pytestmark = pytest.mark.anyio
@@ -165,6 +165,30 @@ async def test_a_result_waits_for_its_blobs_as_for_its_store(
         root.unlink()
         assert (await system.ended(job, seconds=30)).state is JobState.COMPLETED
         assert len((await whole_result(system, job))["content"][0]["text"]) == 300_000
+
+
+async def test_arguments_that_cannot_be_read_are_no_fault_of_their_backend(
+    embedded_place: Place, tmp_path: Path
+) -> None:
+    """Its jobs with small arguments run while the place of the large ones is away."""
+    root, away = tmp_path / "blobs", tmp_path / "away"
+    nervous = gated(breaker=Breaker(failures=1, cooldown=60.0))
+    settings = embedded_place.settings(nervous, blob_url=f"file://{root}", **SIZES)
+    async with open_system(settings) as system:
+        async with system.worker():
+            await system.offered("b__hear")
+        large = await system.submit_with("b__hear", {"text": "x" * 100_000})
+        root.rename(away)
+        root.write_text("in the way")
+        async with system.worker():
+            head = await system.until_head(large, lambda head: head.hand_backs > 0)
+            assert "its arguments cannot be read" in head.reason
+            small = await system.submit(log=str(tmp_path / "log"))
+            assert (await system.ended(small, seconds=5)).state is JobState.COMPLETED
+            root.unlink()
+            away.rename(root)
+            head = await system.ended(large, seconds=30)
+            assert (head.state, head.tries) == (JobState.COMPLETED, 1)
 
 
 async def test_strays_go_once_they_are_a_day_old(embedded_place: Place, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ ASKED = ended.Asked(Round(number=1, requests={"1.name": {"method": "elicitation/
 PLEASE_WAIT = ended.Refused({"code": -1, "message": "busy"}, retry_after=2.0)
 OVERLOADED = ended.Overloaded("HTTP 429")
 NOT_REACHED = ended.NotReached("nobody listens")
+NOT_READY = ended.NotReady("its arguments are elsewhere")
 CUT_OFF = ended.CutOff("it went away")
 VANISHED = ended.Vanished("it went away")
 IDLE = ended.TimedOut("idle", 5.0)
@@ -73,6 +74,7 @@ TABLE = [
     Row(outcome=PLEASE_WAIT, once="failed", again="retried", at_last="dead"),
     Row(outcome=ASKED, once="asked", again="asked", at_last="asked"),
     Row(outcome=NOT_REACHED, once="handed_back", again="handed_back", at_last="handed_back"),
+    Row(outcome=NOT_READY, once="handed_back", again="handed_back", at_last="handed_back"),
     Row(outcome=OVERLOADED, once="retried", again="retried", at_last="dead"),
     Row(outcome=CUT_OFF, once="lost", again="retried", at_last="dead"),  # nothing to follow
     Row(outcome=VANISHED, once="lost", again="retried", at_last="dead"),

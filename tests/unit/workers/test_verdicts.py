@@ -15,6 +15,7 @@ VERDICTS: list[tuple[Outcome, Verdict | None]] = [
     (ended.Refused({"code": -1, "message": "no"}), WELL),
     (ended.Asked(Round(number=1, requests={})), WELL),
     (ended.NotReached("nobody listens"), Verdict("nobody listens")),
+    (ended.NotReady("its arguments are elsewhere"), None),
     (ended.Overloaded("come back later", 5.0), Verdict("come back later")),
     (ended.CutOff("it went away"), Verdict("it went away")),
     (ended.Vanished("it went away"), Verdict("it went away")),
