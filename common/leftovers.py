@@ -6,6 +6,8 @@ bytes that are no token are kept nowhere else.
 
 import structlog
 
+from common.brokers.base import BrokerError
+from common.errors import StoreUnreachableError
 from common.jobs.decisions import NEWER_FORMAT_DELAY_MS
 from common.jobs.token import MalformedTokenError, decode_token
 from common.poison import bury_raw
@@ -14,8 +16,21 @@ from common.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
+EVERY = 15.0  # seconds between two looks
 AT_ONCE = 100
 PRIORITY = 4  # of a token that only a newer release can read: the default
+
+
+async def look_after_leftovers(runtime: Runtime) -> None:
+    """Until cancelled."""
+    while True:
+        try:
+            await collect_leftovers(runtime)
+        except (BrokerError, StoreUnreachableError) as error:
+            log.info("leftovers.stay", error=str(error))
+        except Exception:  # boundary: it stays, and would end each process that takes it
+            log.exception("leftovers.broken")
+        await runtime.clock.sleep(EVERY)
 
 
 async def collect_leftovers(runtime: Runtime) -> int:

@@ -30,7 +30,7 @@ from common.jobs.indexes import SCHEDULED
 from common.jobs.put_off import put_off
 from common.jobs.state import JobState
 from common.jobs.transitions import check
-from common.leftovers import collect_leftovers
+from common.leftovers import look_after_leftovers
 from common.notifier.base import ingress_channel, worker_channel
 from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
@@ -44,7 +44,6 @@ log = structlog.get_logger(__name__)
 TAKEN = 100  # records at once
 PERIOD = 1.0  # seconds between two looks at the due index
 SOON = 0.02  # seconds at least
-LEFTOVERS = 15.0  # seconds between two looks at what the broker could not place
 
 
 class Reconciler:
@@ -56,17 +55,9 @@ class Reconciler:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.window.run())
             group.create_task(self._look_after_records())
-            group.create_task(self._look_after_leftovers())
+            group.create_task(look_after_leftovers(self._runtime))
             group.create_task(look_after_strays(self._runtime))
             group.create_task(look_after_documents(self._runtime))
-
-    async def _look_after_leftovers(self) -> None:
-        while True:
-            try:
-                await collect_leftovers(self._runtime)
-            except (BrokerError, StoreUnreachableError) as error:
-                log.info("leftovers.stay", error=str(error))
-            await self._runtime.clock.sleep(LEFTOVERS)
 
     async def _look_after_records(self) -> None:
         while True:

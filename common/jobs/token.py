@@ -70,7 +70,7 @@ def decode_token(raw: bytes) -> Token:
     numbers = type(token.format), type(token.generation), type(token.version)
     if type(token.job) is not str or numbers != (int, int, int):
         raise MalformedTokenError("not a token: a field has the wrong type")
-    if token.generation < 1 or token.version < 1:
+    if not token.job or token.generation < 1 or token.version < 1:
         # A commit at version 0 makes a record: a claim must never do that.
         raise MalformedTokenError("not a token: it stands for no record")
     return token

@@ -20,6 +20,7 @@ UNEXPECTED = frozenset(
         "broker.task_failed",
         "record.broken",
         "sweep.broken",
+        "leftovers.broken",
     }
 )
 

@@ -129,6 +129,16 @@ async def test_what_the_broker_gave_up_on_is_collected(
         assert await collect_leftovers(system.runtime) == 0
 
 
+async def test_a_token_that_names_no_job_is_none(distributed_place: Place) -> None:
+    """A whole one otherwise: nothing that asks the store for its record may trip over it."""
+    raw = b'{"v":1,"job":"","generation":1,"version":1,"tool":["b","work","v"]}'
+    place = distributed_place
+    async with open_system(place.settings()) as system, system.worker({"b": 1}):
+        await system.offered("b__work")
+        await put_raw(place.broker_url, Names(namespace=place.namespace).jobs, "b", raw)
+        assert (await dead_letter(system)).reason[:11] == "not a token"
+
+
 async def dead_letter(system: System) -> Head:
     async def look() -> list[Head]:
         page = await system.store.page(state_index(JobState.DEAD), limit=2)

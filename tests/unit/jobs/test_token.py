@@ -50,6 +50,7 @@ def test_a_token_without_one_of_them_is_malformed(change: str) -> None:
     [
         {"v": "1"},
         {"job": 5},
+        {"job": ""},
         {"generation": None},
         {"version": 1.5},
         {"version": 0},
