@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import jsonschema_rs
-
 from common.jobs.questions import (
     ELICITATION,
     ROOTS,
@@ -16,6 +14,7 @@ from common.jobs.questions import (
     backend_key,
     open_requests,
 )
+from common.misfits import compile_schema, misfits
 
 ACTIONS = ("accept", "decline", "cancel")
 REJECTED = -1  # the protocol's code for a person who refuses a sampling request
@@ -115,18 +114,10 @@ def _against(schema: object, content: Mapping[str, Any]) -> str | None:
     if not isinstance(schema, Mapping):
         return None
     try:
-        validator = jsonschema_rs.validator_for(dict(schema), retriever=_fetch_nothing)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+        validator = compile_schema(schema)
+    except ValueError:
         return None  # the backend's own schema is unusable: the backend judges the content
-    for error in validator.iter_errors(dict(content)):
-        path = "/".join(str(step) for step in error.instance_path) or "(content)"
-        rule = "/".join(str(step) for step in error.schema_path)
-        return f"at {path}: {error.message} (rule {rule})"
-    return None
-
-
-def _fetch_nothing(uri: str) -> Any:
-    raise ValueError(f"{uri} is not fetched")
+    return next(misfits(validator, dict(content), "(content)"), None)
 
 
 def _rooted(answer: Mapping[str, Any]) -> str | None:

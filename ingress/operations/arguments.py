@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-import jsonschema_rs
 import structlog
 
 from common.catalogue import CatalogueTool
 from common.errors import InvalidCallError
+from common.misfits import compile_schema, misfits
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ class ArgumentCheck:
         given = arguments or {}
         if validator is None or validator.is_valid(given):
             return
-        problems = [_words(e) for e in islice(validator.iter_errors(given), SHOWN)]
+        problems = islice(misfits(validator, given, "(arguments)"), SHOWN)
         raise InvalidCallError(f"Invalid arguments for {tool.name}: {'; '.join(problems)}")
 
     def _validator(self, tool: CatalogueTool) -> Any:
@@ -42,17 +42,7 @@ class ArgumentCheck:
 def _compile(tool: CatalogueTool) -> Any:
     """None when the backend's own schema is unusable: the backend judges the arguments then."""
     try:
-        return jsonschema_rs.validator_for(dict(tool.input_schema), retriever=_fetch_nothing)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        return compile_schema(tool.input_schema)
+    except ValueError as error:
         log.warning("tool.schema_unusable", tool=tool.name, error=str(error))
         return None
-
-
-def _fetch_nothing(uri: str) -> Any:
-    raise ValueError(f"{uri} is not fetched")
-
-
-def _words(error: jsonschema_rs.ValidationError) -> str:
-    path = "/".join(str(step) for step in error.instance_path) or "(arguments)"
-    rule = "/".join(str(step) for step in error.schema_path)
-    return f"at {path}: {error.message} (rule {rule})"

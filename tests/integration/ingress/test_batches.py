@@ -155,13 +155,22 @@ async def test_errors_are_counted_by_their_words(desk: BatchDesk) -> None:
 async def test_the_most_frequent_errors_are_told_of_however_many_there_are(
     desk: BatchDesk,
 ) -> None:
-    broken = [{"rows": f"many {n}"} for n in range(40)]  # each in words of its own
-    batch = (await desk.begin([*broken[:20], "x", *broken[20:], "y", "z"]))["id"]
+    broken = ["1" + ",2" * n for n in range(1, 41)]  # each in words of its own
+    lines = ["rows", *broken[:20], "x,y", *broken[20:], "x,y"]
+    batch = (await desk.begin_raw("\n".join(lines), "text/csv"))["id"]
     over = await desk.until_over(batch)
-    assert over["errors"][0] == {"error": "not JSON", "count": 3, "rows": [21, 42, 43]}
+    told = "2 cells, and 1 columns have a name"
+    assert over["errors"][0] == {"error": told, "count": 3, "rows": [1, 21, 42]}
     assert len(over["errors"]) == 21
     assert over["errors"][-1]["error"] == "other errors"
-    assert sum(each["count"] for each in over["errors"]) == 43
+    assert sum(each["count"] for each in over["errors"]) == 42
+
+
+async def test_values_make_no_errors_of_their_own(desk: BatchDesk) -> None:
+    batch = (await desk.begin([{"rows": f"many {n}"} for n in range(40)]))["id"]
+    (error,) = (await desk.until_over(batch))["errors"]
+    assert (error["count"], "many" in error["error"]) == (40, False)
+    assert error["error"].startswith("Invalid arguments for b__export: at rows: it is not of type")
 
 
 async def test_the_same_key_is_the_same_batch_and_no_other(desk: BatchDesk) -> None:
