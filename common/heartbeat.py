@@ -14,6 +14,9 @@ from common.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 EVERY = 3.0  # seconds
+# After a beat that failed, which takes seconds where the store is away. An outage too short for the
+# others to take it for one (`Timings.silence_ms`) may have taken most of the lease by then.
+AGAIN = 0.5
 
 
 class Heartbeat:
@@ -32,11 +35,13 @@ class Heartbeat:
     async def run(self) -> None:
         try:
             while True:
+                pause = EVERY
                 try:
                     await self.beat()
                 except StoreUnreachableError as error:
                     log.warning("lease.not_refreshed", error=str(error))
-                await self._runtime.clock.sleep(EVERY)
+                    pause = AGAIN
+                await self._runtime.clock.sleep(pause)
         finally:
             await self._release()
 

@@ -16,6 +16,7 @@ from common.store.redis.wire import Wire, packed
 log = structlog.get_logger(__name__)
 
 CONNECT_WITHIN = 5.0  # seconds
+RECONNECT_EVERY = 1.0  # at most: a lease is left for the beat after an outage that nobody noticed
 ANSWER_WITHIN = 5.0  # seconds, repetitions included
 
 
@@ -64,7 +65,7 @@ class Link:
 
     async def run(self) -> None:
         """Keep the connection until cancelled."""
-        backoff = Backoff(first=0.1, limit=2.0)
+        backoff = Backoff(first=0.1, limit=RECONNECT_EVERY)
         while True:
             try:
                 async with asyncio.timeout(CONNECT_WITHIN):
