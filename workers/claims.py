@@ -50,10 +50,13 @@ class Claims:
     async def claim(
         self, token: Token, delivery: Delivery, *, runs_here: bool
     ) -> Claimed | Reaction:
-        """Claimed, or what to do with the delivery instead. Waits while the store is away.
+        """Claimed, or what to do with the delivery instead.
+
+        Waits while the store is away and the claim may have been written.
 
         Raises:
-            StoreUnreachableError: The lease has lapsed and cannot be renewed: nothing new starts.
+            StoreUnreachableError: It was not, or the lease has lapsed and cannot be renewed:
+                nothing new starts.
         """
         version = token.version
         for _ in range(ROUNDS):
@@ -115,8 +118,12 @@ class Claims:
         )
 
     async def _commit(self, job: str, version: int) -> Done | Refused:
-        """One claim; a lost reply is repeated with the same commit id and answers the same."""
-        backoff = Backoff(first=0.2, limit=5.0)
+        """One claim; a lost reply is repeated with the same commit id and answers the same.
+
+        Raises:
+            StoreUnreachableError: Nothing was written.
+        """
+        backoff, written = Backoff(first=0.2, limit=5.0), False
         commit_id = secrets.token_hex(6)
         while True:
             try:
@@ -125,6 +132,9 @@ class Claims:
                 )
             except StoreUnreachableError as error:
                 log.warning("job.unclaimed", job_id=job, error=str(error))
+                written = written or not error.nothing_written
+                if not written:
+                    raise
                 await self._runtime.clock.sleep(backoff.next())
 
 

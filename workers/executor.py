@@ -34,7 +34,16 @@ from workers.claims import Claimed, Claims
 from workers.holding import Held
 from workers.interview import Interview
 from workers.outbox import Outboxes
-from workers.outcome import NotReady, Outcome, Refused, Stopped, TimedOut, Vanished, unsettled
+from workers.outcome import (
+    Drained,
+    NotReady,
+    Outcome,
+    Refused,
+    Stopped,
+    TimedOut,
+    Vanished,
+    unsettled,
+)
 from workers.reactions import Reactions
 from workers.relay import Relay
 from workers.runs import Run
@@ -72,6 +81,7 @@ class Executor:
         """Everything about one delivery. One bad job must not end the others: nothing escapes.
 
         While the store or the broker is away it begins again: until the claim nothing has happened.
+        Once the worker must end, it is left to the broker, which has it still.
         """
         backoff = Backoff(first=0.2, limit=5.0)
         while True:
@@ -79,6 +89,8 @@ class Executor:
                 await self._run(delivery)
             except (StoreUnreachableError, ContendedError, BrokerError) as error:
                 log.warning("delivery.waits", queue=delivery.queue, error=str(error))
+                if self.ends.is_set():
+                    return
                 await self._runtime.clock.sleep(backoff.next())
             except Exception:  # the one boundary of a delivery; the due entry looks after the job
                 log.exception("delivery.failed", queue=delivery.queue)
@@ -181,6 +193,8 @@ class Executor:
         return run is not None and run.head.claims == head.claims
 
     async def _call(self, run: Run, place: Place, now_ms: int) -> Outcome:
+        if self.ends.is_set():  # the claim was long in coming
+            return Drained()
         relay = Relay(self._runtime, run)
         calling = Calling(self._runtime, run, place, Interview(self._runtime, run, relay))
         try:
