@@ -249,6 +249,7 @@ class _Queues:
         self._runtime = runtime
         # A blocked broker costs each try seconds: one a sweep, or dead workers' jobs would wait.
         self.deaf: set[str] = set()
+        self._mute = False  # so does each question that it does not answer
         self.left: list[Head] = []  # to be looked at again; written for all of a sweep together
         self._ready: dict[str, int] = {}
         self._passings: dict[str, tuple[Passing, ...]] | None = None
@@ -261,13 +262,13 @@ class _Queues:
 
     async def _ready_in(self, queue: str) -> int:
         """Tokens waiting; -1 when there is no such queue. An unreachable broker counts as busy."""
-        if queue not in self._ready:
+        if queue not in self._ready and not self._mute:
             try:
                 depth = await self._runtime.broker.depth(queue)
                 self._ready[queue] = -1 if depth is None else depth.ready
             except BrokerError:
-                self._ready[queue] = 1
-        return self._ready[queue]
+                self._mute = True
+        return self._ready.get(queue, 1)
 
 
 def passings_of(leases: Sequence[Lease]) -> dict[str, tuple[Passing, ...]]:
