@@ -74,8 +74,9 @@ class Reconciler:
 
     async def _until_next(self) -> float:
         """Seconds until the next look: a scheduled job is let go on time, not a period later."""
-        due = await self._runtime.store.oldest(SCHEDULED)
-        left = PERIOD if due is None else due / 1000 - self._runtime.clock.now()
+        store = self._runtime.store
+        due = await store.oldest(SCHEDULED)
+        left = PERIOD if due is None else (due - await store.now()) / 1000
         return min(PERIOD, max(SOON, left))
 
     async def sweep(self) -> int:

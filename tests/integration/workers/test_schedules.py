@@ -1,20 +1,50 @@
 """Schedules on the real broker and store, and embedded: on time, once, and not before."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from common.clock import SystemClock
 from common.jobs.change import Now
+from common.jobs.head import Head
 from common.jobs.state import JobState
+from common.reconciler import Reconciler
+from common.store.base import JobStore
 from ingress.caller import Caller
 from ingress.operations.wanted import Wanted
 from tests.support.logbook import started
-from tests.support.system import CALLER, OpenSystem, System
+from tests.support.system import CALLER, OpenSystem, Place, System, open_system, running
+from tests.support.waiting import until_answered
 
 pytestmark = pytest.mark.anyio
 
 LATE = 1_000  # ms at most
+
+
+class Ahead(SystemClock):
+    @override
+    def now(self) -> float:
+        return super().now() + 3_600
+
+
+@dataclass
+class Looked:
+    """A store, and how often what is due in it was asked for."""
+
+    store: JobStore
+    times: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    async def due(self, limit: int) -> Sequence[Head]:
+        self.times += 1
+        return await self.store.due(limit)
 
 
 async def scheduled(system: System, ms: int, log: Path, label: str = "x", **more: object) -> str:
@@ -51,6 +81,26 @@ async def test_many_for_one_moment_are_all_on_time(system_on: OpenSystem, tmp_pa
         for job in jobs:
             head = await system.until_head(job, lambda head: not head.not_before)
             assert 0 <= head.queued_at - at <= LATE
+
+
+async def test_a_process_whose_clock_is_ahead_looks_no_more_often(
+    distributed_place: Place, tmp_path: Path
+) -> None:
+    """The time of a schedule is the store's."""
+    async with open_system(distributed_place.settings()) as system:
+        async with system.worker():
+            await system.offered("b__work")
+        await scheduled(system, 600_000, tmp_path / "log")
+        looked = Looked(system.store)
+        runtime: Any = replace(system.runtime, store=looked, clock=Ahead())
+        begin = await system.store.now()
+        async with running(Reconciler(runtime).run()):
+
+            async def over() -> bool:
+                return await system.store.now() > begin + 2_000
+
+            await until_answered(over)
+        assert 0 < looked.times <= 4
 
 
 async def test_a_cancelled_one_never_runs(system_on: OpenSystem, tmp_path: Path) -> None:
