@@ -71,8 +71,9 @@ class Worker:
             await self._run()
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._heartbeat.run())
+        async with asyncio.TaskGroup() as lease, asyncio.TaskGroup() as group:
+            # Released last: who takes its jobs then must not meet a replica that still runs one.
+            lease.create_task(self._heartbeat.run())
             group.create_task(self._orders.run())
             group.create_task(self._strays.run())
             group.create_task(Outboxes(self._runtime).run())
