@@ -7,7 +7,7 @@ from typing import Any, cast
 import structlog
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from common.backoff import Backoff
 from common.clock import Clock
@@ -122,6 +122,8 @@ class Link:
             return
         if isinstance(reply, RedisError):
             future.set_exception(reply)
+            if isinstance(reply, ReadOnlyError) and self._wire is not None:
+                self._wire.abort()  # a replica now: the address may lead to its successor
         else:
             future.set_result(reply)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import hiredis
 from redis.asyncio import Connection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from typing_extensions import override
 
 Command = tuple[Any, ...]
@@ -66,4 +66,7 @@ def packed(command: Command) -> bytes:
 
 
 def _refusal(text: str) -> ResponseError:
-    return NoScriptError(text) if text.startswith("NOSCRIPT") else ResponseError(text)
+    return _REFUSALS.get(text.partition(" ")[0], ResponseError)(text)
+
+
+_REFUSALS = {"NOSCRIPT": NoScriptError, "READONLY": ReadOnlyError}
