@@ -9,6 +9,7 @@ from common.jobs.head import Head
 from ingress.api import letter_shapes as shapes
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.job_view import checkpoint_of, rfc3339, rfc3339_or_none
+from ingress.api.json_body import JsonRoute
 from ingress.api.shapes import JobError
 from ingress.errors import MALFORMED, MEDIA_TYPE, respond
 from ingress.operations.dead_letters import Letter
@@ -24,6 +25,7 @@ router = APIRouter(
     prefix="/dead-letters",
     tags=["dead letters"],
     responses=dict.fromkeys((404, 422, 503), _PROBLEM),
+    route_class=JsonRoute,
 )
 
 

@@ -16,6 +16,7 @@ from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.event_stream import EVENT_STREAM, number_of, stream_of
 from ingress.api.job_filter import JobFilter
 from ingress.api.job_view import show_event, show_job, show_jobs
+from ingress.api.json_body import JsonRoute
 from ingress.api.patience import head_at_end
 from ingress.api.ranges import respond_with, respond_with_file
 from ingress.api.shapes import (
@@ -43,7 +44,10 @@ from ingress.operations.schedule import read_schedule
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 
 router = APIRouter(
-    prefix="/jobs", tags=["jobs"], responses=dict.fromkeys((404, 422, 503), _PROBLEM)
+    prefix="/jobs",
+    tags=["jobs"],
+    responses=dict.fromkeys((404, 422, 503), _PROBLEM),
+    route_class=JsonRoute,
 )
 
 

@@ -8,13 +8,19 @@ from common.api_keys import StoredKey
 from common.errors import NotFoundError
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.job_view import rfc3339, rfc3339_or_none
+from ingress.api.json_body import JsonRoute
 from ingress.api.key_shapes import ApiKey, ApiKeys, NewApiKey, NewApiKeyMade
 from ingress.caller import LOCAL
 from ingress.errors import KEY_TAKEN, MEDIA_TYPE, REFUSED, respond
 
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 
-router = APIRouter(prefix="/keys", tags=["keys"], responses=dict.fromkeys((403, 503), _PROBLEM))
+router = APIRouter(
+    prefix="/keys",
+    tags=["keys"],
+    responses=dict.fromkeys((403, 503), _PROBLEM),
+    route_class=JsonRoute,
+)
 
 
 @router.get("")

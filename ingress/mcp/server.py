@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from common.errors import LonghaulError, StoreUnreachableError
+from common.wire import dump_json
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.mcp.bridges import Bridges
 from ingress.mcp.call import Calls
@@ -52,6 +53,7 @@ log = structlog.get_logger(__name__)
 
 CATALOGUE_WITHIN = 5.0  # seconds
 METHOD_NOT_FOUND = "Method not found"
+NO_TEXT = "Invalid params: half of a surrogate pair is no text"
 
 # What the middleware answers itself, and so must check itself as the SDK does its own.
 _ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel", *RESOURCES})
@@ -87,7 +89,7 @@ class LonghaulServer(Server[Any]):
             get_tool_input_schema=self._input_schema,
             on_subscriptions_listen=handlers.subscriptions.listen,
         )
-        self.middleware[:] = [self.route]
+        self.middleware[:] = [self._as_text]
         self._feed = feed
         self._handlers = handlers
         self._shapes = Shapes()
@@ -114,6 +116,14 @@ class LonghaulServer(Server[Any]):
         """For the check of Mcp-Param headers."""
         tool = self._feed.current.tools.get(name)
         return None if tool is None else tool.input_schema
+
+    async def _as_text(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """The SDK's parser takes half of a surrogate pair: it could be neither stored nor sent."""
+        try:
+            dump_json(ctx.params)
+        except UnicodeEncodeError:
+            raise MCPError(types.INVALID_PARAMS, NO_TEXT) from None
+        return await self.route(ctx, call_next)
 
     async def route(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """The boundary to the wire: only the protocol's errors pass, nothing else is told."""

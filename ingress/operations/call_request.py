@@ -14,6 +14,8 @@ from common.jobs.transitions import Submission
 from common.routing.rules import ToolPolicy
 from common.values import value_type
 
+LARGEST_PREVIEW = 2**31  # bytes; no record keeps as many
+
 
 @value_type(frozen=True, slots=True, kw_only=True)
 class CallRequest:
@@ -118,7 +120,7 @@ def _spec_of(request: CallRequest, accepted: Accepted, arguments_blob: str) -> S
         attach=_attach_key(request, accepted),
         replay_of=request.replay_of,
         outbox=tool.wants_outbox,
-        preview=-1 if request.preview is None else request.preview,
+        preview=-1 if request.preview is None else min(request.preview, LARGEST_PREVIEW),
         callback=request.callback,
         affinity=request.affinity,
     )

@@ -194,6 +194,33 @@ async def test_events_tell_what_happened(rest: Surface) -> None:
     assert events[1]["facts"] == {"worker": WORKER}
 
 
+HALF = '"\\ud83d"'  # of an emoji, as it is left by a client that cuts texts
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("jobs", f'{{"tool": {HALF}}}'),
+        ("jobs", f'{{"tool": "b__export", "arguments": {{"rows": {HALF}}}}}'),
+        ("jobs", f'{{"tool": "b__export", "arguments": {{"rows": 1, "more": {HALF}}}}}'),
+        ("jobs", f'{{"tool": "b__export", "arguments": {{"rows": 1}}, {HALF}: 1}}'),
+        ("jobs/0/answer", f'{{"answers": {{"1.name": {{"action": {HALF}}}}}}}'),
+        ("dead-letters/0/replay", f'{{"arguments": {{"rows": {HALF}}}}}'),
+        ("keys", f'{{"name": {HALF}}}'),
+    ],
+)
+async def test_half_a_character_is_no_json(rest: Surface, path: str, body: str) -> None:
+    json = {"content-type": "application/json"}
+    response = await rest.http.post(f"/v1/{path}", content=body, headers=json)
+    assert (response.status_code, response.json()["detail"]) == (400, "the body is not JSON")
+    assert (await rest.http.get("/v1/jobs")).json()["jobs"] == []
+
+
+async def test_a_preview_of_any_size_is_as_much_as_a_record_keeps(rest: Surface) -> None:
+    job = await rest.submit(preview=10**30)
+    assert job["state"] == "queued"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "name", "words"),
     [

@@ -1,5 +1,6 @@
 """Bad input gets the protocol's own error, and nothing is queued."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -65,6 +66,23 @@ async def test_what_is_not_json(longhaul: Router, http: httpx2.AsyncClient, cont
     await legacy.initialize()
     headers = {**legacy.headers, "content-type": "application/json"}
     response = await http.post(longhaul.url, content=content, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, -32700)
+
+
+@pytest.mark.parametrize("tool", ["echo", "longhaul_jobs"])
+async def test_half_a_character_is_no_text(
+    longhaul: Router, http: httpx2.AsyncClient, tool: str
+) -> None:
+    """Of an emoji, as it is left by a client that cuts texts: some parsers take it."""
+    call = modern_call(tool, {"a": "HALF"})
+    half = json.dumps(call["json"]).replace("HALF", r"\ud83d").encode()
+    headers = {**call["headers"], "content-type": "application/json"}
+    response = await http.post(longhaul.url, content=half, headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
+    legacy = LegacyClient(http, longhaul.url)
+    await legacy.initialize()
+    headers = {**legacy.headers, "content-type": "application/json"}
+    response = await http.post(longhaul.url, content=half, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (400, -32700)
 
 
