@@ -96,6 +96,12 @@ def _run(command: Callable[..., object], words: Sequence[str]) -> int:
         for problem in error.problems:
             fail(str(problem))
         return Exit.USAGE
+    except UnicodeEncodeError as error:
+        if error.reason != "surrogates not allowed":
+            raise
+        # Bytes that the system passed on as they were typed; a file may have such a name.
+        fail("a part of the command is not UTF-8, and cannot be sent as text")
+        return Exit.USAGE
     except BrokenPipeError:
         return Exit.DONE  # whoever read it has seen enough
     except SystemExit as end:

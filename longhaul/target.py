@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from common.config.api_keys import can_be_sent
 from common.config.load import load_settings
 from common.config.problems import ConfigError
 from longhaul.datafolder import Announced, running_router
@@ -25,7 +26,7 @@ def find_target(environ: Mapping[str, str], cwd: Path) -> Target:
 
     Raises:
         UnreachableError: The router of the data folder is still starting.
-        UsageError: `LONGHAUL_URL` is no address.
+        UsageError: `LONGHAUL_URL` is no address, or `LONGHAUL_API_KEY` no key.
     """
     if (given := given_target(environ)) is not None:
         return given
@@ -73,7 +74,13 @@ def data_folder(environ: Mapping[str, str], cwd: Path) -> Path:
 
 
 def _key(environ: Mapping[str, str]) -> str:
-    """The first one. The router's variable may say `name=key`; ending in `=` it names nobody."""
+    """The first one. The router's variable may say `name=key`; ending in `=` it names nobody.
+
+    Raises:
+        UsageError: No request can carry it.
+    """
     key = environ.get("LONGHAUL_API_KEY", "").split(",")[0].strip()
+    if not can_be_sent(key):
+        raise UsageError("LONGHAUL_API_KEY is no key: it has characters that no header carries")
     name, separator, rest = key.partition("=")
     return rest if separator and name and rest.strip("=") else key

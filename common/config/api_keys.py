@@ -17,7 +17,7 @@ def parse_api_keys(value: object) -> object:
     A lone `=` or `==` at the end belongs to the key (base64), it does not name a caller.
 
     Raises:
-        ValueError: The same key twice; it could not say who calls.
+        ValueError: The same key twice, which could not say who calls; or one that nobody can send.
     """
     if isinstance(value, str):
         value = [part.strip() for part in re.split(r"[,\n]", value)]
@@ -25,9 +25,18 @@ def parse_api_keys(value: object) -> object:
         return value
     keys = [_key(item) if isinstance(item, str) else item for item in value if item != ""]
     known = [item["key"] for item in keys if isinstance(item, dict) and "key" in item]
+    if not all(can_be_sent(str(key)) for key in known):
+        raise ValueError(
+            "a key should be of printable ASCII characters: a header carries no others"
+        )
     if len(set(map(str, known))) < len(known):
         raise ValueError("the same key is listed twice")
     return keys
+
+
+def can_be_sent(key: str) -> bool:
+    """In a header of HTTP."""
+    return key.isascii() and key.isprintable()
 
 
 def _key(text: str) -> dict[str, str]:

@@ -63,6 +63,13 @@ def test_the_same_key_for_two_callers_is_refused(tmp_path: Path) -> None:
     assert str(problem.origin) == "environment LONGHAUL_API_KEY"
 
 
+def test_a_key_that_no_header_carries_is_refused(tmp_path: Path) -> None:
+    (problem,) = refused(tmp_path, environ={"LONGHAUL_API_KEY": "a=1,b=schlüssel"})
+    assert problem.key == "listen.api_keys"
+    assert "printable ASCII" in problem.message
+    assert "schlüssel" not in str(problem)
+
+
 def test_secrets_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("ci=abc\nplain\n")
     loaded = load(tmp_path, environ={"LONGHAUL_API_KEY_FILE": "keys"})
