@@ -141,6 +141,7 @@ class Executor:
             return True
         log.info("token.adopted")
         before, run.delivery = run.delivery, delivery
+        delivery.stand_in_for(before)
         await before.ack()  # does nothing to one whose connection was lost
         return True
 

@@ -10,7 +10,7 @@ from common.brokers.base import Delivery
 class Held:
     """A `Delivery`; acking it again does nothing.
 
-    `room` has a place for each slot of its queue. Who only adopts a delivery needs none.
+    `room` has a place for each slot of its queue, which a job has for as long as it runs.
     """
 
     def __init__(
@@ -22,14 +22,14 @@ class Held:
         self._delivery = delivery
         self._give_back: Callable[[], None] | None = give_back
         self._room = room
-        self._has_room = False
+        self._taken: asyncio.Semaphore | None = None  # the room in which it has a slot
 
     async def take_room(self, seconds: float) -> bool:
         """A slot, within so many seconds.
 
         One is free, unless jobs that were taken before a pause still have theirs.
         """
-        if self._room is None or self._has_room:
+        if self._room is None or self._taken is not None:
             return True
         with suppress(TimeoutError):
             if self._room.locked():
@@ -37,8 +37,18 @@ class Held:
                     await self._room.acquire()
             else:  # without a timer: it does not wait
                 await self._room.acquire()
-            self._has_room = True
-        return self._has_room
+            self._taken = self._room
+        return self._taken is not None
+
+    def stand_in_for(self, before: "Held") -> None:
+        """The job of that one goes on with this one, in the slot that it has."""
+        if self._taken is None:
+            self._taken = before.hand_on_room()
+
+    def hand_on_room(self) -> asyncio.Semaphore | None:
+        """The room in which it has a slot, and has it no longer; None: it had none."""
+        taken, self._taken = self._taken, None
+        return taken
 
     @property
     def queue(self) -> str:
@@ -64,6 +74,6 @@ class Held:
         give_back, self._give_back = self._give_back, None
         if give_back is not None:
             give_back()
-            if self._room is not None and self._has_room:
-                self._room.release()
+            if (taken := self.hand_on_room()) is not None:
+                taken.release()
             await self._delivery.ack()

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from common.brokers.base import Delivery
 from common.jobs.head import Head, StoredCall
 from common.jobs.questions import Round
+from workers.holding import Held
 from workers.outcome import Clock, Drained, Refused, Stopped, TimedOut
 
 
@@ -19,7 +19,7 @@ class Run:
         self,
         head: Head,
         call: StoredCall,
-        delivery: Delivery,
+        delivery: Held,
         asked: Round | None = None,
         checkpoint: bytes | None = None,
     ) -> None:

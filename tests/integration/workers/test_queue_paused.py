@@ -9,8 +9,8 @@ from common.jobs.state import JobState
 from ingress.operations import queues
 from tests.integration.workers.test_breakers import reason_of
 from tests.support.journal import Journal
-from tests.support.logbook import lines
-from tests.support.system import OpenSystem
+from tests.support.logbook import at_once, lines
+from tests.support.system import OpenSystem, gated
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +37,28 @@ async def test_nothing_of_it_starts_until_it_goes_on(
             await queues.resume(system.ingress, "b", "ann")
             assert (await system.ended(job, seconds=30)).state is JobState.COMPLETED
     assert lines(log)[-2:] == ["later started", "later finished"]
+
+
+async def test_what_ran_before_keeps_its_slot_whichever_delivery_stands_for_it(
+    system_on: OpenSystem, said: Journal, tmp_path: Path
+) -> None:
+    """Also after a lost broker, where another worker has released the token of one of two."""
+    log, gate = tmp_path / "log", tmp_path / "gate"
+    async with system_on(gated(concurrency=8)) as system, system.worker({"b": 2}):
+        jobs = [await system.submit(log=str(log), gate=str(gate)) for _ in range(2)]
+        await until(lambda: len(lines(log)) == 2)
+        await queues.pause(system.ingress, "b", "ann")
+        await until(lambda: said.of("queue.paused", queue="b"))
+        await queues.resume(system.ingress, "b", "ann")
+        await system.publish(jobs[0])
+        await until(lambda: said.of("token.adopted", job_id=jobs[0]))
+        jobs.append(await system.submit(log=str(log), gate=str(gate)))
+        head = await system.until_head(jobs[2], lambda head: head.reason != "", seconds=20)
+        assert head.reason == "the worker that took it has no free slot"
+        gate.touch()
+        for job in jobs:
+            assert (await system.ended(job, seconds=20)).state is JobState.COMPLETED
+    assert at_once(lines(log)) == 2
 
 
 async def test_a_queue_that_nobody_knows_is_not_paused(system_on: OpenSystem) -> None:

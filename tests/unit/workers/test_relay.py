@@ -23,6 +23,7 @@ from tests.support.hearing import Heard, listening
 from tests.support.ledger import RETENTION, SUBMISSION, Ledger
 from tests.support.system import embedded
 from tests.support.waiting import until, until_answered
+from workers.holding import Held
 from workers.relay import LINES, RATE, Relay
 from workers.runs import Run
 
@@ -54,7 +55,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     async with open_runtime(embedded(tmp_path).settings()) as runtime:
         ledger = Ledger(runtime.store, runtime.notifier)
         head = await ledger.claimed(replace(SUBMISSION, watcher=WATCHER))
-        run = Run(head, StoredCall(arguments={}), await a_delivery())
+        run = Run(head, StoredCall(arguments={}), Held(await a_delivery(), lambda: None))
         async with listening(runtime.notifier, ingress_channel(WATCHER)) as hearing:
             yield Scene(runtime, ledger, head, Relay(runtime, run), hearing)
 

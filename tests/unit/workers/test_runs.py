@@ -50,7 +50,7 @@ class Tool:
 async def run_of(*, deadline: int = 0, repeatable: bool = False, **clocks: Any) -> Run:
     spec = replace(SPEC, repeatable=repeatable, **clocks)
     head = replace(HEAD, spec=spec, deadline=deadline)
-    return Run(head, StoredCall(arguments={}), await a_delivery())
+    return Run(head, StoredCall(arguments={}), Held(await a_delivery(), lambda: None))
 
 
 async def test_a_call_without_clocks_gives_its_answer() -> None:
