@@ -36,7 +36,7 @@ from common.notifier.hints import JobHint, encode_hint
 from common.publishing import publish_token, token_of
 from common.releasing import ReleaseWindow
 from common.runtime import Runtime
-from common.store.base import Lease
+from common.store.base import DUE_PUSH_MS, Lease
 from common.telemetry.metrics import DueLabel
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 TAKEN = 100  # records at once
 PERIOD = 1.0  # seconds between two looks at the due index
 SOON = 0.02  # seconds at least
+FORGET_WITHIN = DUE_PUSH_MS / 1000  # seconds: then it is due again, and anybody's
 
 
 class Reconciler:
@@ -91,12 +92,15 @@ class Reconciler:
         now = await self._runtime.store.now()
         queues = _Queues(self._runtime)
         known = list(zip(heads, await self._facts(heads), strict=True))
-        # Many may be scheduled for one moment, or over since one: the last is not to be late.
-        together = [each for each in known if _at_once(each[0])]
-        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in together))
+        # Many may be scheduled for one moment: the last is not to be late.
+        scheduled = [each for each in known if each[0].state is JobState.HELD]
+        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in scheduled))
         for each in known:
-            if not _at_once(each[0]):
+            if not (each[0].state is JobState.HELD or _ended(each[0])):
                 await self._look_safely(*each, now, queues)
+        # Many may be over since one moment, too. Last: a place for blobs may keep them waiting.
+        ended = [each for each in known if _ended(each[0])]
+        await asyncio.gather(*(self._look_safely(*each, now, queues) for each in ended))
         if queues.left:
             await self._runtime.store.put_off([put_off(head, now) for head in queues.left])
         return len(heads)
@@ -188,10 +192,12 @@ class Reconciler:
 
     async def _forget(self, head: Head) -> None:
         try:
-            if not await stays_with_batch(self._runtime, head):
-                await forget(self._runtime, head)
-        except BlobsUnreachableError as error:  # it comes back by itself; others need no blobs
-            log.info("record.stays", job_id=head.id, error=str(error))
+            async with asyncio.timeout(FORGET_WITHIN):
+                if not await stays_with_batch(self._runtime, head):
+                    await forget(self._runtime, head)
+        except (BlobsUnreachableError, TimeoutError) as error:
+            # It comes back by itself, without what was deleted; others need no blobs.
+            log.info("record.stays", job_id=head.id, error=str(error) or "it takes long")
 
     async def _order_again(self, head: Head) -> None:
         """Its worker lives and still runs it: perhaps the order to stop was lost."""
@@ -285,8 +291,8 @@ def passings_of(leases: Sequence[Lease]) -> dict[str, tuple[Passing, ...]]:
     return {queue: tuple(passings) for queue, passings in found.items()}
 
 
-def _at_once(head: Head) -> bool:
-    return head.state is JobState.HELD or (head.terminal and not head.still_running)
+def _ended(head: Head) -> bool:
+    return head.terminal and not head.still_running
 
 
 def _owned(head: Head) -> bool:

@@ -2,14 +2,13 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from common.brokers.base import BrokerError, Depth
+from common.brokers.base import BrokerError
 from common.config.model import Retention
 from common.config.urls import sqlite_path
 from common.jobs import decisions
@@ -22,7 +21,6 @@ from common.jobs.transitions import Submission, submit
 from common.reconciler import Reconciler
 from ingress.operations.call_request import Accepted, submission_of
 from tests.support.journal import Journal
-from tests.support.ledger import SUBMISSION
 from tests.support.rabbitmq import delete_queue
 from tests.support.system import OpenSystem, Place, System, open_system, request
 from tests.support.waiting import until, until_answered
@@ -218,27 +216,6 @@ async def test_a_broker_that_takes_nothing_is_tried_once_a_look(
         refusing = False
         for job in jobs:
             assert (await system.ended(job, seconds=20)).state is JobState.COMPLETED
-
-
-async def test_a_broker_that_answers_nothing_is_asked_once_a_look(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many queues have jobs that wait: behind an alarm each question costs seconds, too."""
-    asked: list[str] = []
-
-    async def unanswered(queue: str) -> Depth | None:
-        asked.append(queue)
-        raise BrokerError("no answer")
-
-    async with open_system(place.settings()) as system:
-        jobs = [new_job_id(number) for number in range(9)]
-        for job in jobs:
-            waits = submit(replace(SUBMISSION, queue=f"q{job}"), 0)
-            assert isinstance(await system.store.commit(job, waits, version=0), Done)
-            await system.store.note(job, Note(fields={"confirmed": 1}))
-        monkeypatch.setattr(system.runtime.broker, "depth", unanswered)
-        await system.look_now(*jobs)
-        assert 0 < len(asked) < len(jobs) / 2
 
 
 async def stored_only(system: System, log: Path, holder: str = "") -> str:
