@@ -62,12 +62,12 @@ class Outboxes:
         while True:
             try:
                 await self.sweep()
-            except StoreUnreachableError as error:
+            except (StoreUnreachableError, OSError) as error:  # or the folder cannot be read
                 log.info("outboxes.stay", error=str(error))
             await self._runtime.clock.sleep(SWEEP)
 
     async def sweep(self) -> None:
-        """Raises: StoreUnreachableError: The rest stays for the next time."""
+        """Raises: StoreUnreachableError, OSError: The rest stays for the next time."""
         for folder, changed_at in await asyncio.to_thread(self._listed):
             if self._runtime.clock.now() - changed_at < SWEEP:
                 continue  # its result may be on its way into the blobs

@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -16,15 +17,22 @@ def log_file(data: Path, backend: str) -> Path:
 
 
 class StderrFile:
-    """One backend's file, shared by its replicas; opened at the first line."""
+    """One backend's file, shared by its replicas; made at the first line.
+
+    A folder that cannot be written costs only that, as in `groups`: who has a URL writes nothing.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder: Path | None = path.parent  # until it is there
         self._handler = RotatingFileHandler(
             path, maxBytes=FILE_SIZE, backupCount=1, encoding="utf-8", delay=True
         )
 
     def write(self, text: str) -> None:
+        if self._folder is not None:
+            with suppress(OSError):  # what is written then says so
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._folder = None
         self._handler.handle(logging.makeLogRecord({"msg": text}))
 
     def tail(self, lines: int) -> list[str]:
