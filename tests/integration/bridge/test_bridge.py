@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 
 both_eras = pytest.mark.parametrize("modern", [True, False], ids=["modern", "legacy"])
 CHANGED = "notifications/tools/list_changed"
+HALF = "\ud83d"
 NO_WAIT = {"longhaul/wait": 0}
 
 
@@ -71,6 +72,18 @@ async def test_names_travel_in_any_script(place: Surface, tmp_path: Path) -> Non
     await offer(place, export("Region", name="größe"), at=2)
     async with bridge_to(place, tmp_path, modern=True) as bridge:
         assert "Still running" in await called(bridge, 1, "b__größe")
+
+
+@both_eras
+async def test_half_of_an_emoji_is_refused_by_the_requests_id(
+    place: Surface, tmp_path: Path, modern: bool
+) -> None:
+    """Clients that cut texts leave it; one that is not answered by the id waits for ever."""
+    await offer(place, export("Region"), at=2)
+    async with bridge_to(place, tmp_path, modern=modern) as bridge:
+        answer = await bridge.ask(1, "tools/call", name="b__export", arguments={"more": HALF})
+        assert answer["error"]["code"] == (-32602 if modern else -32700)
+    assert (await place.http.get("/v1/jobs")).json()["jobs"] == []
 
 
 @both_eras

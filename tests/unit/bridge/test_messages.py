@@ -28,11 +28,21 @@ def test_the_line_is_kept_as_it_came() -> None:
     assert read_message(line).line == line
 
 
+def test_half_of_an_emoji_goes_on_to_be_refused_by_its_id() -> None:
+    """The router's parser takes none: without the id its client would wait for the answer."""
+    line = (
+        rb'{"id": 3, "method": "tools/call", "params": {"name": "a", "arguments": {"b": "\ud83d"}}}'
+    )
+    assert (read_message(line).id, read_message(line).line) == (3, line)
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
         (b"{", -32700),
         (b"\xff", -32700),
+        (b"[" * 100_000, -32700),
+        (rb'{"id": "\ud83d", "method": "x"}', -32600),
         (b"1", -32600),
         (b'[{"id": 1, "method": "ping"}]', -32600),
         (b'{"id": 1, "method": 2}', -32600),
