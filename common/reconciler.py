@@ -10,7 +10,6 @@ from dataclasses import replace
 import structlog
 
 from common.answering import answer_in_their_stead
-from common.brokers.base import BrokerError
 from common.errors import BlobsUnreachableError, StoreUnreachableError
 from common.forgetting import (
     forget,
@@ -22,7 +21,7 @@ from common.jobs import decisions
 from common.jobs.attaching import hand_off
 from common.jobs.callbacks import CALLBACK_DUE, CALLBACKS
 from common.jobs.change import BATCHES, Change, Done, Refused, Window
-from common.jobs.decisions import DueAction, Facts, Passing, decide_due
+from common.jobs.decisions import DueAction, Facts, decide_due
 from common.jobs.endings import cancel, fail, keep, let_go, owner_died
 from common.jobs.head import Head
 from common.jobs.held import line_up, release
@@ -33,10 +32,11 @@ from common.jobs.transitions import check
 from common.leftovers import look_after_leftovers
 from common.notifier.base import ingress_channel, worker_channel
 from common.notifier.hints import JobHint, encode_hint
-from common.publishing import publish_token, token_of
+from common.publishing import token_of
+from common.queue_looks import QueueLooks
 from common.releasing import ReleaseWindow
 from common.runtime import Runtime
-from common.store.base import DUE_PUSH_MS, Lease
+from common.store.base import DUE_PUSH_MS
 from common.telemetry.metrics import DueLabel
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ class Reconciler:
         if not heads:
             return 0
         now = await self._runtime.store.now()
-        queues = _Queues(self._runtime)
+        queues = QueueLooks(self._runtime)
         known = list(zip(heads, await self._facts(heads), strict=True))
         # Many may be scheduled for one moment: the last is not to be late.
         scheduled = [each for each in known if each[0].state is JobState.HELD]
@@ -98,14 +98,14 @@ class Reconciler:
         for each in known:
             if not (each[0].state is JobState.HELD or _ended(each[0])):
                 await self._look_safely(*each, now, queues)
+        if queues.left:
+            await self._runtime.store.put_off([put_off(head, now) for head in queues.left])
         # Many may be over since one moment, too. Last: a place for blobs may keep them waiting.
         ended = [each for each in known if _ended(each[0])]
         await asyncio.gather(*(self._look_safely(*each, now, queues) for each in ended))
-        if queues.left:
-            await self._runtime.store.put_off([put_off(head, now) for head in queues.left])
         return len(heads)
 
-    async def _look_safely(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
+    async def _look_safely(self, head: Head, facts: Facts, now: int, queues: QueueLooks) -> None:
         """Raises: StoreUnreachableError."""
         try:
             await self._look_after(head, facts, now, queues)
@@ -114,7 +114,7 @@ class Reconciler:
         except Exception:  # boundary: one odd record must not keep the others from their turn
             log.exception("record.broken", job_id=head.id)
 
-    async def _look_after(self, head: Head, facts: Facts, now: int, queues: "_Queues") -> None:
+    async def _look_after(self, head: Head, facts: Facts, now: int, queues: QueueLooks) -> None:
         """The one thing due; after a hand-off the next one, too: its token may be missing."""
         current: Head | None = head
         while current is not None:
@@ -122,7 +122,7 @@ class Reconciler:
             if isinstance(action, decisions.Look):
                 facts = await queues.look(current.queue, facts)
                 action = decide_due(current, now, facts)
-            if isinstance(action, decisions.Publish) and current.queue in queues.deaf:
+            if isinstance(action, decisions.Publish) and queues.is_deaf(current.queue):
                 return  # it comes back by itself; another one tries for all of its queue
             current = await self._act(current, action, queues)
             facts = replace(facts, holder_gone=False)
@@ -136,7 +136,7 @@ class Reconciler:
             for owner, holder in zip(gone[: len(heads)], gone[len(heads) :], strict=True)
         ]
 
-    async def _act(self, head: Head, action: DueAction, queues: "_Queues") -> Head | None:
+    async def _act(self, head: Head, action: DueAction, queues: QueueLooks) -> Head | None:
         """The record when there may be more to do about it."""
         self._runtime.metrics.due_actions.labels(action=_LABELS[type(action)]).inc()
         if isinstance(action, decisions.Remove):
@@ -164,18 +164,18 @@ class Reconciler:
             log.info("job.reconciled", job_id=head.id, change=change.name)
         if isinstance(action, decisions.Publish):
             log.info("job.republished", job_id=head.id, why=action.why)
-            token = token_of(head, generation=head.generation, version=answer.version)
-            if not await publish_token(self._runtime, head, token):
-                queues.deaf.add(head.queue)
+            await queues.publish(
+                head, token_of(head, generation=head.generation, version=answer.version)
+            )
         elif change.name in {"rescued", "released"}:
             again = change.name == "rescued"
             token = token_of(head, generation=head.generation + again, version=answer.version)
-            await publish_token(self._runtime, head, token)
+            await queues.publish(head, token)
         elif isinstance(action, decisions.HandOff):
             return await self._runtime.store.get(head.id)
         return None
 
-    async def _leave(self, head: Head, queues: "_Queues") -> None:
+    async def _leave(self, head: Head, queues: QueueLooks) -> None:
         """What is not put off comes back by itself: its version stays for who settles it."""
         if _owned(head) or head.newer or head.terminal:
             await self._order_again(head)
@@ -247,48 +247,6 @@ _LABELS: dict[type[DueAction], DueLabel] = {
     decisions.HandOff: "hand_off",
     decisions.AnswerInstead: "answer",
 }
-
-
-class _Queues:
-    """How each queue stands, asked once a sweep."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        # A blocked broker costs each try seconds: one a sweep, or dead workers' jobs would wait.
-        self.deaf: set[str] = set()
-        self._mute = False  # so does each question that it does not answer
-        self.left: list[Head] = []  # to be looked at again; written for all of a sweep together
-        self._ready: dict[str, int] = {}
-        self._passings: dict[str, tuple[Passing, ...]] | None = None
-
-    async def look(self, queue: str, facts: Facts) -> Facts:
-        if self._passings is None:
-            self._passings = passings_of(await self._runtime.store.leases())
-        passings = self._passings.get(queue, ())
-        return replace(facts, queue_ready=await self._ready_in(queue), passings=passings)
-
-    async def _ready_in(self, queue: str) -> int:
-        """Tokens waiting; -1 when there is no such queue. An unreachable broker counts as busy."""
-        if queue not in self._ready and not self._mute:
-            try:
-                depth = await self._runtime.broker.depth(queue)
-                self._ready[queue] = -1 if depth is None else depth.ready
-            except BrokerError:
-                self._mute = True
-        return self._ready.get(queue, 1)
-
-
-def passings_of(leases: Sequence[Lease]) -> dict[str, tuple[Passing, ...]]:
-    """Queue by queue, what workers claimed last, as they say it with their beats."""
-    found: dict[str, list[Passing]] = {}
-    for lease in leases:
-        for queue, said in (lease.info.get("queues") or {}).items():
-            for priority, published_at, claimed_at in said.get("passings") or ():
-                passing = Passing(
-                    priority=priority, published_at=published_at, claimed_at=claimed_at
-                )
-                found.setdefault(queue, []).append(passing)
-    return {queue: tuple(passings) for queue, passings in found.items()}
 
 
 def _ended(head: Head) -> bool:

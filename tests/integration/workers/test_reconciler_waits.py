@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typing_extensions import override
 
 from common.blobs.base import Blob, Listed
 from common.blobs.folder import FolderBlobs
-from common.brokers.base import BrokerError, Depth
+from common.brokers.base import Broker, BrokerError, Depth
 from common.jobs.change import Done, Note
 from common.jobs.endings import RetentionMs, complete
 from common.jobs.ids import new_job_id
 from common.jobs.state import JobState
+from common.jobs.token import Token
 from common.jobs.transitions import submit
 from common.reconciler import Reconciler
 from common.runtime import open_runtime
@@ -47,6 +49,42 @@ async def test_a_broker_that_answers_nothing_is_asked_once_a_look(
         monkeypatch.setattr(system.runtime.broker, "depth", unanswered)
         await system.look_now(*jobs)
         assert 0 < len(asked) < len(jobs) / 2
+
+
+@dataclass
+class Blocked:
+    """A broker that takes no token from anybody."""
+
+    broker: Broker
+    unreachable_since: float = 1.0
+    tried: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.broker, name)
+
+    async def publish(self, queue: str, token: Token, priority: int) -> None:
+        del queue, token, priority
+        self.tried += 1
+        raise BrokerError("not confirmed")
+
+
+async def test_a_blocked_broker_is_tried_once_a_look_for_all_queues(place: Place) -> None:
+    """The jobs of a dead worker go back all the same: their tokens follow when they are due."""
+    async with open_runtime(place.settings()) as opened:
+        blocked = Blocked(opened.broker)
+        runtime: Any = replace(opened, broker=blocked)
+        ledger = Ledger(opened.store, opened.notifier)
+        safe = replace(SUBMISSION.spec, repeatable=True)
+        jobs = [
+            await ledger.claimed(replace(SUBMISSION, queue=f"q{number}", spec=safe))
+            for number in range(5)
+        ]
+        await opened.store.release("w1")
+        await Reconciler(runtime).sweep()
+        assert blocked.tried == 1
+        for job in jobs:
+            head = await ledger.head(job.id)
+            assert (head.state, head.confirmed) == (JobState.QUEUED, 0)
 
 
 class Hung(FolderBlobs):
