@@ -90,6 +90,8 @@ class DuplexLink:
             if cancellable:
                 self._abandoned[request_id] = parting = parting or Parting()
                 parting.begin()
+                if self._lost.is_set():  # in the same moment: it lets go of nothing any more
+                    parting.end()
                 cancelled = {"requestId": request_id}
                 wire.say(jsonrpc.encode(jsonrpc.notification("notifications/cancelled", cancelled)))
             raise
