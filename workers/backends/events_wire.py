@@ -10,7 +10,7 @@ from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from workers.backends.answers import events, refusal
 from workers.backends.base import BackendError, ConnectionLost, NotStarted
 from workers.backends.duplex import DuplexLink
-from workers.backends.exchange import CONNECT_LIMIT, Answer, Exchange
+from workers.backends.exchange import ASIDE_LIMIT, CONNECT_LIMIT, Answer, Exchange
 from workers.backends.side import Side
 
 
@@ -66,8 +66,9 @@ class EventsWire:
             self._named.set()
 
     async def _said(self, data: bytes) -> None:
-        with suppress(BackendError):
-            await self.send(data)
+        with suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(ASIDE_LIMIT):
+                await self.send(data)
 
     def _version(self) -> Mapping[str, str]:
         version = self._link.protocol_version

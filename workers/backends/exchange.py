@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 CONNECT_LIMIT = 30.0  # seconds
+ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications and answers
 IDLE_LIMIT = 2.0  # seconds; servers close idle connections, mostly after 5
 
 

@@ -24,14 +24,13 @@ from workers.backends.base import (
     Listener,
     NotStarted,
 )
-from workers.backends.exchange import Answer, Exchange
+from workers.backends.exchange import ASIDE_LIMIT, Answer, Exchange
 from workers.backends.link import Hearing
 from workers.backends.parting import Parting
 from workers.backends.redirects import Sending
 from workers.backends.side import Side
 
 SESSION_HEADER = "mcp-session-id"
-ASIDE_LIMIT = 5.0  # seconds for what is said beside calls: notifications and answers
 HEAR_AGAIN_LIMIT = 30.0  # seconds before a session's stream is opened again, at most
 GOODBYE_LIMIT = 2.0  # seconds
 REPLIES = 3  # attempts to answer a question of the backend

@@ -19,8 +19,13 @@ from tests.support.backends.legacy_http import LegacyHttp
 from tests.support.backends.pools import Pooled, http, pooled, stdio
 from tests.support.backends.serving import RawServer, raw_server, served
 from tests.support.waiting import until
-from workers.backends import doors, handshake, jsonrpc, replica, session, sse
+from workers.backends import doors, events_wire, handshake, jsonrpc, replica, session, sse
 from workers.backends.base import ConnectionLost, ProtocolFailure
+from workers.backends.duplex import DuplexLink
+from workers.backends.events_wire import EventsWire
+from workers.backends.http_pool import HttpPool
+from workers.backends.link import Hearing
+from workers.backends.side import Side
 from workers.backends.stderr import FILE_SIZE, Stderr, StderrFile, log_file
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +64,23 @@ async def test_an_event_stream_that_does_not_begin_is_given_up(
         async with pooled(config, tmp_path) as backend:
             assert "did not answer in time" in await down(backend)
             await until(lambda: server.connections > 1)
+
+
+async def test_what_is_said_beside_calls_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that a call is cancelled, to an HTTP+SSE server that takes it and never says so."""
+    monkeypatch.setattr(events_wire, "ASIDE_LIMIT", 0.3)
+
+    def hangs(server: RawServer, connection: socket.socket) -> None:
+        server.read(connection)
+        server.read(connection)  # until the other end is closed
+        server.closed.set()
+
+    with raw_server(hangs) as server:
+        async with Side("it") as side:
+            link = DuplexLink("it", Hearing("it", lambda: None))
+            EventsWire(server.url, HttpPool({}), side, link).say(b"{}")
+            await until(server.closed.is_set, seconds=5)
+            assert server.requests == [b"{}"]
 
 
 async def test_a_message_over_the_limit_ends_a_process(
