@@ -34,6 +34,21 @@ def load_json(raw: bytes) -> Any:
     return json.loads(raw) if _has_huge_number(value) else value
 
 
+def is_json(value: Any) -> bool:
+    """Whether what some parser made of JSON can be written again, and read by `load_json`.
+
+    Half of a surrogate pair cannot, nor a number that no float comes near to.
+    """
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        try:
+            load_json(dump_json(value))
+        except ValueError:
+            return False
+    return True
+
+
 def _has_huge_number(value: Any) -> bool:
     """Looked for in the value: cheaper than in the text, which may be long and say nothing."""
     found = [value]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from common.errors import LonghaulError, StoreUnreachableError
-from common.wire import dump_json
+from common.wire import is_json
 from ingress.catalogue_feed import CatalogueFeed
 from ingress.mcp.bridges import Bridges
 from ingress.mcp.call import Calls
@@ -53,7 +53,7 @@ log = structlog.get_logger(__name__)
 
 CATALOGUE_WITHIN = 5.0  # seconds
 METHOD_NOT_FOUND = "Method not found"
-NO_TEXT = "Invalid params: half of a surrogate pair is no text"
+NO_JSON = "Invalid params: half of a surrogate pair, or a number of hundreds of digits"
 
 # What the middleware answers itself, and so must check itself as the SDK does its own.
 _ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel", *RESOURCES})
@@ -89,7 +89,7 @@ class LonghaulServer(Server[Any]):
             get_tool_input_schema=self._input_schema,
             on_subscriptions_listen=handlers.subscriptions.listen,
         )
-        self.middleware[:] = [self._as_text]
+        self.middleware[:] = [self._as_json]
         self._feed = feed
         self._handlers = handlers
         self._shapes = Shapes()
@@ -117,12 +117,10 @@ class LonghaulServer(Server[Any]):
         tool = self._feed.current.tools.get(name)
         return None if tool is None else tool.input_schema
 
-    async def _as_text(self, ctx: Context, call_next: CallNext) -> HandlerResult:
-        """The SDK's parser takes half of a surrogate pair: it could be neither stored nor sent."""
-        try:
-            dump_json(ctx.params)
-        except UnicodeEncodeError:
-            raise MCPError(types.INVALID_PARAMS, NO_TEXT) from None
+    async def _as_json(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """The SDK's parser takes more: it could be neither stored nor passed on."""
+        if not is_json(ctx.params):
+            raise MCPError(types.INVALID_PARAMS, NO_JSON)
         return await self.route(ctx, call_next)
 
     async def route(self, ctx: Context, call_next: CallNext) -> HandlerResult:

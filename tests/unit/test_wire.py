@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.wire import dump_json, load_json
+from common.wire import dump_json, is_json, load_json
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,16 @@ def test_whole_numbers_stay_whole() -> None:
 def test_what_is_not_json_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="char"):
         load_json(b"{")
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        ({"a": ["größe", None, 1.5, 10**30]}, True),
+        ({"a": "\ud83d"}, False),
+        ({"\ud83d": 1}, False),
+        ([10**400], False),
+    ],
+)
+def test_what_can_be_written_and_read_again(value: object, known: bool) -> None:
+    assert is_json(value) is known

@@ -207,9 +207,10 @@ HALF = '"\\ud83d"'  # of an emoji, as it is left by a client that cuts texts
         ("jobs/0/answer", f'{{"answers": {{"1.name": {{"action": {HALF}}}}}}}'),
         ("dead-letters/0/replay", f'{{"arguments": {{"rows": {HALF}}}}}'),
         ("keys", f'{{"name": {HALF}}}'),
+        ("jobs", f'{{"tool": "b__export", "arguments": {{"rows": 1, "more": {"9" * 400}}}}}'),
     ],
 )
-async def test_half_a_character_is_no_json(rest: Surface, path: str, body: str) -> None:
+async def test_what_only_some_parsers_take_is_no_json(rest: Surface, path: str, body: str) -> None:
     json = {"content-type": "application/json"}
     response = await rest.http.post(f"/v1/{path}", content=body, headers=json)
     assert (response.status_code, response.json()["detail"]) == (400, "the body is not JSON")

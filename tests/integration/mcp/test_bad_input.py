@@ -70,20 +70,23 @@ async def test_what_is_not_json(longhaul: Router, http: httpx2.AsyncClient, cont
 
 
 @pytest.mark.parametrize("tool", ["echo", "longhaul_jobs"])
-async def test_half_a_character_is_no_text(
-    longhaul: Router, http: httpx2.AsyncClient, tool: str
+@pytest.mark.parametrize(("sent", "legacy_code"), [(r'"\ud83d"', -32700), ("9" * 400, -32602)])
+async def test_what_only_some_parsers_take(
+    longhaul: Router, http: httpx2.AsyncClient, tool: str, sent: str, legacy_code: int
 ) -> None:
-    """Of an emoji, as it is left by a client that cuts texts: some parsers take it."""
-    call = modern_call(tool, {"a": "HALF"})
-    half = json.dumps(call["json"]).replace("HALF", r"\ud83d").encode()
+    """Half of an emoji, as a client that cuts texts leaves it, and a number that is no float."""
+    call = modern_call(tool, {"a": "SENT"})
+    content = json.dumps(call["json"]).replace('"SENT"', sent).encode()
     headers = {**call["headers"], "content-type": "application/json"}
-    response = await http.post(longhaul.url, content=half, headers=headers)
+    response = await http.post(longhaul.url, content=content, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
     legacy = LegacyClient(http, longhaul.url)
     await legacy.initialize()
     headers = {**legacy.headers, "content-type": "application/json"}
-    response = await http.post(longhaul.url, content=half, headers=headers)
-    assert (response.status_code, response.json()["error"]["code"]) == (400, -32700)
+    response = await http.post(longhaul.url, content=content, headers=headers)
+    stream = "event-stream" in response.headers["content-type"]
+    message = last_message(response.text) if stream else response.json()
+    assert message["error"]["code"] == legacy_code
 
 
 @pytest.mark.parametrize(
