@@ -29,10 +29,12 @@ class QueueLooks:
         gone = bool(self._deaf) and self._runtime.broker.unreachable_since is not None
         return gone or queue in self._deaf
 
-    async def publish(self, head: Head, token: Token) -> None:
+    async def publish(self, head: Head, token: Token) -> bool:
         """Not confirmed, it is published when the job is due again."""
-        if not self.is_deaf(head.queue) and not await publish_token(self._runtime, head, token):
+        taken = not self.is_deaf(head.queue) and await publish_token(self._runtime, head, token)
+        if not taken:
             self._deaf.add(head.queue)
+        return taken
 
     async def look(self, queue: str, facts: Facts) -> Facts:
         if self._passings is None:

@@ -154,26 +154,32 @@ class Reconciler:
         if isinstance(action, decisions.Leave):
             await self._leave(head, queues)
             return None
+        if isinstance(action, decisions.Publish):
+            await self._publish_again(head, action.why, queues)
+            return None
         change = self._change(head, action)
         change, answer = await self._commit(head, change)
         if not isinstance(answer, Done):
             return None  # it moved on, and was given its next check when it did
         self.window.leave(head, answer)
         self._runtime.metrics.count_letter(change.name)
-        if change.name != "checked":
-            log.info("job.reconciled", job_id=head.id, change=change.name)
-        if isinstance(action, decisions.Publish):
-            log.info("job.republished", job_id=head.id, why=action.why)
-            await queues.publish(
-                head, token_of(head, generation=head.generation, version=answer.version)
-            )
-        elif change.name in {"rescued", "released"}:
+        log.info("job.reconciled", job_id=head.id, change=change.name)
+        if change.name in {"rescued", "released"}:
             again = change.name == "rescued"
             token = token_of(head, generation=head.generation + again, version=answer.version)
             await queues.publish(head, token)
         elif isinstance(action, decisions.HandOff):
             return await self._runtime.store.get(head.id)
         return None
+
+    async def _publish_again(self, head: Head, why: str, queues: QueueLooks) -> None:
+        """First the token: one that is not taken leaves the record as it is, and an outage of the
+        broker, however long, does not fill the job's events.
+        """
+        token = token_of(head, generation=head.generation, version=head.version + 1)
+        if await queues.publish(head, token):
+            log.info("job.republished", job_id=head.id, why=why)
+            await self._runtime.store.commit(head.id, check(head), version=head.version)
 
     async def _leave(self, head: Head, queues: QueueLooks) -> None:
         """What is not put off comes back by itself: its version stays for who settles it."""
@@ -228,7 +234,7 @@ class Reconciler:
             case decisions.Fail(code=code, message=message):
                 return fail(head, {"code": code, "message": message}, retention)
             case _:
-                return check(head)
+                raise TypeError(f"no change follows from {action}")
 
 
 _LABELS: dict[type[DueAction], DueLabel] = {

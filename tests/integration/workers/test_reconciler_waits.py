@@ -13,7 +13,7 @@ from typing_extensions import override
 from common.blobs.base import Blob, Listed
 from common.blobs.folder import FolderBlobs
 from common.brokers.base import Broker, BrokerError, Depth
-from common.jobs.change import Done, Note
+from common.jobs.change import Done, Due, Note
 from common.jobs.endings import RetentionMs, complete
 from common.jobs.ids import new_job_id
 from common.jobs.state import JobState
@@ -85,6 +85,23 @@ async def test_a_blocked_broker_is_tried_once_a_look_for_all_queues(place: Place
         for job in jobs:
             head = await ledger.head(job.id)
             assert (head.state, head.confirmed) == (JobState.QUEUED, 0)
+
+
+async def test_tries_at_a_blocked_broker_do_not_fill_the_events_of_a_job(place: Place) -> None:
+    """A record keeps so many: those of its tries would be gone after a long outage."""
+    async with open_runtime(place.settings()) as opened:
+        blocked = Blocked(opened.broker)
+        runtime: Any = replace(opened, broker=blocked)
+        ledger = Ledger(opened.store, opened.notifier)
+        due_now = replace(submit(SUBMISSION, 0), due=Due(after=0))
+        job = new_job_id(1)
+        await opened.store.commit(job, due_now, version=0)
+        await Reconciler(runtime).sweep()
+        assert blocked.tried == 1
+        head = await ledger.head(job)
+        assert (head.version, head.checks) == (1, 0)
+        assert [event.name for event in await opened.store.events(job)] == ["submitted"]
+        assert await ledger.due_at(head) > await opened.store.now()
 
 
 class Hung(FolderBlobs):
