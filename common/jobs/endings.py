@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from common.errors import BACKEND_GONE, OUTCOME_UNKNOWN
+from common.errors import BACKEND_GONE, CANCELLED, OUTCOME_UNKNOWN
 from common.jobs import callbacks, rows
 from common.jobs.change import Change, Due, Guard, LeaseGone, Move, Now, Value
 from common.jobs.files import FILES, File, encode_files
@@ -119,12 +119,14 @@ def cancel(head: Head, reason: str, retention: RetentionMs) -> Change:
     """Cancelled at once for everybody who looks; a running tool is told and keeps its claim."""
     allow(head, JobState.CANCELLED)
     running = head.state in {JobState.RUNNING, JobState.INPUT_REQUIRED} and bool(head.owner)
+    # A row that runs again has the result of its earlier end beside it.
+    ended_before = bool(head.batch) and head.generation > 1
     return _end(
         head,
         JobState.CANCELLED,
         retention,
         reason=reason,
-        result=None,
+        result=dump_json({"code": CANCELLED, "message": reason}) if ended_before else None,
         fields={"still_running": 1} if running else {},
         keeps_claim=running,
     )

@@ -102,7 +102,7 @@ def run_again(head: Head, *, in_flight: int, limit: int | None) -> Change:
         "published_at": Now(),
         "reason": NO_ROOM if held else "run again",
     }
-    fields |= dict.fromkeys(_CLEARED_TIMES, 0)
+    fields |= dict.fromkeys(_CLEARED, 0)
     fields |= dict.fromkeys(("owner", "backend_task", "result_blob", "replayed_as"), "")
     if head.spec.queue_ms:
         fields["queue_deadline"] = Now(head.spec.queue_ms)
@@ -128,7 +128,7 @@ def run_again(head: Head, *, in_flight: int, limit: int | None) -> Change:
     )
 
 
-_CLEARED_TIMES = (
+_CLEARED = (
     "finished_at",
     "lost_at",
     "not_before",
@@ -138,6 +138,7 @@ _CLEARED_TIMES = (
     "cancel_at",
     "answer_by",
     "tool_error",
+    "files",
     "still_running",
 )
 

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from common.errors import CANCELLED
 from common.jobs.batch import cancel_batch, finish, retry
-from common.jobs.endings import fail
+from common.jobs.endings import RESULT, cancel, complete, fail
+from common.jobs.files import File
 from common.jobs.head import Head
 from common.jobs.held import release
 from common.jobs.rows import is_asked_for, run_again
 from common.jobs.state import JobState
 from common.jobs.transitions import IllegalMoveError, claim
+from common.wire import load_json
 from tests.support.batches import ENDINGS, ERROR, a_batch, check_rows, ended_rows, running_row, sums
 from tests.support.ledger import RETENTION, Ledger, check_invariants
 
@@ -40,6 +43,28 @@ async def test_a_row_runs_again_and_counts_by_its_newest_end(
     assert await sums(ledger, batch) == {"completed": 2}
     assert await ended_rows(ledger, batch) == [2, 1]  # whoever had its first end has the new
     assert await check_rows(ledger, batch) == 0
+
+
+async def test_what_its_earlier_end_left_is_not_of_its_next_one(
+    ledger: Ledger, batch: Head
+) -> None:
+    """The files of a run that went wrong are no result of the next; nor is its answer an error."""
+    file = File(name="a.csv", media_type="text/csv", size=1, sha256="0" * 64)
+    said = b'{"content":[],"isError":true}'
+    rows = []
+    for number in (1, 2):
+        row = await running_row(ledger, batch, number)
+        row = await ledger.done(row, complete(row, said, RETENTION, tool_error=True, files=(file,)))
+        assert row.files == 1
+        rows.append(await ledger.done(row, run_again(row, in_flight=4, limit=8)))
+    first, second = rows
+    first = await ledger.done(first, claim("w1"))
+    first = await ledger.done(first, ENDINGS["completed"](first))
+    assert (first.files, first.tool_error) == (0, False)
+    second = await ledger.done(second, cancel(second, "enough", RETENTION))
+    kept = await ledger.store.part(second.id, RESULT)
+    assert kept is not None
+    assert load_json(kept) == {"code": CANCELLED, "message": "enough"}
 
 
 @pytest.mark.parametrize("share", ["completed", "cancelled"])
