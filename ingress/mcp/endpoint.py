@@ -107,7 +107,11 @@ class McpEndpoint:
             await self._afterwards.drain()
 
     def end_streams(self) -> None:
-        """The process was asked to stop: streams that last end now; clients open them elsewhere."""
+        """The process was asked to stop: streams that last end now; clients open them elsewhere.
+
+        So does what is held for clients that have gone.
+        """
+        self._holding.drain()
         self._subscriptions.close()
         self._sessions.close_streams()
 

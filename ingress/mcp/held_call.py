@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import mcp_types as types
 import structlog
+from mcp.shared.exceptions import MCPError
 
 from common.errors import InvalidAnswerError, NotFoundError, StoreUnreachableError
 from common.jobs.attaching import attach_key
@@ -92,6 +94,8 @@ class HeldCalls:
         while True:
             if not asks:
                 hint = await self._holding.until_end(turn.exchange, turn.watch, voice, until, STOPS)
+                if hint is None and turn.exchange.gone:  # what that means was written then
+                    raise MCPError(types.CONNECTION_CLOSED, "Connection closed")
                 if hint is None:
                     return await self._held_long(turn, began)
                 if hint.state in TERMINAL:

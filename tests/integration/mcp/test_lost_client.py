@@ -155,6 +155,32 @@ async def test_a_tool_that_is_kept_can_be_cancelled(
             await longhaul.until_state(JobState.CANCELLED)
 
 
+@pytest.mark.parametrize("asked_first", [False, True], ids=["gone before", "goes then"])
+async def test_a_process_that_is_asked_to_stop_stays_for_nobody_who_has_gone(
+    backend: LegacyHttp,
+    backend_url: str,
+    http: httpx2.AsyncClient,
+    tmp_path: Path,
+    asked_first: bool,
+) -> None:
+    """What the loss means for the job is as without the stop."""
+    async with router(tmp_path, backend_url, answering=LATER) as longhaul:
+        client = LegacyClient(http, longhaul.url)
+        await client.initialize()
+        async with client.call("wait", request_id=7):
+            await backend.waiting.wait()
+            if asked_first:
+                longhaul.endpoint.end_streams()
+        await let_go(longhaul)
+        if not asked_first:
+            assert longhaul.ingress.follower.following == 1
+            longhaul.endpoint.end_streams()
+        await until(lambda: longhaul.ingress.follower.following == 0)
+        job = await longhaul.only_job()
+        assert job.state is JobState.RUNNING
+        assert 800 < due_in(job, longhaul) <= 900
+
+
 async def test_after_a_lost_connection_an_explicit_cancel_still_cancels(
     backend: LegacyHttp, backend_url: str, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
