@@ -23,6 +23,7 @@ from common.wire import dump_json
 
 RESULT = "result"
 RAW = "raw"
+MOST_DEATHS = 10  # of workers that follow one task: what it answers with may be what kills them
 
 
 @value_type(frozen=True, slots=True, kw_only=True)
@@ -222,13 +223,14 @@ def _moves_at_end(head: Head, state: JobState, *, keeps_claim: bool) -> tuple[Mo
 
 def owner_died(head: Head, retention: RetentionMs) -> Change:
     """What becomes of a running job whose owner's lease is gone; the commit checks that it is."""
-    if head.backend_task:
+    if head.backend_task and head.deaths < MOST_DEATHS:
         return rescue(head)  # not run again: whoever claims it next follows that task
     why = "its worker died while the tool ran"
     if not head.spec.repeatable:
         return lose(head, why, retention, seen_gone=True)
-    if head.tries >= head.spec.attempts:
-        error = {"code": BACKEND_GONE, "message": f"{why}, {head.tries} times"}
+    if head.backend_task or head.tries >= head.spec.attempts:
+        times = head.deaths + 1 if head.backend_task else head.tries
+        error = {"code": BACKEND_GONE, "message": f"{why}, {times} times"}
         return bury(head, error, retention, seen_gone=True)
     return rescue(head)
 

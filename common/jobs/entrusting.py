@@ -16,6 +16,6 @@ def entrust(head: Head, task: str) -> Change:
         raise IllegalMoveError(f"{head.id} is {head.state}; its tool does not run")
     return Change(
         name="entrusted",
-        fields={"backend_task": task},
+        fields={"backend_task": task, "deaths": 0},
         due=Due(after=LEASE_MS, fields=("deadline", "cancel_at")),
     )

@@ -67,6 +67,7 @@ class Head:
     tries: int = 0  # runs that count against the limit
     owner: str = ""  # lease of the worker that holds the claim
     backend_task: str = ""  # the backend's own task that the try goes on as, whoever follows it
+    deaths: int = 0  # of workers that followed that task
     holder: str = ""  # lease of the ingress that holds its call, until an id is given out
     handed_off: bool = False  # its id was given out, or it goes on as if it was
     answered: bool = False  # its result went out on the call's own response (noted)

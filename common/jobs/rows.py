@@ -139,6 +139,7 @@ _CLEARED = (
     "answer_by",
     "tool_error",
     "files",
+    "deaths",
     "still_running",
 )
 

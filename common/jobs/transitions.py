@@ -201,13 +201,14 @@ def hand_back(head: Head, reason: str, delay_ms: int) -> Change:
 def rescue(head: Head) -> Change:
     """Its owner is gone (the commit checks): next try, or the same one where the backend has it."""
     goes_on = bool(head.backend_task)
-    return _requeue(
+    back = _requeue(
         head,
         "rescued",
         f"its worker died; {'its backend goes on with it' if goes_on else 'it starts again'}",
         counted=not goes_on,
         guards=(LeaseGone(head.owner),),
     )
+    return replace(back, fields={**back.fields, "deaths": Add(1)}) if goes_on else back
 
 
 def park(head: Head, delay_ms: int, reason: str) -> Change:

@@ -242,7 +242,8 @@ def test_what_its_backend_goes_on_with_is_neither_lost_nor_tried_again(state: Jo
 
 
 def test_only_a_running_job_is_entrusted_to_its_backend() -> None:
-    assert entrust(a_head(JobState.RUNNING), "its name").fields == {"backend_task": "its name"}
+    fields = entrust(a_head(JobState.RUNNING), "its name").fields
+    assert fields == {"backend_task": "its name", "deaths": 0}
     for state in set(JobState) - {JobState.RUNNING}:
         with pytest.raises(IllegalMoveError):
             entrust(a_head(state), "its name")
