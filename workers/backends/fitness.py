@@ -84,6 +84,14 @@ class Fitness:
     def why_open(self) -> str:
         return "" if self.breaker == "closed" else self._circuit.why
 
+    @property
+    def used_up(self) -> bool:
+        """This life ended from our side, with calls served: the next one has nothing to wait for.
+
+        Without calls it does: a limit that a fresh one exceeds must not keep the machine busy.
+        """
+        return self.over.is_set() and self._calls > 0
+
     # --- its lives
 
     def began(self, session: Session) -> None:

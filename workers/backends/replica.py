@@ -143,6 +143,10 @@ class Replica:
                 self._last_error = await self._live()
                 if self._state == "starting":
                     self.fitness.failed_starts += 1
+                elif self.fitness.used_up:
+                    self._log.info("backend.replica_replaced", why=self._last_error)
+                    backoff.reset()
+                    continue
                 if self._clock.monotonic() - started >= STEADY:
                     backoff.reset()
                 delay = backoff.next()

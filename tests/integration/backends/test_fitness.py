@@ -1,6 +1,8 @@
 """Which replicas get calls: breakers, looks, and those that are replaced by fresh ones."""
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,21 @@ async def test_a_worn_replica_is_replaced(tmp_path: Path, rule: dict[str, Any], 
         replica = await replica_that(backend, lambda replica: replica.restarts >= 1)
         assert why in str(replica.last_error)
         assert (await backend.call("echo"))["content"]
+
+
+def restarted(count: int, replica: ReplicaStatus) -> bool:
+    return replica.restarts >= count
+
+
+async def test_one_that_is_replaced_after_its_calls_has_not_failed(tmp_path: Path) -> None:
+    """A fresh process for each call: none waits as after a crash, each time longer."""
+    config = stdio("legacy_stdio", recycle={"calls": 1})
+    async with pooled(config, tmp_path) as backend:
+        await replica_that(backend, lambda replica: replica.state == "ready")
+        async with asyncio.timeout(15):
+            for count in range(1, 9):
+                assert (await backend.call("echo"))["content"]
+                await replica_that(backend, partial(restarted, count))
 
 
 async def test_a_replica_is_drained_before_it_is_replaced_one_at_a_time(tmp_path: Path) -> None:
