@@ -63,14 +63,14 @@ class Client:
         return self._json("POST", "/v1/jobs", {}, body, headers)
 
     def tool(self, name: str) -> Json:
-        return self.get(f"/v1/tools/{quote(name, safe='')}")
+        return self.get(at("tools", name))
 
     def job(self, job: str, wait: float = 0) -> Json:
-        return self.get(_path(job), wait=wait or None)
+        return self.get(at("jobs", job), wait=wait or None)
 
     def result(self, job: str) -> Iterator[bytes]:
         """The whole result, as the tool gave it, in pieces as they come."""
-        return self.pieces(f"{_path(job)}/result")
+        return self.pieces(at("jobs", job, "result"))
 
     def pieces(self, path: str, **query: str | float | None) -> Iterator[bytes]:
         """A body as it comes. Raises: ConnectionLostError: It broke, or nothing came for long."""
@@ -103,16 +103,16 @@ class Client:
         return self._answer(response)
 
     def drop_document(self, sha256: str, owner: str | None) -> None:
-        self._send("DELETE", f"/v1/blobs/{quote(sha256, safe='')}", {"owner": owner})
+        self._send("DELETE", at("blobs", sha256), {"owner": owner})
 
     def cancel(self, job: str) -> Json:
-        return self._json("DELETE", _path(job), {})
+        return self._json("DELETE", at("jobs", job), {})
 
     def answer(self, job: str, answers: Json) -> Json:
-        return self._json("POST", f"{_path(job)}/answer", {}, {"answers": answers})
+        return self._json("POST", at("jobs", job, "answer"), {}, {"answers": answers})
 
     def replay_callback(self, job: str) -> Json:
-        return self._json("POST", f"{_path(job)}/callback/replay", {})
+        return self._json("POST", at("jobs", job, "callback/replay"), {})
 
     def create_key(self, name: str, *, role: str, caller: str | None, life: float | None) -> Json:
         """`life` in seconds; None: for ever."""
@@ -120,7 +120,7 @@ class Client:
         return self._json("POST", "/v1/keys", {}, body)
 
     def revoke_key(self, name: str) -> None:
-        self._send("DELETE", f"/v1/keys/{quote(name, safe='')}", {})
+        self._send("DELETE", at("keys", name), {})
 
     def delete(self, path: str) -> Json:
         return self._json("DELETE", path, {})
@@ -129,35 +129,35 @@ class Client:
         return self._json("POST", path, {}, body)
 
     def order_backend(self, backend: str, order: str, **query: str | float | None) -> Json:
-        return self._json("POST", f"{_backend(backend)}/{order}", query)
+        return self._json("POST", at("backends", backend, order), query)
 
     def order_queue(self, queue: str, order: str) -> Json:
-        return self._json("POST", f"/v1/queues/{quote(queue, safe='')}/{order}", {})
+        return self._json("POST", at("queues", queue, order), {})
 
     def forget_backend(self, backend: str) -> Json:
         """Its waiting jobs are ended before the answer comes, however many."""
-        return self._answer(self._send("DELETE", _backend(backend), {}, patience=ENDING_MANY))
+        return self._answer(self._send("DELETE", at("backends", backend), {}, patience=ENDING_MANY))
 
     def backend_logs(self, backend: str, lines: int) -> Json:
-        return self.get(f"{_backend(backend)}/logs", lines=lines)
+        return self.get(at("backends", backend, "logs"), lines=lines)
 
     def dead_letters(self, **query: str | float | None) -> Json:
         return self._json("GET", "/v1/dead-letters", query)
 
     def dead_letter(self, letter: str) -> Json:
-        return self.get(_letter(letter))
+        return self.get(at("dead-letters", letter))
 
     def replay(self, letter: str, body: Json) -> Json:
-        return self._json("POST", f"{_letter(letter)}/replay", {}, body)
+        return self._json("POST", at("dead-letters", letter, "replay"), {}, body)
 
     def replay_many(self, body: Json) -> Json:
         return self._json("POST", "/v1/dead-letters/replay", {}, body)
 
     def drop(self, letter: str) -> Json:
-        return self._json("DELETE", _letter(letter), {})
+        return self._json("DELETE", at("dead-letters", letter), {})
 
     def events(self, job: str) -> list[Json]:
-        return list(self.get(f"{_path(job)}/events")["events"])
+        return list(self.get(at("jobs", job, "events"))["events"])
 
     def story(
         self,
@@ -175,17 +175,17 @@ class Client:
             ConnectionLostError: The stream broke, or nothing came for so many seconds; the job goes
                 on.
         """
-        return self._stream(f"{_path(job)}/events", after, silence, opened)
+        return self._stream(at("jobs", job, "events"), after, silence, opened)
 
     def output(self, job: str, after: str) -> Json:
         """A page of what its tool said after this cursor."""
-        return self._json("GET", f"{_path(job)}/output", {"from": after})
+        return self._json("GET", at("jobs", job, "output"), {"from": after})
 
     def output_story(
         self, job: str, *, after: str, opened: Callable[[], None]
     ) -> Iterator[StreamEvent]:
         """What its tool says after this cursor, as `story`."""
-        return self._stream(f"{_path(job)}/output", after, STREAM_SILENCE, opened)
+        return self._stream(at("jobs", job, "output"), after, STREAM_SILENCE, opened)
 
     def _stream(
         self, path: str, after: str, silence: float, opened: Callable[[], None]
@@ -274,16 +274,11 @@ class Client:
                 return UsageError(said)
 
 
-def _path(job: str) -> str:
-    return f"/v1/jobs/{quote(job, safe='')}"
-
-
-def _backend(name: str) -> str:
-    return f"/v1/backends/{quote(name, safe='')}"
-
-
-def _letter(letter: str) -> str:
-    return f"/v1/dead-letters/{quote(letter, safe='')}"
+def at(collection: str, name: str, *more: str) -> str:
+    """Raises: UsageError: No name; the path would be that of all of them."""
+    if not name:
+        raise UsageError(f"an empty name is none of {collection}")
+    return "/".join(("/v1", collection, quote(name, safe=""), *more))
 
 
 def _said(response: httpx2.Response) -> str:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
-from urllib.parse import quote
 
 from common.wire import canonical_json
 from longhaul.batch.results import Order
 from longhaul.batch.rows import Rows
-from longhaul.client import Client
+from longhaul.client import Client, at
 
 Batch = dict[str, Any]
 
@@ -55,15 +54,15 @@ def submit(router: Client, wanted: Wanted) -> Batch:
 
 
 def look(router: Client, batch: str) -> Batch:
-    return router.get(path_of(batch))
+    return router.get(at("batches", batch))
 
 
 def cancel(router: Client, batch: str) -> Batch:
-    return router.delete(path_of(batch))
+    return router.delete(at("batches", batch))
 
 
 def retry(router: Client, batch: str, *, lost: bool) -> Batch:
-    return router.post(f"{path_of(batch)}/retry", {"lost": lost})
+    return router.post(at("batches", batch, "retry"), {"lost": lost})
 
 
 def result_lines(router: Client, batch: str, after: int, order: Order) -> Iterator[bytes]:
@@ -72,7 +71,7 @@ def result_lines(router: Client, batch: str, after: int, order: Order) -> Iterat
     Raises:
         ConnectionLostError: It broke on the way; the lines before are good.
     """
-    path = f"{path_of(batch)}/results"
+    path = at("batches", batch, "results")
     rest: list[bytes] = []
     for piece in router.pieces(path, after=after, order=str(order), limit=PAGE):
         if b"\n" not in piece:
@@ -81,7 +80,3 @@ def result_lines(router: Client, batch: str, after: int, order: Order) -> Iterat
         *lines, last = b"".join([*rest, piece]).split(b"\n")
         rest = [last]
         yield from (line for line in lines if line)
-
-
-def path_of(batch: str) -> str:
-    return f"{PATH}/{quote(batch, safe='')}"

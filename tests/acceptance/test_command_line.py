@@ -67,6 +67,11 @@ class TestWithARouter:
             assert ran.code == 4, words
             assert "nope" in ran.err
 
+    @pytest.mark.parametrize("words", ["jobs show", "batches show", "dead show", "keys revoke"])
+    def test_an_empty_name_is_exit_2(self, desk: Desk, words: str) -> None:
+        ran = desk.run(*words.split(), "")
+        assert (ran.code, "an empty name is none of" in ran.err) == (2, True)
+
     def test_a_submitted_job_is_waited_for(self, desk: Desk) -> None:
         job = desk.run("submit", "b__work", "--json", desk.work(gate="later")).out.strip()
         running = desk.run("jobs", "result", job)
