@@ -127,10 +127,10 @@ class Fitness:
         self._broken_life = life if ended else 0
         self._failed(verdict.failure)
 
-    def free(self, *, judged: bool) -> None:
+    def free(self, *, trial_given_up: bool) -> None:
         """A place less is taken."""
         self.in_flight -= 1
-        if not judged:
+        if trial_given_up:
             self._circuit = self._circuit.gave_up()
         worn = worn_by_calls(self._config.recycle, self._calls)
         if worn is not None and self._config.transport == "stdio":

@@ -31,6 +31,7 @@ class Stay:
         self._pool = pool
         self._replica = replica
         self._life = replica.fitness.take()
+        self._trial = replica.fitness.breaker == "half-open"
         self._judged = False
 
     def judge(self, verdict: Verdict) -> None:
@@ -53,7 +54,7 @@ class Stay:
             self._freed()
 
     def _freed(self) -> None:
-        self._replica.fitness.free(judged=self._judged)
+        self._replica.fitness.free(trial_given_up=self._trial and not self._judged)
         self._pool.serve_waiting()
 
 

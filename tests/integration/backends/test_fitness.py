@@ -66,6 +66,22 @@ async def test_a_breaker_opens_tries_one_call_and_closes(tmp_path: Path) -> None
         assert the_replica(backend).breaker == "closed"
 
 
+async def test_a_call_from_before_that_ends_unjudged_admits_no_second_trial(tmp_path: Path) -> None:
+    """As when its caller cancels it."""
+    config = stdio("legacy_stdio", breaker={"failures": 1, "cooldown": 0.3})
+    async with pooled(config, tmp_path) as backend:
+        await replica_that(backend, lambda replica: replica.state == "ready")
+        before = taken(backend)
+        judged(backend, FAILED)
+        await backend.pool.until(takes_calls=True)
+        trial = taken(backend)
+        before.release()
+        assert backend.pool.try_place() is None
+        trial.judge(WELL)
+        trial.release()
+        assert the_replica(backend).breaker == "closed"
+
+
 async def test_who_waits_for_a_place_gets_one_when_the_breaker_lets_a_call_through(
     tmp_path: Path,
 ) -> None:
