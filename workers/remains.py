@@ -39,8 +39,10 @@ async def clear_dead(runtime: Runtime) -> None:
     """Clear up after every worker that died on this data folder, however long the store is away."""
     data = Path(runtime.settings.data)
     backoff = Backoff(first=0.2, limit=5.0)
-    for owner in dead_owners(data):
+    owners = dead_owners(data)
+    for owner in owners:  # all of them: no store is needed for it
         runtime.metrics.groups_killed.inc(await kill_replicas(data, owner))
+    for owner in owners:
         while True:
             try:
                 await release_lease(data, owner, runtime.store)
