@@ -1,6 +1,5 @@
 """Which replicas get calls: breakers, looks, and those that are replaced by fresh ones."""
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.backends.pools import Pooled, pooled, stdio
+from tests.support.journal import journal
 from tests.support.waiting import until
 from workers.backends.base import Place, ReplicaStatus, Verdict
 
@@ -165,12 +165,14 @@ def restarted(count: int, replica: ReplicaStatus) -> bool:
 async def test_one_that_is_replaced_after_its_calls_has_not_failed(tmp_path: Path) -> None:
     """A fresh process for each call: none waits as after a crash, each time longer."""
     config = stdio("legacy_stdio", recycle={"calls": 1})
-    async with pooled(config, tmp_path) as backend:
-        await replica_that(backend, lambda replica: replica.state == "ready")
-        async with asyncio.timeout(15):
-            for count in range(1, 9):
+    with journal() as said:
+        async with pooled(config, tmp_path) as backend:
+            await replica_that(backend, lambda replica: replica.state == "ready")
+            for count in range(1, 4):
                 assert (await backend.call("echo"))["content"]
                 await replica_that(backend, partial(restarted, count))
+            assert len(said.of("backend.replica_replaced")) == 3
+            assert not said.of("backend.replica_down")
 
 
 async def test_a_replica_is_drained_before_it_is_replaced_one_at_a_time(tmp_path: Path) -> None:

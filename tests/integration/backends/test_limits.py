@@ -79,7 +79,7 @@ async def test_what_is_said_beside_calls_is_given_up(monkeypatch: pytest.MonkeyP
         async with Side("it") as side:
             link = DuplexLink("it", Hearing("it", lambda: None))
             EventsWire(server.url, HttpPool({}), side, link).say(b"{}")
-            await until(server.closed.is_set, seconds=5)
+            await until(server.closed.is_set)
             assert server.requests == [b"{}"]
 
 

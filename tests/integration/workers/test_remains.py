@@ -27,7 +27,7 @@ async def test_the_processes_of_every_dead_worker_end_before_the_store_is_back(
     with ExitStack() as stack:
         left = [stack.enter_context(replica_of(tmp_path, owner)) for owner in ("one", "two")]
         async with open_runtime(settings) as runtime, running(clear_dead(runtime)):
-            await until(lambda: all(each.poll() is not None for each in left), seconds=5)
+            await until(lambda: all(each.poll() is not None for each in left))
 
 
 def replica_of(data: Path, owner: str) -> "subprocess.Popen[bytes]":
