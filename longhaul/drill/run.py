@@ -15,6 +15,8 @@ from longhaul.drill.verdict import Probed, Verdict, judge
 from longhaul.exits import BY_STATE, CommandError, NotThereError, UnreachableError, UsageError
 
 LOOK = 0.1  # seconds between two looks at the probes; so fine are the times
+# A store that forgot everything has no such tool, nor the job that was just being accepted.
+_AWAY = (UnreachableError, NotThereError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ class Drill:
         with self.connect() as router:
             until = self.clock.monotonic() + self.load.within
             while any(probe.open for probe in probes) and self.clock.monotonic() < until:
-                with suppress(UnreachableError):  # what the last fault left behind
+                with suppress(*_AWAY):  # what the last fault left behind
                     self._send(router, [each for each in probes if not each.job], seconds=0)
                     self._look(router, probes)
                 self.clock.pause(LOOK)
@@ -158,8 +160,9 @@ class Drill:
         first: float | None = None
         while any(probe.open for probe in probes) and strike.elapsed < self.load.within:
             strike.check()
-            with suppress(UnreachableError):  # a part of what is measured
+            with suppress(*_AWAY):  # a part of what is measured
                 self._send(router, [probe for probe in probes if not probe.job])
+            with suppress(UnreachableError):
                 self._look(router, probes)
             if first is None and sum(probe.state == "completed" for probe in probes) > done:
                 first = strike.elapsed

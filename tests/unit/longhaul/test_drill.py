@@ -5,6 +5,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any, Self, cast
 
 import pytest
 
@@ -12,9 +13,11 @@ from common.clock import SystemClock
 from longhaul.client import Client
 from longhaul.drill.faults import Harm, harm_of
 from longhaul.drill.plan import Fault, Plan, Scenario, read_plan
+from longhaul.drill.probe import AGAIN, ONCE
+from longhaul.drill.run import Drill, Load
 from longhaul.drill.strike import Strike
 from longhaul.drill.verdict import Probed, judge
-from longhaul.exits import UsageError
+from longhaul.exits import NotThereError, UsageError
 from tests.support.sources import ROOT
 from tests.support.waiting import wait_for
 
@@ -163,6 +166,59 @@ class TestStrike:
         with pytest.raises(UsageError, match="exit status 3"):
             harm_of(scenario, plan, _nowhere).make()
         assert not cut.exists()
+
+
+class Forgetful:
+    """A router whose store forgets everything while it takes its fourth job."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.known: set[str] = set()
+        self._forgot = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def get(self, path: str) -> dict[str, Any]:
+        assert path == "/v1/tools"
+        kinds = {ONCE: False, AGAIN: True}
+        return {
+            "tools": [
+                {"name": f"drill__{name}", "backend": "drill", "repeatable": again}
+                for name, again in kinds.items()
+            ]
+        }
+
+    def submit(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, str]:
+        assert tool.startswith("drill__")
+        assert arguments["label"] in key
+        if len(self.taken) == 3 and not self._forgot:
+            self._forgot = True
+            self.known.clear()
+            raise NotThereError("no such job")
+        self.taken.append(arguments["label"])
+        self.known.add(str(len(self.taken)))
+        return {"id": str(len(self.taken)), "state": "running"}
+
+    def job(self, job: str) -> dict[str, str]:
+        if job not in self.known:
+            raise NotThereError("no such job")
+        return {"state": "completed"}
+
+
+def test_a_job_that_is_forgotten_while_it_is_taken_ends_no_drill() -> None:
+    """It is a part of what is measured, as what was accepted before is: that is lost."""
+    router = Forgetful()
+    load = Load(backend="drill", jobs=2, seconds=0.0, within=0.5)
+    drill = Drill(
+        connect=lambda: cast("Client", router), load=load, read_starts=lambda: router.taken
+    )
+    report = drill.run([Harm(name="it forgets", make=lambda: None, hold=0.0)], lambda _: None)
+    assert report.stopped is None
+    (verdict,) = report.verdicts
+    assert (verdict.jobs, verdict.lost) == (2, ("3",))
 
 
 def _nowhere() -> Client:
