@@ -1,6 +1,8 @@
 """JSON as it goes over a wire or into the store."""
 
 import json
+from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -31,25 +33,27 @@ def load_json(raw: bytes) -> Any:
         ValueError: Not JSON.
     """
     value = orjson.loads(raw)
-    return json.loads(raw) if _has_huge_number(value) else value
+    return json.loads(raw) if _has_float(value, _may_be_whole) else value
 
 
 def is_json(value: Any) -> bool:
     """Whether what some parser made of JSON can be written again, and read by `load_json`.
 
-    Half of a surrogate pair cannot, nor a number that no float comes near to.
+    Half of a surrogate pair cannot, nor what is no number or beyond all floats.
     """
     try:
-        orjson.dumps(value)
+        written = orjson.dumps(value)
     except TypeError:
         try:
             load_json(dump_json(value))
         except ValueError:
             return False
-    return True
+        return True
+    # As null it writes what has none of its own, and the tool would get that.
+    return b"null" not in written or not _has_float(value, _is_unwritten)
 
 
-def _has_huge_number(value: Any) -> bool:
+def _has_float(value: Any, fits: Callable[[float], bool]) -> bool:
     """Looked for in the value: cheaper than in the text, which may be long and say nothing."""
     found = [value]
     for item in found:  # which grows by what is in it
@@ -58,6 +62,14 @@ def _has_huge_number(value: Any) -> bool:
             found += item.values()
         elif kind is list:
             found += item
-        elif kind is float and abs(item) >= _EXACT:
+        elif kind is float and fits(item):
             return True
     return False
+
+
+def _may_be_whole(number: float) -> bool:
+    return abs(number) >= _EXACT
+
+
+def _is_unwritten(number: float) -> bool:
+    return not isfinite(number)

@@ -53,7 +53,7 @@ log = structlog.get_logger(__name__)
 
 CATALOGUE_WITHIN = 5.0  # seconds
 METHOD_NOT_FOUND = "Method not found"
-NO_JSON = "Invalid params: half of a surrogate pair, or a number of hundreds of digits"
+NO_JSON = "Invalid params: half of a surrogate pair, or no number that a float comes near to"
 
 # What the middleware answers itself, and so must check itself as the SDK does its own.
 _ROUTED = frozenset({"tools/list", "tools/call", "logging/setLevel", *RESOURCES})

@@ -1,5 +1,7 @@
 """JSON in and out, with the numbers that a fast parser would bend."""
 
+import math
+
 import pytest
 
 from common.wire import dump_json, is_json, load_json
@@ -36,6 +38,8 @@ def test_what_is_not_json_is_a_value_error() -> None:
         ({"a": "\ud83d"}, False),
         ({"\ud83d": 1}, False),
         ([10**400], False),
+        ([None, {"a": [math.nan]}], False),
+        ({"a": -math.inf}, False),
     ],
 )
 def test_what_can_be_written_and_read_again(value: object, known: bool) -> None:

@@ -70,11 +70,14 @@ async def test_what_is_not_json(longhaul: Router, http: httpx2.AsyncClient, cont
 
 
 @pytest.mark.parametrize("tool", ["echo", "longhaul_jobs"])
-@pytest.mark.parametrize(("sent", "legacy_code"), [(r'"\ud83d"', -32700), ("9" * 400, -32602)])
+@pytest.mark.parametrize(
+    ("sent", "legacy_code"),
+    [(r'"\ud83d"', -32700), ("9" * 400, -32602), ("NaN", -32602), ("1e400", -32602)],
+)
 async def test_what_only_some_parsers_take(
     longhaul: Router, http: httpx2.AsyncClient, tool: str, sent: str, legacy_code: int
 ) -> None:
-    """Half of an emoji, as a client that cuts texts leaves it, and a number that is no float."""
+    """Half of an emoji, as a client that cuts texts leaves it; what is no number, or no float."""
     call = modern_call(tool, {"a": "SENT"})
     content = json.dumps(call["json"]).replace('"SENT"', sent).encode()
     headers = {**call["headers"], "content-type": "application/json"}
