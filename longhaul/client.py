@@ -275,7 +275,11 @@ class Client:
 
 
 def at(collection: str, name: str, *more: str) -> str:
-    """Raises: UsageError: No name; the path would be that of all of them."""
+    """The path of one of them, or of something of it.
+
+    Raises:
+        UsageError: No name; the path would be that of all of them.
+    """
     if not name:
         raise UsageError(f"an empty name is none of {collection}")
     return "/".join(("/v1", collection, quote(name, safe=""), *more))

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from ingress.api.access import CurrentCaller, TheIngress
 from ingress.api.batch_shapes import Batch, BatchList, NewRows, Retry, show_batch
+from ingress.api.json_body import JsonRoute
 from ingress.api.shapes import IdempotencyKey, Priority
 from ingress.batches.accept import NewBatch
 from ingress.batches.door import CSV, essence, from_document, from_objects
@@ -23,7 +24,10 @@ JSON = "application/json"
 _PROBLEM: dict[str, Any] = {"description": "A problem", "content": {MEDIA_TYPE: {}}}
 
 router = APIRouter(
-    prefix="/batches", tags=["batches"], responses=dict.fromkeys((404, 422, 503), _PROBLEM)
+    prefix="/batches",
+    tags=["batches"],
+    responses=dict.fromkeys((404, 422, 503), _PROBLEM),
+    route_class=JsonRoute,
 )
 
 

@@ -162,7 +162,7 @@ class Drill:
             strike.check()
             with suppress(*_AWAY):  # a part of what is measured
                 self._send(router, [probe for probe in probes if not probe.job])
-            with suppress(UnreachableError):
+            with suppress(UnreachableError):  # also while none can be sent
                 self._look(router, probes)
             if first is None and sum(probe.state == "completed" for probe in probes) > done:
                 first = strike.elapsed

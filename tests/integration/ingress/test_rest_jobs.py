@@ -207,6 +207,7 @@ HALF = '"\\ud83d"'  # of an emoji, as it is left by a client that cuts texts
         ("jobs/0/answer", f'{{"answers": {{"1.name": {{"action": {HALF}}}}}}}'),
         ("dead-letters/0/replay", f'{{"arguments": {{"rows": {HALF}}}}}'),
         ("keys", f'{{"name": {HALF}}}'),
+        ("batches/0/retry", f'{{"lost": {HALF}}}'),
         ("jobs", f'{{"tool": "b__export", "arguments": {{"rows": 1, "more": {"9" * 400}}}}}'),
     ],
 )

@@ -57,16 +57,23 @@ ECHO = modern_call("echo")
 HEADERS = ECHO["headers"]
 
 
+async def refused(
+    http: httpx2.AsyncClient, longhaul: Router, content: bytes, headers: dict[str, str]
+) -> tuple[int, int]:
+    """The status, and the code of the error, whether it comes as a stream or not."""
+    headers = {**headers, "content-type": "application/json"}
+    response = await http.post(longhaul.url, content=content, headers=headers)
+    stream = "event-stream" in response.headers["content-type"]
+    message = last_message(response.text) if stream else response.json()
+    return response.status_code, message["error"]["code"]
+
+
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"", b"[" * 100_00])
 async def test_what_is_not_json(longhaul: Router, http: httpx2.AsyncClient, content: bytes) -> None:
-    headers = {**HEADERS, "content-type": "application/json"}
-    response = await http.post(longhaul.url, content=content, headers=headers)
-    assert (response.status_code, response.json()["error"]["code"]) == (400, -32700)
+    assert await refused(http, longhaul, content, HEADERS) == (400, -32700)
     legacy = LegacyClient(http, longhaul.url)
     await legacy.initialize()
-    headers = {**legacy.headers, "content-type": "application/json"}
-    response = await http.post(longhaul.url, content=content, headers=headers)
-    assert (response.status_code, response.json()["error"]["code"]) == (400, -32700)
+    assert await refused(http, longhaul, content, legacy.headers) == (400, -32700)
 
 
 @pytest.mark.parametrize("tool", ["echo", "longhaul_jobs"])
@@ -80,16 +87,11 @@ async def test_what_only_some_parsers_take(
     """Half of an emoji, as a client that cuts texts leaves it; what is no number, or no float."""
     call = modern_call(tool, {"a": "SENT"})
     content = json.dumps(call["json"]).replace('"SENT"', sent).encode()
-    headers = {**call["headers"], "content-type": "application/json"}
-    response = await http.post(longhaul.url, content=content, headers=headers)
-    assert (response.status_code, response.json()["error"]["code"]) == (400, -32602)
+    assert await refused(http, longhaul, content, call["headers"]) == (400, -32602)
     legacy = LegacyClient(http, longhaul.url)
     await legacy.initialize()
-    headers = {**legacy.headers, "content-type": "application/json"}
-    response = await http.post(longhaul.url, content=content, headers=headers)
-    stream = "event-stream" in response.headers["content-type"]
-    message = last_message(response.text) if stream else response.json()
-    assert message["error"]["code"] == legacy_code
+    _, code = await refused(http, longhaul, content, legacy.headers)
+    assert code == legacy_code
 
 
 @pytest.mark.parametrize(
